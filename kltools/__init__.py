@@ -1,0 +1,59 @@
+"""KL divergences you can trust: from formulas, log-densities, or just samples.
+
+Everything is in nats unless `unit` says otherwise. p comes first, q second, always KL(p || q).
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from . import errors
+from .distribution import (
+    Distribution,
+    family,
+    kl_divergence,
+    pairwise_kl,
+    param,
+    register_kl,
+)
+from .errors import *
+from .estimate import DivergenceEstimate
+from .estimators import estimate_kl
+from .families import *
+from .families import __all__ as _families
+from .neighbors import kth_neighbor_distances
+from .vae import vae_kl
+
+if TYPE_CHECKING:
+    from .estimators.objects import GaussianDivergence, KNNDivergence
+
+__version__ = "0.1.0"
+
+# scikit-learn takes a second to import: only who uses its estimators pays for it
+_LAZY = {"GaussianDivergence": "estimators.objects", "KNNDivergence": "estimators.objects"}
+
+__all__ = [
+    "Distribution",
+    "DivergenceEstimate",
+    "GaussianDivergence",
+    "KNNDivergence",
+    "estimate_kl",
+    "family",
+    "kl_divergence",
+    "kth_neighbor_distances",
+    "pairwise_kl",
+    "param",
+    "register_kl",
+    "vae_kl",
+    *errors.__all__,
+    *_families,
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

@@ -1,0 +1,38 @@
+"""Where data live, and which implementation belongs there."""
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from .errors import DeviceUnavailableError, InvalidParameterError
+
+DEVICES = ("cpu", "cuda")
+
+
+def is_on_gpu(x: Any) -> bool:
+    """Whether an array lives in the memory of a CUDA device."""
+    if type(x).__module__.partition(".")[0] == "torch":
+        return bool(getattr(x, "is_cuda", False))
+    return hasattr(type(x), "__cuda_array_interface__")
+
+
+def resolve(device: str | None, *arrays: Any) -> str:
+    """The device meant by `device=`: None follows the data."""
+    if device is None:
+        return "cuda" if any(is_on_gpu(a) for a in arrays) else "cpu"
+    if device not in DEVICES:
+        raise InvalidParameterError(f"device must be None (follow the data), 'cpu' or 'cuda', got {device!r}.")
+    return device
+
+
+def twin(name: str) -> Callable[..., Any]:
+    """The CUDA implementation of the same name; there is no silent fallback to the CPU."""
+    cuda = importlib.import_module("kltools.cuda")
+    cuda.require()
+    implementation = getattr(cuda, name, None)
+    if implementation is None:
+        raise DeviceUnavailableError(
+            f"{name} has no CUDA implementation in this version; pass device='cpu' "
+            "(arrays on a GPU are then copied to the host)."
+        )
+    return implementation

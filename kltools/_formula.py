@@ -1,0 +1,80 @@
+"""A scalar law, written once, for every kind of caller and every device."""
+
+import functools
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from . import _device
+from ._jit import elementwise, jit
+
+_BLOCK_ELEMENTS = 1 << 20  # elements computed at once before they are summed: 8 MiB
+
+
+class Formula:
+    """A function of scalars that returns a scalar, made callable on arrays.
+
+    Calling it broadcasts its arguments like a NumPy ufunc; `summed` also adds up trailing axes.
+    `scalar` is the compiled scalar itself, for use inside compiled code: a CUDA kernel calls the same
+    object, so that the law exists once.
+
+    Parameters
+    ----------
+    function : callable
+        Plain Python over floats that uses `math` and the functions of `kltools._scalar`.
+
+    Examples
+    --------
+    >>> from kltools.families.gaussian import kl_normal_normal
+    >>> float(kl_normal_normal(0.0, 1.0, 1.0, 1.0))
+    0.5
+    """
+
+    def __init__(self, function: Callable[..., float]):
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.parameters = tuple(inspect.signature(function).parameters)
+
+    def __repr__(self) -> str:
+        return f"Formula({self.function.__name__}({', '.join(self.parameters)}))"
+
+    @functools.cached_property
+    def scalar(self) -> Callable[..., float]:
+        return jit(self.function)
+
+    @functools.cached_property
+    def _ufunc(self) -> Callable[..., Any]:
+        return elementwise(self.function)
+
+    def __call__(self, *arguments: Any, device: str = "cpu") -> Any:
+        if device == "cuda":
+            return _device.twin("evaluate")(self, *arguments)
+        arrays = [np.asarray(a, dtype=np.float64) for a in arguments]  # one type, one compilation
+        out = np.empty(np.broadcast_shapes(*(a.shape for a in arrays)))
+        with np.errstate(all="ignore"):  # inf is an answer
+            self._ufunc(*arrays, out=out)
+        return out
+
+    def summed(self, *arguments: Any, n_axes: int, device: str = "cpu") -> Any:
+        """The formula summed over the last `n_axes` axes, in blocks that bound the memory."""
+        if n_axes == 0:
+            return self(*arguments, device=device)
+        if device == "cuda":
+            return _device.twin("evaluate_sum")(self, *arguments, n_axes=n_axes)
+        arrays = np.broadcast_arrays(*arguments)
+        shape = arrays[0].shape
+        batch_shape = shape[: len(shape) - n_axes]
+        if not batch_shape:
+            return self(*arrays).sum()
+        out = np.empty(batch_shape)
+        axis = int(np.argmax(batch_shape))
+        per_item = math.prod(shape) // max(shape[axis], 1)
+        step = max(1, _BLOCK_ELEMENTS // max(per_item, 1))
+        for start in range(0, shape[axis], step):
+            block = (slice(None),) * axis + (slice(start, start + step),)
+            terms = self(*(a[block] for a in arrays))
+            out[block] = terms.reshape((*terms.shape[: len(batch_shape)], -1)).sum(axis=-1)
+        return out

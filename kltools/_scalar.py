@@ -1,0 +1,65 @@
+"""Scalar mathematics that `math` lacks, compiled, for use in formulas and kernels on any device."""
+
+import math
+
+from ._jit import jit
+
+LOG_2PI = math.log(2.0 * math.pi)
+
+
+@jit
+def x_minus_log1p(x: float) -> float:
+    """x - log(1 + x) for x > -1, with full relative accuracy around 0.
+
+    Near 0 it uses log(1 + x) = 2 artanh(s) with s = x / (2 + x), which leaves
+    s (x - 2 s^2 (1/3 + s^2/5 + s^4/7 + ...)), a sum without cancellation.
+    """
+    if x < -0.25 or x > 0.35:
+        return x - math.log1p(x)
+    s = x / (2.0 + x)
+    t = s * s
+    tail = 0.0
+    for k in range(21, 1, -2):
+        tail = tail * t + 1.0 / k
+    return s * (x - 2.0 * t * tail)
+
+
+@jit
+def expm1_minus_x(x: float) -> float:
+    """exp(x) - 1 - x, with full relative accuracy around 0 and until it overflows."""
+    if x < -0.5 or x > 0.5:
+        return math.expm1(x) - x
+    tail = 0.0
+    for k in range(16, 1, -1):
+        tail = (tail + 1.0) * x / k
+    return tail * x
+
+
+@jit
+def squared_ratio_excess(r: float) -> float:
+    """r^2 - 1 - log(r^2) for r > 0, with full relative accuracy around 1."""
+    t = (r - 1.0) * (r + 1.0)
+    if -0.25 < t < 0.35:
+        return x_minus_log1p(t)
+    return t - 2.0 * math.log(r)
+
+
+@jit
+def digamma(x: float) -> float:
+    """Logarithmic derivative of the gamma function, for x > 0.
+
+    Recurrence to x >= 12, then the asymptotic series (Abramowitz and Stegun, 6.3.18).
+    """
+    shift = 0.0
+    while x < 12.0:
+        shift -= 1.0 / x
+        x += 1.0
+    t = 1.0 / (x * x)
+    series = t * (1 / 12 - t * (1 / 120 - t * (1 / 252 - t * (1 / 240 - t * (1 / 132 - t * 691 / 32760)))))
+    return shift + math.log(x) - 0.5 / x - series
+
+
+@jit
+def log_ball_volume(d: int) -> float:
+    """Logarithm of the volume of the unit ball in d dimensions."""
+    return 0.5 * d * math.log(math.pi) - math.lgamma(0.5 * d + 1.0)

@@ -1,0 +1,416 @@
+"""Distributions, the table of closed forms, and `kl_divergence`.
+
+A family is a frozen dataclass whose fields are declared with `param`, which states the domain once:
+validation, documentation and tests read it. A closed form is one function decorated with `register_kl`.
+"""
+
+import dataclasses
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar, dataclass_transform
+
+import numpy as np
+
+from . import _device, _validation
+from ._formula import Formula
+from .errors import InvalidParameterError, InvalidTypeError, NoClosedFormError, ShapeMismatchError
+
+FAMILIES: dict[str, type["Distribution"]] = {}
+_CLOSED_FORMS: dict[tuple[type, type], Formula | Callable] = {}
+
+T = TypeVar("T", bound=type)
+
+
+@dataclasses.dataclass(frozen=True)
+class Domain:
+    """Where a parameter may lie: in words, and as a test of finite arrays."""
+
+    requirement: str
+    event_ndim: int
+    contains: Callable[[np.ndarray], bool]
+
+
+def _is_simplex(probs: np.ndarray) -> bool:
+    total = probs.sum(axis=-1)
+    return bool((probs >= 0).all() and (np.abs(total - 1.0) <= 1e-6).all())
+
+
+def _is_symmetric(matrix: np.ndarray) -> bool:
+    if matrix.shape[-1] != matrix.shape[-2]:
+        return False
+    variance = np.abs(np.diagonal(matrix, axis1=-2, axis2=-1))
+    scale = np.sqrt(variance[..., :, None]) * np.sqrt(variance[..., None, :])
+    return bool((np.abs(matrix - np.swapaxes(matrix, -1, -2)) <= 1e-9 * scale).all())
+
+
+DOMAINS = {
+    "real": Domain("be finite", 0, lambda a: True),
+    "positive": Domain("be > 0", 0, lambda a: bool((a > 0).all())),
+    "probabilities": Domain("be >= 0 and sum to 1 (to 1e-6) along the last axis", 1, _is_simplex),
+    "symmetric": Domain("be a symmetric square matrix (or a batch of them)", 2, _is_symmetric),
+}
+
+
+def param(domain: str, *, event_ndim: int = 0) -> Any:
+    """Declare a parameter of a family: its domain, and how many trailing axes one event takes.
+
+    Parameters
+    ----------
+    domain : str
+        A key of `DOMAINS`.
+    event_ndim : int
+        Axes of the parameter that belong to one distribution: 0 for a scalar, 1 for a vector.
+    """
+    return dataclasses.field(metadata={"domain": domain, "event_ndim": event_ndim or DOMAINS[domain].event_ndim})
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+def family(cls: T) -> T:
+    """Make a class a family of distributions and enter it into `FAMILIES`."""
+    FAMILIES[cls.__name__] = dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)(cls)
+    return FAMILIES[cls.__name__]  # type: ignore[return-value]
+
+
+def event_ndim(cls: type, parameter: str) -> int:
+    """Trailing axes of a parameter that belong to one distribution."""
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    return fields[parameter].metadata["event_ndim"]
+
+
+def unwrap(array: Any) -> Any:
+    """A float for a 0-d array, the array itself otherwise."""
+    return float(array) if np.ndim(array) == 0 else array
+
+
+class Distribution:
+    """A distribution, or a batch of distributions of one family.
+
+    Parameters are keyword-only, are converted to float64, and broadcast against each other:
+    ``batch_shape`` is the shape of the batch, ``event_shape`` that of one draw.
+    """
+
+    scipy_name: ClassVar[str | None] = None
+    is_continuous: ClassVar[bool] = True
+    batch_shape: tuple[int, ...]
+    event_shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        batches, events = [], []
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            array = self._check_parameter(field, getattr(self, field.name))
+            object.__setattr__(self, field.name, array)
+            split = array.ndim - field.metadata["event_ndim"]
+            batches.append(array.shape[:split])
+            events.append(array.shape[split:])
+        shapes = ", ".join(f"{f.name} {getattr(self, f.name).shape}" for f in dataclasses.fields(self))  # type: ignore[arg-type]
+        try:
+            batch_shape = np.broadcast_shapes(*batches)
+        except ValueError:
+            raise ShapeMismatchError(f"{self._name}: batch shapes do not broadcast: {shapes}.") from None
+        if any(length != events[0][0] for event in events for length in event):
+            raise ShapeMismatchError(f"{self._name}: event shapes differ: {shapes}.")
+        object.__setattr__(self, "batch_shape", batch_shape)
+        object.__setattr__(self, "event_shape", self._event_shape(events[0]))
+        self._prepare()
+
+    def _check_parameter(self, field: dataclasses.Field, value: Any) -> np.ndarray:
+        name = f"{field.name} of {self._name}"
+        domain = DOMAINS[field.metadata["domain"]]
+        array = _validation.numeric_array(value, name)
+        if array.ndim < field.metadata["event_ndim"]:
+            raise ShapeMismatchError(
+                f"{name} needs at least {field.metadata['event_ndim']} dimension(s), got shape {array.shape}."
+            )
+        if field.metadata["event_ndim"] and 0 in array.shape[-field.metadata["event_ndim"] :]:
+            raise ShapeMismatchError(f"{name} is empty (shape {array.shape}).")
+        if not np.isfinite(array).all() or not domain.contains(array):
+            raise InvalidParameterError(f"{name} must {domain.requirement}, {_describe_offence(array)}.")
+        return array
+
+    def _event_shape(self, parameter_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Shape of one draw, from the event axes of the first parameter."""
+        return parameter_shape
+
+    def _prepare(self) -> None:
+        """Check what concerns several parameters, and keep what is derived from them."""
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
+
+    @property
+    def parameters(self) -> dict[str, np.ndarray]:
+        """The parameters by name."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
+
+    def __repr__(self) -> str:
+        if self.batch_shape or self.event_shape:
+            return f"{self._name}(batch_shape={self.batch_shape}, event_shape={self.event_shape})"
+        return f"{self._name}({', '.join(f'{k}={float(v)!r}' for k, v in self.parameters.items())})"
+
+    def __len__(self) -> int:
+        if not self.batch_shape:
+            raise InvalidTypeError(f"{self!r} is a single distribution, not a batch: it has no length.")
+        return self.batch_shape[0]
+
+    def __iter__(self) -> Any:
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, index: Any) -> "Distribution":
+        """Select from the batch, as from an array of shape ``batch_shape``."""
+        positions = np.arange(math.prod(self.batch_shape)).reshape(self.batch_shape)[index]
+        return self._take(np.asarray(positions))
+
+    def _take(self, positions: np.ndarray) -> "Distribution":
+        return type(self)(**{name: self._gather(name, positions) for name in self.parameters})
+
+    def _gather(self, name: str, positions: np.ndarray) -> np.ndarray:
+        """Rows of a parameter at flat positions of the batch."""
+        array = getattr(self, name)
+        event = array.shape[array.ndim - event_ndim(type(self), name) :]
+        return np.broadcast_to(array, self.batch_shape + event).reshape((-1, *event))[positions]
+
+    def log_prob(self, x: Any) -> Any:
+        """Logarithm of the density (or probability) at x, in nats.
+
+        Parameters
+        ----------
+        x : array-like
+            Shape ``(..., *event_shape)``; the leading axes broadcast against ``batch_shape``.
+
+        Returns
+        -------
+        float or ndarray
+        """
+        array = _validation.numeric_array(x, "x")
+        n_event = len(self.event_shape)
+        if array.shape[array.ndim - n_event :] != self.event_shape:
+            raise ShapeMismatchError(f"x of shape {array.shape} does not end in the event shape {self.event_shape}.")
+        return unwrap(self._log_prob(array))
+
+    def sample(self, size: int | tuple[int, ...] = (), random_state: Any = None) -> Any:
+        """Draw from the distribution.
+
+        Parameters
+        ----------
+        size : int or tuple of int
+            Number of draws from each distribution of the batch.
+        random_state : None, int, numpy.random.Generator or numpy.random.RandomState
+
+        Returns
+        -------
+        float or ndarray of shape ``(*size, *batch_shape, *event_shape)``
+        """
+        lengths = size if isinstance(size, tuple) else (size,)
+        lengths = tuple(_validation.integer(length, "size", minimum=0) for length in lengths)
+        rng = _validation.generator(random_state)
+        return unwrap(self._sample(rng, lengths + self.batch_shape))
+
+    def entropy(self) -> Any:
+        """Entropy in nats: a float, or an array of shape ``batch_shape``."""
+        return unwrap(np.broadcast_to(self._entropy(), self.batch_shape))
+
+    def _log_prob(self, x: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+    def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        raise NotImplementedError
+
+    def _entropy(self) -> np.ndarray:
+        raise NotImplementedError
+
+
+def _describe_offence(array: np.ndarray) -> str:
+    if array.size == 1:
+        return f"got {float(array.reshape(-1)[0])!r}"
+    if not np.isfinite(array).all():
+        return f"got {int((~np.isfinite(array)).sum())} values that are not finite"
+    return f"got values from {array.min()!r} to {array.max()!r} in shape {array.shape}"
+
+
+# ---------------------------------------------------------------- closed forms
+
+
+def register_kl(family_p: type, family_q: type) -> Callable[[Any], Any]:
+    """Register a closed form of KL(P || Q) for a pair of families.
+
+    Decorates one of two kinds of function:
+
+    - a scalar formula whose arguments are parameters of P and of Q with the suffixes ``_p`` and ``_q``;
+      it becomes a `Formula`, is broadcast over batches and summed over the event;
+    - a function ``f(p, q)`` of the two distributions that returns an array of the batch shape.
+
+    The result is in nats. A subclass inherits the forms of its family.
+
+    Examples
+    --------
+    >>> import math
+    >>> from kltools import Distribution, family, kl_divergence, param, register_kl
+    >>> @family
+    ... class Halves(Distribution):
+    ...     rate: float = param("positive")
+    >>> @register_kl(Halves, Halves)
+    ... def kl_halves_halves(rate_p, rate_q):
+    ...     return math.log(rate_p / rate_q) + rate_q / rate_p - 1.0
+    >>> kl_divergence(Halves(rate=1.0), Halves(rate=2.0)).__round__(4)
+    0.3069
+    """
+
+    def register(function: Any) -> Any:
+        names = function.parameters if isinstance(function, Formula) else tuple(inspect.signature(function).parameters)
+        entry = function
+        if names != ("p", "q"):
+            _check_parameter_names(names, family_p, family_q)
+            entry = function if isinstance(function, Formula) else Formula(function)
+        _CLOSED_FORMS[family_p, family_q] = entry
+        return entry
+
+    return register
+
+
+def _check_parameter_names(names: tuple[str, ...], family_p: type, family_q: type) -> None:
+    valid = [f"{f.name}_{side}" for side, cls in (("p", family_p), ("q", family_q)) for f in dataclasses.fields(cls)]
+    unknown = [name for name in names if name not in valid]
+    if unknown:
+        raise InvalidParameterError(
+            f"a closed form takes (p, q) or parameters out of {', '.join(valid)}; got {', '.join(unknown)}."
+        )
+
+
+def registered_pairs() -> tuple[tuple[type, type], ...]:
+    """All pairs of families with a closed form."""
+    return tuple(_CLOSED_FORMS)
+
+
+def _closed_form(p: Distribution, q: Distribution) -> Formula | Callable:
+    for class_p in type(p).__mro__:
+        for class_q in type(q).__mro__:
+            if (class_p, class_q) in _CLOSED_FORMS:
+                return _CLOSED_FORMS[class_p, class_q]
+    raise NoClosedFormError(
+        f"no closed form is registered for KL({p._name} || {q._name}); draw from p and estimate it: "
+        "estimate_kl(p.sample(100_000, random_state=0), q)."
+    )
+
+
+def check_distribution(x: Any, name: str) -> Distribution:
+    """The door for arguments that must be distributions."""
+    if isinstance(x, Distribution):
+        return x
+    module = type(x).__module__
+    if module.startswith(("torch.distributions", "scipy.stats")):
+        foreign = getattr(getattr(x, "dist", None), "name", None) or type(x).__name__.removesuffix("_frozen")
+        ours = [f for f, cls in FAMILIES.items() if foreign in (f, cls.scipy_name, f"{cls.scipy_name}_gen")]
+        advice = f"kltools.{ours[0]}({_signature(FAMILIES[ours[0]])})" if ours else "the family of kltools"
+        raise InvalidTypeError(f"{name} is a distribution of {module.partition('.')[0]}; build {advice} instead.")
+    if isinstance(x, type) and issubclass(x, Distribution):
+        raise InvalidTypeError(f"{name} is the class {x.__name__}; build one: {x.__name__}({_signature(x)}).")
+    raise InvalidTypeError(
+        f"{name} is a {type(x).__name__}, a Distribution is needed. For samples use estimate_kl(X, Y); "
+        "for probabilities kl_divergence(Categorical(probs=p), Categorical(probs=q))."
+    )
+
+
+def _signature(cls: type) -> str:
+    return ", ".join(f"{f.name}=..." for f in dataclasses.fields(cls))
+
+
+def kl_divergence(p: Distribution, q: Distribution, *, unit: str = "nats", device: str | None = None) -> Any:
+    r"""Kullback-Leibler divergence KL(p || q) of two distributions, by its closed form.
+
+    .. math:: \mathrm{KL}(p \,\|\, q) = \int p(x) \log \frac{p(x)}{q(x)} \, dx
+
+    It is never negative, keeps its relative accuracy where p and q nearly agree, and is inf where p has
+    mass that q has not.
+
+    Parameters
+    ----------
+    p, q : Distribution
+        Equal ``event_shape``; their batches broadcast.
+    unit : {"nats", "bits"}
+    device : {None, "cpu", "cuda"}
+        None follows the data.
+
+    Returns
+    -------
+    float, or ndarray of the broadcast batch shape
+
+    Raises
+    ------
+    NoClosedFormError
+        Where no formula is registered for the two families.
+    ShapeMismatchError
+        Where events differ or batches do not broadcast.
+    InvalidTypeError
+        For arrays, and for distributions of other libraries.
+
+    References
+    ----------
+    S. Kullback and R. A. Leibler (1951), On information and sufficiency, eq. 2.4.
+
+    Examples
+    --------
+    >>> import kltools as kl
+    >>> kl.kl_divergence(kl.Normal(mean=0, var=1), kl.Normal(mean=1, var=1))
+    0.5
+    >>> p = kl.MultivariateNormalDiag(mean=[[0, 0], [1, 1]], var=[1, 1])
+    >>> kl.kl_divergence(p, kl.MultivariateNormalDiag(mean=[0, 0], var=[1, 1]))
+    array([0., 1.])
+    """
+    check_distribution(p, "p")
+    check_distribution(q, "q")
+    factor = _validation.unit_factor(unit)
+    form = _closed_form(p, q)
+    if p.event_shape != q.event_shape:
+        raise ShapeMismatchError(f"events differ: p draws shape {p.event_shape}, q draws shape {q.event_shape}.")
+    try:
+        shape = np.broadcast_shapes(p.batch_shape, q.batch_shape)
+    except ValueError:
+        raise ShapeMismatchError(
+            f"batches do not broadcast: p has {p.batch_shape}, q has {q.batch_shape}; for all pairs use pairwise_kl."
+        ) from None
+    device = _device.resolve(device)
+    if isinstance(form, Formula):
+        value = _evaluate(form, p, q, device)
+    else:
+        value = form(p, q) if device == "cpu" else _device.twin(form.__name__)(p, q)
+    return unwrap(factor * np.broadcast_to(value, shape))
+
+
+def _evaluate(formula: Formula, p: Distribution, q: Distribution, device: str) -> np.ndarray:
+    """A scalar formula over the parameters of p and q, summed over the event."""
+    names = [(q if name.endswith("_q") else p, name[:-2]) for name in formula.parameters]
+    n_axes = max(event_ndim(type(source), name) for source, name in names)
+    return formula.summed(*(getattr(source, name) for source, name in names), n_axes=n_axes, device=device)
+
+
+def pairwise_kl(
+    ps: Distribution, qs: Distribution | None = None, *, unit: str = "nats", device: str | None = None
+) -> np.ndarray:
+    """All divergences KL(ps[a] || qs[b]) of two batches.
+
+    Parameters
+    ----------
+    ps, qs : Distribution
+        One-dimensional batches of A and B distributions; qs defaults to ps.
+    unit : {"nats", "bits"}
+    device : {None, "cpu", "cuda"}
+
+    Returns
+    -------
+    ndarray of shape (A, B)
+
+    Examples
+    --------
+    >>> import kltools as kl
+    >>> kl.pairwise_kl(kl.Normal(mean=[0.0, 1.0], var=1.0))
+    array([[0. , 0.5],
+           [0.5, 0. ]])
+    """
+    qs = ps if qs is None else qs
+    for name, batch in (("ps", ps), ("qs", qs)):
+        check_distribution(batch, name)
+        if len(batch.batch_shape) != 1:
+            raise ShapeMismatchError(f"{name} must be a one-dimensional batch, it has batch shape {batch.batch_shape}.")
+    return kl_divergence(ps[:, None], qs[None, :], unit=unit, device=device)

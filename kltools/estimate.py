@@ -1,0 +1,189 @@
+"""The result of every estimation."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+from . import _validation
+from .inference import UNKNOWN, Uncertainty
+
+
+class Deferred:
+    """An uncertainty that is computed when it is first asked for, and then kept."""
+
+    def __init__(self, compute: Callable[[], Uncertainty]):
+        self._compute: Callable[[], Uncertainty] | None = compute
+        self._result: Uncertainty = UNKNOWN
+
+    def __call__(self) -> Uncertainty:
+        compute = self._compute
+        if compute is not None:
+            self._result = compute()
+            self._compute = None
+        return self._result
+
+    def __getstate__(self) -> dict:
+        return {"_compute": None, "_result": self()}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class DivergenceEstimate:
+    """An estimate of a divergence from data, with what is needed to judge it.
+
+    ``float(estimate)`` is its value. ``standard_error`` and ``confidence_interval()`` are computed when
+    they are first asked for. An unbiased estimate may be negative where the divergence is near 0;
+    nothing is clipped (see ``clipped``).
+
+    Attributes
+    ----------
+    value : float
+        The estimate, in ``unit``; inf where the data say that P has mass where Q has none.
+    unit : str
+        "nats" or "bits".
+    direction : str
+        "P||Q": P is the first argument, Q the second (the reference).
+    method : str
+        Name of the estimator.
+    n_p, n_q : int or None
+        Rows used of X and of Y; n_q is None where Q was given as a distribution.
+    d : int
+        Features, after constant columns were dropped.
+    n_neighbors : tuple of int or None
+        Numbers of neighbours averaged over, for estimators that have them.
+    n_ties : int
+        Rows at a zero or repeated distance from a neighbour.
+    n_dropped : int
+        Rows dropped because of NaN.
+    support_mismatch : bool
+        Whether P was seen to have mass where Q has none.
+    reliable : bool or None
+        False where there are ``reasons`` not to believe the value, None where that was not assessed.
+    reasons : tuple of str
+    warnings : tuple of str
+        Everything that was warned about in this estimation.
+    diagnostics : dict
+        What the estimator found on its way.
+    """
+
+    value: float
+    method: str
+    n_p: int
+    n_q: int | None
+    d: int
+    unit: str = "nats"
+    direction: str = "P||Q"
+    n_neighbors: tuple[int, ...] | None = None
+    n_ties: int = 0
+    n_dropped: int = 0
+    support_mismatch: bool = False
+    reliable: bool | None = None
+    reasons: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    diagnostics: dict[str, Any] = dataclasses.field(default_factory=dict, compare=False)
+    uncertainty: Deferred = dataclasses.field(default_factory=lambda: Deferred(lambda: UNKNOWN), compare=False)
+
+    def __float__(self) -> float:
+        return self.value
+
+    @property
+    def standard_error(self) -> float:
+        """Standard error of the value, in its unit; nan where it cannot be estimated."""
+        return self.uncertainty().standard_error * _validation.unit_factor(self.unit)
+
+    def confidence_interval(self, confidence_level: float = 0.95) -> tuple[float, float]:
+        """Interval (low, high) for the divergence, in the unit of the value.
+
+        Parameters
+        ----------
+        confidence_level : float
+            In (0, 1).
+
+        Returns
+        -------
+        tuple of float
+            ``(nan, inf)`` for a value of inf. For plain k-NN estimates the interval is about the
+            estimator's expectation: it accounts for variance, not for bias.
+        """
+        level = _validation.confidence_level(confidence_level)
+        factor = _validation.unit_factor(self.unit)
+        low, high = self.uncertainty().interval(self.value / factor, level)
+        return (low * factor, high * factor)
+
+    def to(self, unit: str) -> DivergenceEstimate:
+        """The same estimate in another unit, "nats" or "bits"."""
+        ratio = _validation.unit_factor(unit) / _validation.unit_factor(self.unit)
+        return dataclasses.replace(self, value=self.value * ratio, unit=unit)
+
+    def clipped(self) -> float:
+        """The value, but 0 where it is negative. Means of clipped values are biased upwards."""
+        return max(self.value, 0.0)
+
+    def to_dict(self, confidence_level: float = 0.95) -> dict[str, Any]:
+        """All fields, the standard error and the interval, as plain Python objects."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "uncertainty"}
+        uncertainty = {
+            "standard_error": self.standard_error,
+            "confidence_interval": list(self.confidence_interval(confidence_level)),
+            "confidence_level": confidence_level,
+        }
+        return {"value": fields.pop("value"), **uncertainty, **fields}
+
+    def to_json(self, confidence_level: float = 0.95, *, indent: int | None = None) -> str:
+        """`to_dict` as JSON; nan is written as null, inf as "Infinity"."""
+        return json.dumps(_json_ready(self.to_dict(confidence_level)), indent=indent)
+
+    def summary(self, confidence_level: float = 0.95) -> str:
+        """A few lines for a person."""
+        return "\n".join(f"{label:<12} {text}" for label, text in self._summary_rows(confidence_level))
+
+    def _summary_rows(self, confidence_level: float) -> list[tuple[str, str]]:
+        low, high = self.confidence_interval(confidence_level)
+        rows = [
+            (f"KL({self.direction})", f"{self.value:.6g} {self.unit}"),
+            ("std. error", f"{self.standard_error:.3g}"),
+            (f"{confidence_level:.4g} interval", f"[{low:.6g}, {high:.6g}]"),
+            ("method", self._method_in_words()),
+            ("data", f"{self.n_p} rows of P, {self._reference_in_words()}, {self.d} features"),
+        ]
+        rows += [("unreliable", reason) for reason in self.reasons]
+        rows += [("warning", text) for text in self.warnings if text not in self.reasons]
+        return rows
+
+    def _method_in_words(self) -> str:
+        chosen = self.diagnostics.get("chosen_method")
+        neighbors = "" if self.n_neighbors is None else f", n_neighbors {', '.join(map(str, self.n_neighbors))}"
+        return f"{self.method}{f' ({chosen})' if chosen else ''}{neighbors}"
+
+    def _reference_in_words(self) -> str:
+        return "Q known" if self.n_q is None else f"{self.n_q} of Q"
+
+    def __repr__(self) -> str:
+        return (
+            f"DivergenceEstimate(value={self.value:.6g}, unit={self.unit!r}, method={self.method!r}, "
+            f"n_p={self.n_p}, n_q={self.n_q}, d={self.d}, reliable={self.reliable})"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = (
+            f"<tr><th style='text-align:left'>{html.escape(label)}</th>"
+            f"<td style='text-align:left'>{html.escape(text)}</td></tr>"
+            for label, text in self._summary_rows(0.95)
+        )
+        return f"<table>{''.join(rows)}</table>"
+
+
+def _json_ready(x: Any) -> Any:
+    if isinstance(x, dict):
+        return {str(key): _json_ready(value) for key, value in x.items()}
+    if isinstance(x, list | tuple):
+        return [_json_ready(value) for value in x]
+    if hasattr(x, "tolist"):
+        return _json_ready(x.tolist())
+    if isinstance(x, float) and not math.isfinite(x):
+        return None if math.isnan(x) else ("Infinity" if x > 0 else "-Infinity")
+    return x

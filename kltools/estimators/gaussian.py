@@ -1,0 +1,130 @@
+"""The divergence of two normal distributions, estimated without bias from their samples."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._formula import Formula
+from .._scalar import LOG_2PI, digamma
+from .._validation import check_enough_rows
+from ..errors import InfiniteDivergenceWarning, InvalidParameterError
+from ..inference import UNKNOWN, sum_of_means
+from ..preprocessing import cholesky_or_none, fit_scaling
+from .problem import Problem, Result
+
+
+@Formula
+def _digamma(x):
+    return digamma(x)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Mean, and Cholesky factor of the unbiased covariance, of a sample."""
+
+    mean: np.ndarray
+    factor: np.ndarray
+    n: int
+
+    @property
+    def d(self) -> int:
+        return len(self.mean)
+
+    def standardised(self, x: np.ndarray) -> np.ndarray:
+        """factor^-1 (x - mean) for every row."""
+        return np.linalg.solve(self.factor, (x - self.mean).T).T
+
+    def log_density(self, x: np.ndarray) -> np.ndarray:
+        squares = (self.standardised(x) ** 2).sum(axis=1)
+        return -0.5 * (squares + self.d * LOG_2PI) - float(np.log(np.diag(self.factor)).sum())
+
+    def unbiased_log_det(self) -> float:
+        """Unbiased estimate of log det of the true covariance (the mean of a log-Wishart determinant)."""
+        halves = (self.n - 1 - np.arange(self.d)) / 2
+        wishart = float(_digamma(halves).sum()) + self.d * math.log(2 / (self.n - 1))
+        return 2.0 * float(np.log(np.diag(self.factor)).sum()) - wishart
+
+
+def fit(X: np.ndarray) -> Fit | None:
+    """Fit a normal distribution; None where the columns are linearly dependent."""
+    mean = X.mean(axis=0)
+    deviation = X - mean
+    covariance = deviation.T @ deviation / (len(X) - 1)
+    spread = np.sqrt(np.diag(covariance))
+    if not (spread > 0).all():
+        return None
+    factor = cholesky_or_none(covariance / np.outer(spread, spread))
+    return None if factor is None else Fit(mean, spread[:, None] * factor, len(X))
+
+
+def needed_rows(d: int) -> tuple[int, int]:
+    """Rows of X and of Y without which the unbiased estimate does not exist."""
+    return d + 1, d + 3
+
+
+def estimate(problem: Problem) -> Result:
+    """Unbiased estimate of KL between the normal distributions of the samples; options: `GaussianDivergence`."""
+    needed_x, needed_y = needed_rows(problem.d)
+    check_enough_rows(problem.n, "X", needed_x, f"method='gaussian' in {problem.d} features")
+    if problem.Y is not None:
+        check_enough_rows(len(problem.Y), "Y", needed_y, f"method='gaussian' in {problem.d} features")
+    scaling = fit_scaling(problem.X, "std", problem.Y)
+    X = scaling.apply(problem.X, problem.n_jobs)
+    p = fit(X)
+    if problem.Y is None:
+        if p is None:
+            return _singular(problem, "X")
+        return _against_density(problem, X, p, problem.log_q() - scaling.log_det)
+    Y = scaling.apply(problem.Y, problem.n_jobs)
+    q = fit(Y)
+    if p is not None and q is not None:
+        return _against_sample(X, Y, p, q)
+    if p is None and q is None:
+        raise InvalidParameterError(
+            "columns of X and of Y are linearly dependent, so that no normal density exists; "
+            "drop dependent columns, or pass method='knn'."
+        )
+    return _singular(problem, "X" if p is None else "Y")
+
+
+def _singular(problem: Problem, name: str) -> Result:
+    problem.notes.add(
+        InfiniteDivergenceWarning,
+        f"columns of {name} are linearly dependent, those of the other side are not: "
+        "P has mass where Q has none, the divergence is inf.",
+    )
+    return Result(math.inf, lambda: UNKNOWN)
+
+
+def _against_sample(X: np.ndarray, Y: np.ndarray, p: Fit, q: Fit) -> Result:
+    """Every term of the closed form, freed of its bias (an inverse Wishart mean, two log-Wishart means).
+
+    The uncertainty comes from the influence functions of the functional, and holds whether or not the
+    samples are normal.
+    """
+    n, m, d = p.n, q.n, p.d
+    shrink = (m - d - 2) / (m - 1)
+    relative = np.linalg.solve(q.factor, p.factor)
+    trace = shrink * float((relative**2).sum())
+    shift = np.linalg.solve(q.factor, p.mean - q.mean)
+    distance = shrink * float(shift @ shift) - trace / n - d / m
+    value = 0.5 * (trace + distance - d + q.unbiased_log_det() - p.unbiased_log_det())
+
+    influence_x = 0.5 * ((q.standardised(X) ** 2).sum(axis=1) - (p.standardised(X) ** 2).sum(axis=1))
+    v = q.standardised(Y)
+    moved = (v @ relative) ** 2
+    influence_y = 0.5 * (v**2).sum(axis=1) - 0.5 * (moved.sum(axis=1) + (v @ shift) ** 2) - v @ shift
+    return Result(value, lambda: sum_of_means(influence_x, influence_y))
+
+
+def _against_density(problem: Problem, X: np.ndarray, p: Fit, log_q: np.ndarray) -> Result:
+    """Minus the unbiased entropy of a normal distribution, minus the mean of log q."""
+    if np.isneginf(log_q).any():
+        count = int(np.isneginf(log_q).sum())
+        problem.notes.add(InfiniteDivergenceWarning, f"q has no mass at {count} rows of X: the divergence is inf.")
+        return Result(math.inf, lambda: UNKNOWN)
+    entropy = 0.5 * (p.d * (1.0 + LOG_2PI) + p.unbiased_log_det())
+    value = -entropy - float(log_q.mean())
+    influence = -0.5 * (p.standardised(X) ** 2).sum(axis=1) - log_q
+    return Result(value, lambda: sum_of_means(influence))

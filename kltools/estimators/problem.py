@@ -1,0 +1,57 @@
+"""What an estimation method is given, and what it gives back."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..distribution import Distribution
+from ..inference import Uncertainty
+from ..preprocessing import Notes
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Validated samples X ~ P and Y ~ Q, or Q itself, and the circumstances of the call."""
+
+    X: np.ndarray
+    Y: np.ndarray | None
+    q: Distribution | None
+    notes: Notes
+    n_jobs: int
+    seed: int
+
+    @property
+    def n(self) -> int:
+        return len(self.X)
+
+    @property
+    def m(self) -> int | None:
+        return None if self.Y is None else len(self.Y)
+
+    @property
+    def d(self) -> int:
+        return self.X.shape[1]
+
+    @property
+    def rows(self) -> int:
+        """Rows of the smaller sample."""
+        return self.n if self.Y is None else min(self.n, len(self.Y))
+
+    def log_q(self) -> np.ndarray:
+        """log q at the rows of X, for a known q."""
+        assert self.q is not None
+        return np.asarray(self.q.log_prob(self.X if self.q.event_shape else self.X[:, 0]))
+
+
+@dataclass(frozen=True)
+class Result:
+    """An estimate in nats; `uncertainty` is called when somebody asks."""
+
+    value: float
+    uncertainty: Callable[[], Uncertainty]
+    n_neighbors: tuple[int, ...] | None = None
+    n_ties: int = 0
+    reasons: tuple[str, ...] = ()
+    diagnostics: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,359 @@
+"""Gaussian distributions: univariate, with diagonal and with full covariance."""
+
+import math
+from typing import Any, Self
+
+import numpy as np
+
+from .. import _validation
+from .._jit import jit, run_rows
+from .._scalar import LOG_2PI, squared_ratio_excess, x_minus_log1p
+from .._validation import frozen
+from ..distribution import Distribution, event_ndim, family, param, register_kl
+from ..errors import InvalidParameterError
+
+_NORMAL_RANGE = 1e290  # ratios beyond it may have been rounded to few digits
+
+
+def _checked_var(var: np.ndarray, source: str, cls: type) -> np.ndarray:
+    """A variance computed from `source`; raise where it left the range of normal float64."""
+    bad = ~np.isfinite(var) | (var < np.finfo(np.float64).tiny)
+    if bad.any():
+        raise InvalidParameterError(
+            f"var of {cls.__name__} under- or overflows where it is computed from {source} "
+            f"({int(bad.sum())} of {bad.size} values); rescale the data, or use vae_kl, which works on log_var."
+        )
+    return var
+
+
+class _ByVariance(Distribution):
+    """Shared by the families with parameters `mean` and `var`."""
+
+    mean: Any
+    var: Any
+
+    @classmethod
+    def from_std(cls, *, mean: Any, std: Any) -> Self:
+        """From the standard deviation (> 0); var = std**2 is rounded once.
+
+        Raises
+        ------
+        InvalidParameterError
+            Where std is not positive, or its square under- or overflows.
+        """
+        deviation = _validation.numeric_array(std, f"std of {cls.__name__}")
+        if not (deviation > 0).all():
+            raise InvalidParameterError(f"std of {cls.__name__} must be > 0, got a minimum of {deviation.min()!r}.")
+        with np.errstate(over="ignore", under="ignore"):
+            return cls(mean=mean, var=_checked_var(deviation**2, "std", cls))  # type: ignore[call-arg]
+
+    @classmethod
+    def from_log_var(cls, *, mean: Any, log_var: Any) -> Self:
+        """From the logarithm of the variance; var = exp(log_var) is rounded once.
+
+        Raises
+        ------
+        InvalidParameterError
+            Where exp(log_var) under- or overflows.
+        """
+        exponent = _validation.numeric_array(log_var, f"log_var of {cls.__name__}")
+        with np.errstate(over="ignore", under="ignore"):
+            return cls(mean=mean, var=_checked_var(np.exp(exponent), "log_var", cls))  # type: ignore[call-arg]
+
+    def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        return self.mean + np.sqrt(self.var) * rng.standard_normal(shape + self.event_shape)
+
+    def _log_prob(self, x: np.ndarray) -> np.ndarray:
+        terms = -0.5 * ((x - self.mean) ** 2 / self.var + np.log(self.var) + LOG_2PI)
+        return self._sum_over_event(terms)
+
+    def _entropy(self) -> np.ndarray:
+        return self._sum_over_event(0.5 * (1.0 + LOG_2PI + np.log(self.var)))
+
+    def _sum_over_event(self, terms: np.ndarray) -> np.ndarray:
+        return terms.sum(axis=-1) if self.event_shape else terms
+
+
+@family
+class Normal(_ByVariance):
+    """Univariate Gaussian with the given mean and variance.
+
+    Parameters
+    ----------
+    mean : array-like
+    var : array-like, > 0
+        Variance; for a standard deviation use ``Normal.from_std``, for its logarithm ``from_log_var``.
+
+    Examples
+    --------
+    >>> import kltools as kl
+    >>> kl.kl_divergence(kl.Normal.from_std(mean=0, std=1), kl.Normal.from_std(mean=0, std=2)).__round__(4)
+    0.3181
+    """
+
+    scipy_name = "norm"
+    mean: Any = param("real")
+    var: Any = param("positive")
+
+
+@family
+class MultivariateNormalDiag(_ByVariance):
+    """Multivariate Gaussian with independent coordinates, from vectors of means and variances.
+
+    Parameters
+    ----------
+    mean : array-like of shape (..., d)
+    var : array-like of shape (..., d), > 0
+        Variances; see also ``from_std`` and ``from_log_var``.
+
+    Examples
+    --------
+    >>> import kltools as kl
+    >>> p = kl.MultivariateNormalDiag(mean=[0, 0], var=[1, 1])
+    >>> kl.kl_divergence(p, kl.MultivariateNormalDiag(mean=[1, 0], var=[1, 1]))
+    0.5
+    """
+
+    mean: Any = param("real", event_ndim=1)
+    var: Any = param("positive", event_ndim=1)
+
+    def to_full(self) -> "MultivariateNormal":
+        """The same distribution with its covariance written as a matrix."""
+        identity = np.eye(self.event_shape[0])
+        covariance = self.var[..., None] * identity
+        return MultivariateNormal._factored(self.mean, covariance, np.sqrt(self.var)[..., None] * identity)
+
+
+@family
+class MultivariateNormal(Distribution):
+    """Multivariate Gaussian with a full covariance matrix.
+
+    Parameters
+    ----------
+    mean : array-like of shape (..., d)
+    cov : array-like of shape (..., d, d)
+        Symmetric and positive definite; its lower triangle is used. See also ``from_cholesky`` and
+        ``from_precision``.
+
+    Examples
+    --------
+    >>> import kltools as kl
+    >>> p = kl.MultivariateNormal(mean=[0, 0], cov=[[1, 0.9], [0.9, 1]])
+    >>> kl.kl_divergence(p, kl.MultivariateNormal(mean=[0, 0], cov=[[1, 0], [0, 1]])).__round__(4)
+    0.8304
+    """
+
+    scipy_name = "multivariate_normal"
+    mean: Any = param("real", event_ndim=1)
+    cov: Any = param("symmetric")
+
+    def _prepare(self) -> None:
+        if not hasattr(self, "_cholesky"):
+            self._keep_cholesky(_cholesky(self.cov))
+
+    def _keep_cholesky(self, factor: np.ndarray) -> None:
+        object.__setattr__(self, "_cholesky", frozen(np.ascontiguousarray(factor)))
+
+    @property
+    def cholesky(self) -> np.ndarray:
+        """Lower triangular L with L L^T = cov, shape (..., d, d)."""
+        return self._cholesky  # type: ignore[attr-defined]
+
+    @classmethod
+    def _factored(cls, mean: Any, cov: Any, factor: np.ndarray) -> Self:
+        instance = cls.__new__(cls)
+        instance._keep_cholesky(factor)
+        instance.__init__(mean=mean, cov=cov)  # type: ignore[misc]
+        return instance
+
+    @classmethod
+    def from_cholesky(cls, *, mean: Any, cholesky: Any) -> Self:
+        """From the lower triangular Cholesky factor L of the covariance, with a positive diagonal."""
+        factor = _validation.numeric_array(cholesky, "cholesky")
+        square = factor.ndim >= 2 and factor.shape[-1] == factor.shape[-2]
+        if not square or not np.isfinite(factor).all() or (np.triu(factor, 1) != 0).any():
+            raise InvalidParameterError(f"cholesky must be finite lower triangular matrices, got shape {factor.shape}.")
+        diagonal = np.diagonal(factor, axis1=-2, axis2=-1)
+        if not (diagonal > 0).all():
+            raise InvalidParameterError(f"cholesky must have a positive diagonal, its minimum is {diagonal.min()!r}.")
+        return cls._factored(mean, factor @ np.swapaxes(factor, -1, -2), factor)
+
+    @classmethod
+    def from_precision(cls, *, mean: Any, precision: Any) -> Self:
+        """From the precision matrix, the inverse of the covariance."""
+        checked = cls(mean=mean, cov=precision)
+        inverse = np.linalg.solve(checked.cholesky, np.broadcast_to(np.eye(checked.cov.shape[-1]), checked.cov.shape))
+        return cls(mean=mean, cov=np.swapaxes(inverse, -1, -2) @ inverse)
+
+    def _take(self, positions: np.ndarray) -> "MultivariateNormal":
+        factors = np.broadcast_to(self.cholesky, self.batch_shape + self.cov.shape[-2:])
+        factor = factors.reshape((-1, *self.cov.shape[-2:]))[positions]
+        return self._factored(self._gather("mean", positions), self._gather("cov", positions), factor)
+
+    def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        noise = rng.standard_normal(shape + self.event_shape)
+        return self.mean + np.einsum("...ij,...j->...i", self.cholesky, noise)
+
+    def _log_prob(self, x: np.ndarray) -> np.ndarray:
+        deviation = x - self.mean
+        shape = np.broadcast_shapes(deviation.shape[:-1], self.cholesky.shape[:-2])
+        if self.cholesky.ndim == 2:
+            standard = np.linalg.solve(self.cholesky, deviation.reshape(-1, deviation.shape[-1]).T).T
+        else:
+            standard = np.linalg.solve(self.cholesky, deviation[..., None])
+        squares = (standard.reshape(*shape, -1) ** 2).sum(axis=-1)
+        return -0.5 * (squares + self.event_shape[0] * LOG_2PI) - self._half_log_det()
+
+    def _entropy(self) -> np.ndarray:
+        return 0.5 * self.event_shape[0] * (1.0 + LOG_2PI) + self._half_log_det()
+
+    def _half_log_det(self) -> np.ndarray:
+        return np.log(np.diagonal(self.cholesky, axis1=-2, axis2=-1)).sum(axis=-1)
+
+
+def _cholesky(matrix: np.ndarray) -> np.ndarray:
+    try:
+        return np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
+        smallest = np.linalg.eigvalsh(matrix).min()
+        raise InvalidParameterError(
+            f"cov of MultivariateNormal must be positive definite, its smallest eigenvalue is {smallest:.3g}; "
+            "drop linearly dependent coordinates (nothing is added to the diagonal)."
+        ) from None
+
+
+# ---------------------------------------------------------------- closed forms
+
+
+@register_kl(MultivariateNormalDiag, MultivariateNormalDiag)
+@register_kl(Normal, Normal)
+def kl_normal_normal(mean_p, var_p, mean_q, var_q):
+    """(r - 1 - log r + (mean_p - mean_q)^2 / var_q) / 2 with r = var_p / var_q, without cancellation."""
+    shift = mean_p - mean_q
+    deviation = math.sqrt(var_q)
+    z = mean_p / deviation - mean_q / deviation if math.isinf(shift) else shift / deviation
+    excess = (var_p - var_q) / var_q
+    ratio = var_p / var_q
+    if -0.25 < excess < 0.35:
+        spread = x_minus_log1p(excess)
+    elif 1.0 / _NORMAL_RANGE < ratio < _NORMAL_RANGE:
+        spread = ratio - 1.0 - math.log(ratio)
+    else:
+        spread = ratio - 1.0 - (math.log(var_p) - math.log(var_q))
+    return 0.5 * spread + 0.5 * z * z
+
+
+@register_kl(MultivariateNormal, MultivariateNormal)
+def kl_multivariate_normal(p: MultivariateNormal, q: MultivariateNormal) -> np.ndarray:
+    """(tr(S_q^-1 S_p) - d - log det(S_q^-1 S_p) + (m_p - m_q)^T S_q^-1 (m_p - m_q)) / 2."""
+    shape = np.broadcast_shapes(p.batch_shape, q.batch_shape)
+    out = np.empty(math.prod(shape))
+    arguments = (*_rows(p, shape), *_rows(q, shape), out)
+    run_rows(_kl_full_kernel, out.size, *arguments)
+    return out.reshape(shape)
+
+
+@register_kl(MultivariateNormalDiag, MultivariateNormal)
+def kl_diagonal_full(p: MultivariateNormalDiag, q: MultivariateNormal) -> np.ndarray:
+    return kl_multivariate_normal(p.to_full(), q)
+
+
+@register_kl(MultivariateNormal, MultivariateNormalDiag)
+def kl_full_diagonal(p: MultivariateNormal, q: MultivariateNormalDiag) -> np.ndarray:
+    return kl_multivariate_normal(p, q.to_full())
+
+
+def _rows(distribution: MultivariateNormal, shape: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+    """Flat parameters, each with the index of its row for every item of the broadcast batch."""
+    flat = []
+    for array, n_event in (
+        (distribution.mean, event_ndim(MultivariateNormal, "mean")),
+        (distribution.cov, event_ndim(MultivariateNormal, "cov")),
+        (distribution.cholesky, event_ndim(MultivariateNormal, "cov")),
+    ):
+        batch, event = array.shape[: array.ndim - n_event], array.shape[array.ndim - n_event :]
+        index = np.broadcast_to(np.arange(math.prod(batch)).reshape(batch), shape).reshape(-1)
+        flat += [frozen(array.reshape((-1, *event))), frozen(index)]
+    return tuple(flat)
+
+
+@jit
+def _solve_lower(factor, columns):
+    """Overwrite the columns with factor^-1 columns, for a lower triangular factor."""
+    d, n = columns.shape
+    for i in range(d):
+        for k in range(i):
+            weight = factor[i, k]
+            for j in range(n):
+                columns[i, j] -= weight * columns[k, j]
+        for j in range(n):
+            columns[i, j] /= factor[i, i]
+
+
+@jit
+def _difference_excess(cov_p, cov_q, factor_q, work):
+    """tr E - log det(I + E) for E = L_q^-1 (S_p - S_q) L_q^-T where E is small, else nan.
+
+    With I + E = C D C^T (unit lower triangular C, D_j = 1 + delta_j) it is the sum of
+    delta_j - log1p(delta_j) and of C_ij^2 D_j over i > j: terms that are all >= 0, so that no digit
+    is lost however near the two covariances are.
+    """
+    d = cov_p.shape[0]
+    for i in range(d):
+        if not abs(cov_p[i, i] - cov_q[i, i]) < 0.5 * cov_q[i, i]:
+            return np.nan
+        for j in range(i + 1):
+            work[i, j] = cov_p[i, j] - cov_q[i, j]
+            work[j, i] = work[i, j]
+    _solve_lower(factor_q, work)
+    _solve_lower(factor_q, work.T)
+    norm = 0.0
+    for i in range(d):
+        for j in range(d):
+            norm += work[i, j] * work[i, j]
+    if not norm < 0.25:
+        return np.nan
+    total = 0.0
+    for j in range(d):
+        for i in range(j, d):  # work[i, j] becomes C_ij D_j
+            for k in range(j):
+                work[i, j] -= work[i, k] / (1.0 + work[k, k]) * work[j, k]
+        total += x_minus_log1p(work[j, j])
+        for i in range(j + 1, d):
+            total += work[i, j] * work[i, j] / (1.0 + work[j, j])
+    return total
+
+
+@jit
+def _ratio_excess(factor_p, factor_q, work):
+    """The same sum from M = L_q^-1 L_p: of M_jj^2 - 1 - log M_jj^2 and of M_ij^2 over i > j."""
+    d = factor_p.shape[0]
+    work[:, :] = factor_p
+    _solve_lower(factor_q, work)
+    total = 0.0
+    for i in range(d):
+        total += squared_ratio_excess(work[i, i])
+        for j in range(i):
+            total += work[i, j] * work[i, j]
+    return total
+
+
+@jit
+def _kl_full_kernel(
+    start, stop, mean_p, mean_p_row, cov_p, cov_p_row, factor_p, factor_p_row,
+    mean_q, mean_q_row, cov_q, cov_q_row, factor_q, factor_q_row, out,
+):  # fmt: skip
+    d = mean_p.shape[1]
+    work = np.empty((d, d))
+    shift = np.empty((d, 1))
+    for row in range(start, stop):
+        factor = factor_q[factor_q_row[row]]
+        total = _difference_excess(cov_p[cov_p_row[row]], cov_q[cov_q_row[row]], factor, work)
+        if math.isnan(total):
+            total = _ratio_excess(factor_p[factor_p_row[row]], factor, work)
+        for i in range(d):
+            shift[i, 0] = mean_p[mean_p_row[row], i] - mean_q[mean_q_row[row], i]
+        _solve_lower(factor, shift)
+        for i in range(d):
+            total += shift[i, 0] * shift[i, 0]
+        out[row] = 0.5 * total

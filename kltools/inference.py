@@ -1,0 +1,97 @@
+"""How certain is an estimate: moments, standard errors, intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Count, mean and sum of squared deviations of numbers; the parts of a whole can be added.
+
+    Examples
+    --------
+    >>> from kltools.inference import Moments
+    >>> (Moments.of([1.0, 2.0]) + Moments.of([3.0, 6.0])).variance.__round__(3)
+    4.667
+    """
+
+    count: int
+    mean: float
+    squares: float
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> Moments:
+        array = np.asarray(values, dtype=np.float64)
+        mean = float(array.mean())
+        return cls(array.size, mean, float(((array - mean) ** 2).sum()))
+
+    def __add__(self, other: Moments) -> Moments:
+        """Moments of both sets of numbers together (Chan, Golub and LeVeque 1983, eq. 2.1)."""
+        count = self.count + other.count
+        step = other.mean - self.mean
+        return Moments(
+            count,
+            self.mean + step * other.count / count,
+            self.squares + other.squares + step * step * self.count * other.count / count,
+        )
+
+    @property
+    def variance(self) -> float:
+        """Unbiased variance of one number."""
+        return self.squares / (self.count - 1) if self.count > 1 else math.nan
+
+    @property
+    def standard_error(self) -> float:
+        """Standard error of the mean."""
+        return math.sqrt(self.variance / self.count)
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """Standard error of an estimate in nats, and the degrees of freedom it was estimated with."""
+
+    standard_error: float
+    degrees_of_freedom: float = math.inf
+
+    def interval(self, value: float, confidence_level: float) -> tuple[float, float]:
+        """Symmetric interval around the value; of a value of inf it is (nan, inf)."""
+        if math.isinf(value):
+            return (math.nan, value)
+        half_width = self.standard_error * _quantile(0.5 + 0.5 * confidence_level, self.degrees_of_freedom)
+        return (value - half_width, value + half_width)
+
+
+UNKNOWN = Uncertainty(math.nan)
+
+
+def _quantile(probability: float, degrees_of_freedom: float) -> float:
+    """Quantile of Student's t, or of the normal distribution where the degrees are infinite."""
+    if math.isinf(degrees_of_freedom):
+        return NormalDist().inv_cdf(probability)
+    from scipy.special import stdtrit  # only who asks for such an interval pays for this import
+
+    return float(stdtrit(degrees_of_freedom, probability))
+
+
+def sum_of_means(*samples: np.ndarray) -> Uncertainty:
+    """Uncertainty of a sum of means of independent samples, given the values that are averaged."""
+    return Uncertainty(math.sqrt(sum(Moments.of(values).standard_error ** 2 for values in samples)))
+
+
+def block_jackknife(
+    statistic: Callable[..., float], samples: tuple[np.ndarray, ...], rng: np.random.Generator, blocks: int
+) -> Uncertainty:
+    """Standard error of a statistic of independent samples from leaving out random blocks of rows.
+
+    Block j is left out of every sample at once. With g blocks and values T_j,
+    se^2 = (g - 1) / g sum_j (T_j - mean T)^2 (Shao and Tu 1995, eq. 2.42), with g - 1 degrees of freedom.
+    """
+    labelled = [(sample, rng.permutation(len(sample)) % blocks) for sample in samples]
+    values = [statistic(*(sample[label != j] for sample, label in labelled)) for j in range(blocks)]
+    return Uncertainty(math.sqrt((blocks - 1) / blocks * Moments.of(np.array(values)).squares), blocks - 1)

@@ -1,0 +1,107 @@
+"""Divergences of variational autoencoders."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from . import _device, _validation
+from ._formula import Formula
+from ._scalar import expm1_minus_x
+from .distribution import Distribution, check_distribution, kl_divergence, unwrap
+from .errors import InvalidParameterError, InvalidTypeError, ShapeMismatchError
+from .families.gaussian import MultivariateNormal, MultivariateNormalDiag, Normal
+
+REDUCTIONS = ("none", "sum", "mean", "per_dim")
+_EXP_OVERFLOWS = 709.0
+
+
+@Formula
+def kl_log_var_normal(mu, log_var, mean_q, var_q):
+    """KL(N(mu, exp(log_var)) || N(mean_q, var_q)), from the logarithm of the variance itself."""
+    z = (mu - mean_q) / math.sqrt(var_q)
+    difference = log_var - math.log(var_q)
+    if difference > _EXP_OVERFLOWS:  # half of exp may still be a number
+        half = math.exp(0.5 * difference)
+        return 0.5 * half * half + 0.5 * z * z
+    return 0.5 * expm1_minus_x(difference) + 0.5 * z * z
+
+
+def vae_kl(
+    mu: Any,
+    log_var: Any,
+    *,
+    prior: Distribution | None = None,
+    reduction: str = "none",
+    unit: str = "nats",
+    device: str | None = None,
+) -> Any:
+    r"""KL term of a VAE: of the encoder's N(mu, exp(log_var)) from the prior, N(0, I) by default.
+
+    .. math:: \mathrm{KL}(q(z|x) \,\|\, p(z)) = \tfrac12 \sum_j \left(e^{v_j} - 1 - v_j + \mu_j^2\right)
+
+    with v = log_var. It is the reverse divergence KL(approximation || prior), computed from log_var
+    without forming the variance, so that it keeps its relative accuracy near collapse, where it is 0.
+
+    Parameters
+    ----------
+    mu, log_var : array-like of shape (B, D), or (..., D)
+        Outputs of the encoder, equal shapes; NumPy, torch or nested lists.
+    prior : Normal, MultivariateNormalDiag or MultivariateNormal, optional
+        A single distribution; a Normal is taken for every latent dimension.
+    reduction : {"none", "sum", "mean", "per_dim"}
+        "none" sums over the D latents: shape (B,). "per_dim" sums over nothing: shape (B, D).
+        "mean" is the mean over the batch of "none" (the usual loss term), "sum" its sum.
+    unit : {"nats", "bits"}
+    device : {None, "cpu", "cuda"}
+
+    Returns
+    -------
+    float or ndarray
+
+    References
+    ----------
+    D. P. Kingma and M. Welling (2014), Auto-encoding variational Bayes, appendix B.
+
+    Examples
+    --------
+    >>> import kltools as kl
+    >>> kl.vae_kl([[0.5, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]])
+    array([0.125, 0.   ])
+    >>> kl.vae_kl([[0.5, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]], reduction="mean")
+    0.0625
+    """
+    _validation.choice(reduction, "reduction", REDUCTIONS)
+    factor = _validation.unit_factor(unit)
+    place = _device.resolve(device, mu, log_var)
+    means = _finite_latents(mu, "mu")
+    log_variances = _finite_latents(log_var, "log_var")
+    if means.shape != log_variances.shape:
+        raise ShapeMismatchError(f"mu has shape {means.shape}, log_var has shape {log_variances.shape}.")
+    prior = Normal(mean=0.0, var=1.0) if prior is None else check_distribution(prior, "prior")
+    if prior.batch_shape:
+        raise ShapeMismatchError(f"prior must be a single distribution, it has batch shape {prior.batch_shape}.")
+    if prior.event_shape not in ((), means.shape[-1:]):
+        raise ShapeMismatchError(f"prior draws shape {prior.event_shape}, there are {means.shape[-1]} latents.")
+    if isinstance(prior, MultivariateNormal):
+        if reduction == "per_dim":
+            raise InvalidParameterError("reduction='per_dim' needs a prior with independent dimensions.")
+        encoder = MultivariateNormalDiag.from_log_var(mean=means, log_var=log_variances)
+        value = np.asarray(kl_divergence(encoder, prior, device=device))
+    elif isinstance(prior, Normal | MultivariateNormalDiag):
+        arguments = (means, log_variances, prior.mean, prior.var)
+        value = kl_log_var_normal.summed(*arguments, n_axes=int(reduction != "per_dim"), device=place)
+    else:
+        raise InvalidTypeError(f"prior must be a Gaussian distribution, got {type(prior).__name__}.")
+    if reduction in ("sum", "mean"):
+        value = value.sum() if reduction == "sum" else value.mean()
+    return unwrap(factor * value)
+
+
+def _finite_latents(x: Any, name: str) -> np.ndarray:
+    array = _validation.numeric_array(x, name)
+    if array.ndim == 0 or array.size == 0:
+        raise ShapeMismatchError(f"{name} must have shape (B, D), got {array.shape}.")
+    if not np.isfinite(array).all():
+        raise InvalidParameterError(f"{name} contains {int((~np.isfinite(array)).sum())} values that are not finite.")
+    return array
