@@ -146,7 +146,7 @@ class DivergenceEstimate:
         rows = [
             (f"KL({self.direction})", f"{self.value:.6g} {self.unit}"),
             ("std. error", f"{self.standard_error:.3g}"),
-            (f"{confidence_level:.4g} interval", f"[{low:.6g}, {high:.6g}]"),
+            (f"{100 * confidence_level:.4g}% interval", f"[{low:.6g}, {high:.6g}]"),
             ("method", self._method_in_words()),
             ("data", f"{self.n_p} rows of P, {self._reference_in_words()}, {self.d} features"),
         ]

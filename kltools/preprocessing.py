@@ -15,7 +15,7 @@ from .neighbors import common_exponent
 
 SCALES = ("whiten", "std", "none")
 _WHITEN_ROWS_PER_FEATURE = 10  # fewer rows make a whitening that stretches noise
-_SMALLEST_PIVOT = 1e-10  # of a correlation matrix: below it columns count as linearly dependent
+_SMALLEST_PIVOT = 1e-13  # of a correlation matrix: below it columns count as linearly dependent
 
 
 @dataclass

@@ -222,9 +222,9 @@ def _reasons(problem: Problem, ks: tuple[int, ...], value: float) -> tuple[str, 
     reach = (ks[-1] / problem.rows) ** (2.0 / problem.d)
     if reach > _FAR_REACH:
         text = (
-            f"in {problem.d} features the nearest {ks[-1]} of {problem.rows} rows are not near: expect the estimate "
-            "to be too low, and the interval, which knows variance only, to miss; compare method='gaussian', "
-            "use fewer features or more rows."
+            f"in {problem.d} features the nearest {ks[-1]} of {problem.rows} rows are not near: expect bias, which the "
+            "interval, about variance only, does not contain; compare method='gaussian', or use fewer features "
+            "or more rows."
         )
         problem.notes.add(UnreliableEstimateWarning, text)
         reasons.append(text)

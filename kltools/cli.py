@@ -1,0 +1,179 @@
+"""The command line: ``kltools estimate``, ``kltools gaussian``, ``kltools doctor``."""
+
+import argparse
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+import warnings
+from typing import Any
+
+import numpy as np
+
+from . import __version__, _cache, _validation, io
+from ._jit import available_cores
+from .cuda import require
+from .distribution import Distribution, kl_divergence
+from .errors import DeviceUnavailableError, InvalidParameterError, KLToolsError, ShapeMismatchError
+from .estimate import _json_ready
+from .estimators import METHODS, estimate_kl, method_options
+from .families import MultivariateNormal, MultivariateNormalDiag, Normal
+
+SUCCESS, FAILURE, INTERRUPTED = 0, 2, 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; the exit code is 0, or 2 for an error."""
+    options = _parser().parse_args(arguments)
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            output, told = options.run(options)
+        for warning in caught:
+            if str(warning.message) not in told:
+                print(f"kltools: warning: {warning.message}", file=sys.stderr)
+        print(output, flush=True)
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (KLToolsError, OSError, MemoryError) as error:
+        print(f"kltools: error: {error or type(error).__name__}", file=sys.stderr)
+        return FAILURE
+    except KeyboardInterrupt:
+        print("kltools: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    return SUCCESS
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="kltools", description="KL divergences you can trust.")
+    parser.add_argument("--version", action="version", version=f"kltools {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_estimate(commands)
+    _add_gaussian(commands)
+    doctor = commands.add_parser("doctor", help="tell versions, cores, devices and the cache of compiled code")
+    doctor.set_defaults(run=_doctor)
+    return parser
+
+
+def _add_estimate(commands: Any) -> None:
+    command = commands.add_parser(
+        "estimate",
+        help="estimate KL(P || Q) from two files with samples",
+        description="Estimate KL(P || Q) from samples of P and of Q, with a standard error and an interval.",
+        epilog="methods: " + "; ".join(f"{name}: {text}" for name, text in METHODS.items()),
+    )
+    command.add_argument("p", metavar="P", help="sample of P, one row a draw: .npy .npz .csv .tsv .txt .parquet")
+    command.add_argument("q", metavar="Q", help="sample of Q, the reference, with the same columns")
+    command.add_argument("--method", default="auto", choices=list(METHODS), help="default: auto")
+    command.add_argument("--neighbors", metavar="K[,K...]", type=_integers, help="numbers of neighbours, e.g. 5,10,20")
+    _add_output(command)
+    command.add_argument("--confidence-level", type=float, default=0.95, metavar="LEVEL", help="default: 0.95")
+    command.add_argument("--nan-policy", default="raise", choices=_validation.NAN_POLICIES, help="rows with NaN")
+    command.add_argument("--n-jobs", type=int, default=-1, metavar="N", help="threads; -1, the default, is all cores")
+    command.add_argument("--seed", type=int, default=0, help="of the blocks for the standard error; default: 0")
+    command.add_argument("--key", help="name of the array in .npz files that hold several")
+    command.set_defaults(run=_estimate)
+
+
+def _add_gaussian(commands: Any) -> None:
+    command = commands.add_parser(
+        "gaussian",
+        help="KL(P || Q) of two Gaussians by the closed form",
+        description=f"KL(P || Q) of two Gaussians from .npz files with mean and one of {', '.join(_GAUSSIANS)}.",
+    )
+    command.add_argument("p", metavar="P", help=".npz file with the parameters of P")
+    command.add_argument("q", metavar="Q", help=".npz file with the parameters of Q")
+    _add_output(command)
+    command.set_defaults(run=_gaussian)
+
+
+def _add_output(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--unit", default="nats", choices=list(_validation.UNITS), help="default: nats")
+    command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _integers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
+
+
+def _estimate(options: argparse.Namespace) -> tuple[str, tuple[str, ...]]:
+    _validation.confidence_level(options.confidence_level)
+    p, q = io.load_table(options.p, key=options.key), io.load_table(options.q, key=options.key)
+    if p.columns is not None and q.columns is not None and p.columns != q.columns:
+        raise ShapeMismatchError(
+            f"the columns differ: {options.p} has {', '.join(p.columns)}; {options.q} has {', '.join(q.columns)}."
+        )
+    if options.neighbors is not None and "n_neighbors" not in method_options(options.method):
+        raise InvalidParameterError(f"--neighbors has no meaning for method {options.method!r}.")
+    estimate = estimate_kl(
+        p.values,
+        q.values,
+        method=options.method,
+        n_neighbors=options.neighbors,
+        unit=options.unit,
+        nan_policy=options.nan_policy,
+        n_jobs=options.n_jobs,
+        random_state=options.seed,
+    )
+    if options.json:
+        return estimate.to_json(options.confidence_level, indent=2), estimate.warnings
+    return estimate.summary(options.confidence_level), estimate.warnings
+
+
+_GAUSSIANS: dict[str, tuple[Any, Any]] = {
+    "var": (Normal, MultivariateNormalDiag),
+    "std": (Normal.from_std, MultivariateNormalDiag.from_std),
+    "log_var": (Normal.from_log_var, MultivariateNormalDiag.from_log_var),
+    "cov": (None, MultivariateNormal),
+    "cholesky": (None, MultivariateNormal.from_cholesky),
+    "precision": (None, MultivariateNormal.from_precision),
+}
+
+
+def _gaussian(options: argparse.Namespace) -> tuple[str, tuple[str, ...]]:
+    p, q = _read_gaussian(options.p), _read_gaussian(options.q)
+    value = kl_divergence(p, q, unit=options.unit)
+    if options.json:
+        return json.dumps(_json_ready({"value": value, "unit": options.unit, "direction": "P||Q"}), indent=2), ()
+    if np.ndim(value) == 0:
+        return f"KL(P||Q)     {value:.10g} {options.unit}", ()
+    return "\n".join(f"{number:.10g}" for number in np.ravel(value)), ()
+
+
+def _read_gaussian(path: str) -> Distribution:
+    arrays = io.load_arrays(path)
+    given = [name for name in _GAUSSIANS if name in arrays]
+    if "mean" not in arrays or len(given) != 1:
+        raise InvalidParameterError(
+            f"{path}: needs the arrays mean and one of {', '.join(_GAUSSIANS)}; it holds {', '.join(arrays) or 'none'}."
+        )
+    univariate, multivariate = _GAUSSIANS[given[0]]
+    build = univariate if univariate is not None and arrays["mean"].ndim == 0 else multivariate
+    return build(mean=arrays["mean"], **{given[0]: arrays[given[0]]})
+
+
+_REQUIRED = ("numpy", "scipy", "scikit-learn", "numba", "llvmlite")
+_OPTIONAL = ("numba-cuda", "dask", "matplotlib", "pandas", "pyarrow", "h5py", "tqdm", "torch")
+
+
+def _doctor(options: argparse.Namespace) -> tuple[str, tuple[str, ...]]:
+    rows = [("kltools", __version__), ("python", f"{platform.python_version()} ({platform.platform()})")]
+    rows += [(name, _version(name)) for name in (*_REQUIRED, *_OPTIONAL)]
+    rows += [("cores", str(available_cores())), ("cache", str(_cache.directory() or "off")), ("cuda", _cuda_status())]
+    return "\n".join(f"{name:<14} {text}" for name, text in rows), ()
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _cuda_status() -> str:
+    try:
+        require()
+    except DeviceUnavailableError as error:
+        return f"not usable: {error}"
+    return "usable"

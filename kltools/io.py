@@ -1,0 +1,182 @@
+"""Samples from files: .npy, .npz, .csv (.tsv, .txt) and .parquet. Nothing is ever unpickled."""
+
+import csv
+import math
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import InvalidParameterError, InvalidTypeError, KLToolsError, MissingDependencyError
+
+_MISSING = {"", "na", "n/a", "nan", "null", "none"}
+_DELIMITERS = (",", ";", "\t")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Numbers read from a file, with the names of the columns where the file has any."""
+
+    values: np.ndarray
+    columns: list[str] | None = None
+
+
+def load(path: Any, *, key: str | None = None) -> np.ndarray:
+    """Read a sample from a file.
+
+    Parameters
+    ----------
+    path : str or path-like
+        .npy, .npz, .csv, .tsv, .txt (with a header or without) or .parquet.
+    key : str, optional
+        Name of the array in an .npz file that holds several.
+
+    Returns
+    -------
+    ndarray
+        As stored for .npy and .npz, else of shape (rows, columns) with NaN for missing values.
+    """
+    return load_table(path, key=key).values
+
+
+def load_table(path: Any, *, key: str | None = None) -> Table:
+    """Read a sample with the names of its columns; see `load`."""
+    path = Path(path)
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise InvalidParameterError(f"{path}: unknown kind of file {path.suffix!r}; known are {', '.join(_READERS)}.")
+    if key is not None and path.suffix.lower() != ".npz":
+        raise InvalidParameterError(f"{path}: a key selects an array of an .npz file, this is {path.suffix}.")
+    try:
+        return reader(path, key)
+    except (KLToolsError, OSError):
+        raise
+    except (ValueError, EOFError, zipfile.BadZipFile, csv.Error) as error:
+        raise InvalidParameterError(f"{path}: cannot be read: {error}") from error
+
+
+def load_arrays(path: Any) -> dict[str, np.ndarray]:
+    """All arrays of an .npz file by name."""
+    path = Path(path)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if isinstance(file, np.ndarray):
+                raise InvalidParameterError(f"{path}: holds a single array; an .npz file with named arrays is needed.")
+            return {name: file[name] for name in file.files}
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        if isinstance(error, KLToolsError):
+            raise
+        raise InvalidParameterError(f"{path}: cannot be read as .npz: {error}") from error
+
+
+def _read_npy(path: Path, key: str | None) -> Table:
+    # mapping checks the size that the header claims against the size of the file
+    return Table(np.load(path, mmap_mode="r", allow_pickle=False))
+
+
+def _read_npz(path: Path, key: str | None) -> Table:
+    arrays = load_arrays(path)
+    if key is None and len(arrays) != 1:
+        raise InvalidParameterError(f"{path}: holds the arrays {', '.join(arrays)}; choose one with a key.")
+    name = next(iter(arrays)) if key is None else key
+    if name not in arrays:
+        raise InvalidParameterError(f"{path}: has no array {key!r}; it holds {', '.join(arrays)}.")
+    return Table(arrays[name])
+
+
+def _read_csv(path: Path, key: str | None) -> Table:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        first_line = next((line for line in file if line.strip()), "")
+    if not first_line:
+        raise InvalidParameterError(f"{path}: is empty.")
+    delimiter = max(_DELIMITERS, key=first_line.count)
+    first = next(csv.reader([first_line], delimiter=delimiter, skipinitialspace=True))
+    has_header = any(_number(cell) is None for cell in first)
+    columns = [cell.strip() for cell in first] if has_header else None
+    if columns is not None and not columns[0]:
+        raise InvalidParameterError(
+            f"{path}: the first column has no name, like a row index; write the file without it (index=False)."
+        )
+    try:
+        values = np.loadtxt(
+            path,
+            delimiter=delimiter,
+            skiprows=int(has_header),
+            ndmin=2,
+            comments=None,
+            quotechar='"',
+            encoding="utf-8-sig",
+        )
+    except ValueError:  # missing values, or text: read again, slowly, and say where
+        values = _parse_rows(path, delimiter, columns, len(first))
+    return Table(values.reshape(-1, len(first)), columns)
+
+
+def _parse_rows(path: Path, delimiter: str, columns: list[str] | None, width: int) -> np.ndarray:
+    rows = []
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.reader(file, delimiter=delimiter, skipinitialspace=True)
+        skip_header = columns is not None
+        for cells in reader:
+            if not cells:
+                continue
+            if skip_header:
+                skip_header = False
+                continue
+            if len(cells) != width:
+                raise InvalidParameterError(f"{path}: line {reader.line_num} has {len(cells)} fields, not {width}.")
+            numbers = [_number(cell) for cell in cells]
+            if None in numbers:
+                at = numbers.index(None)
+                column = repr(columns[at]) if columns else str(at + 1)
+                raise InvalidTypeError(
+                    f"{path}: line {reader.line_num}, column {column}: {cells[at]!r} is not a number; "
+                    "encode or remove the column."
+                )
+            rows.append(numbers)
+    return np.array(rows, dtype=np.float64).reshape(-1, width)
+
+
+def _number(cell: str) -> float | None:
+    """The number in a cell, NaN for a missing value, None for text."""
+    text = cell.strip()
+    if text.lower() in _MISSING:
+        return math.nan
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _read_parquet(path: Path, key: str | None) -> Table:
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{path}: reading .parquet needs pyarrow; install it with pip install 'kltools[io]'."
+        ) from error
+    try:
+        table = parquet.read_table(path)
+    except pa.ArrowException as error:
+        raise InvalidParameterError(f"{path}: cannot be read as .parquet: {error}") from error
+    columns = []
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if not (
+            pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_boolean(column.type)
+        ):
+            raise InvalidTypeError(f"{path}: column {name!r} holds {column.type}; encode or remove the column.")
+        columns.append(column.cast(pa.float64(), safe=False).to_numpy())
+    return Table(np.column_stack(columns) if columns else np.empty((table.num_rows, 0)), list(table.column_names))
+
+
+_READERS = {
+    ".npy": _read_npy,
+    ".npz": _read_npz,
+    ".csv": _read_csv,
+    ".tsv": _read_csv,
+    ".txt": _read_csv,
+    ".parquet": _read_parquet,
+}
