@@ -24,7 +24,7 @@ class Formula:
     Parameters
     ----------
     function : callable
-        Plain Python over floats that uses `math` and the functions of `kltools._scalar`.
+        Plain Python over floats that uses `math` and the functions of `kltools._scalar`, or one of those.
 
     Examples
     --------
@@ -34,6 +34,7 @@ class Formula:
     """
 
     def __init__(self, function: Callable[..., float]):
+        function = getattr(function, "py_func", function)
         functools.update_wrapper(self, function)
         self.function = function
         self.parameters = tuple(inspect.signature(function).parameters)

@@ -14,9 +14,7 @@ from ..preprocessing import cholesky_or_none, fit_scaling
 from .problem import Problem, Result
 
 
-@Formula
-def _digamma(x):
-    return digamma(x)
+_digamma = Formula(digamma)
 
 
 @dataclass(frozen=True)

@@ -29,9 +29,7 @@ _DISCRETE_SHARE = 0.1  # more tied rows than this, and the data as a whole are t
 _FAR_REACH = 0.2
 
 
-@Formula
-def _digamma(x):
-    return digamma(x)
+_digamma = Formula(digamma)
 
 
 def estimate(problem: Problem, *, n_neighbors: Any = None, scale: str = "whiten") -> Result:
