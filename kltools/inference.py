@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -84,14 +83,16 @@ def sum_of_means(*samples: np.ndarray) -> Uncertainty:
     return Uncertainty(math.sqrt(sum(Moments.of(values).standard_error ** 2 for values in samples)))
 
 
-def block_jackknife(
-    statistic: Callable[..., float], samples: tuple[np.ndarray, ...], rng: np.random.Generator, blocks: int
-) -> Uncertainty:
-    """Standard error of a statistic of independent samples from leaving out random blocks of rows.
+def random_blocks(n: int, blocks: int, rng: np.random.Generator) -> np.ndarray:
+    """A random block 0 to blocks - 1 for each of n rows, in blocks of equal size (to within a row)."""
+    return rng.permutation(n) % blocks
 
-    Block j is left out of every sample at once. With g blocks and values T_j,
-    se^2 = (g - 1) / g sum_j (T_j - mean T)^2 (Shao and Tu 1995, eq. 2.42), with g - 1 degrees of freedom.
+
+def jackknife_uncertainty(values: np.ndarray) -> Uncertainty:
+    """Standard error from the values of an estimate without each of g blocks of rows.
+
+    se^2 = (g - 1) / g sum_j (T_j - mean T)^2 (Shao and Tu 1995, eq. 2.42), with g - 1 degrees of
+    freedom. Of several independent samples one block each is left out at once.
     """
-    labelled = [(sample, rng.permutation(len(sample)) % blocks) for sample in samples]
-    values = [statistic(*(sample[label != j] for sample, label in labelled)) for j in range(blocks)]
-    return Uncertainty(math.sqrt((blocks - 1) / blocks * Moments.of(np.array(values)).squares), blocks - 1)
+    blocks = len(values)
+    return Uncertainty(math.sqrt((blocks - 1) / blocks * Moments.of(values).squares), blocks - 1)

@@ -13,7 +13,6 @@ from ..inference import UNKNOWN, sum_of_means
 from ..preprocessing import cholesky_or_none, fit_scaling
 from .problem import Problem, Result
 
-
 _digamma = Formula(digamma)
 
 

@@ -1,7 +1,7 @@
 """k-nearest-neighbour estimates of a divergence and of a log-density."""
 
+import dataclasses
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,9 @@ from ..errors import (
     TiesWarning,
     UnreliableEstimateWarning,
 )
-from ..inference import UNKNOWN, Uncertainty, block_jackknife
-from ..neighbors import Reference
+from ..inference import UNKNOWN, Uncertainty, jackknife_uncertainty, random_blocks
+from ..neighbors import ROWS_AT_ONCE, Reference
+from ..neighbors.leave_out import mean_log_distances
 from ..preprocessing import SCALES, Notes, fit_scaling
 from .problem import Problem, Result
 
@@ -45,26 +46,15 @@ def estimate(problem: Problem, *, n_neighbors: Any = None, scale: str = "whiten"
         log_q = problem.log_q()
         if np.isneginf(log_q).any():
             return _outside_support(problem, int(np.isneginf(log_q).sum()))
-        samples: tuple[np.ndarray, ...] = (np.column_stack([X, log_q - scaling.log_det]),)
-        measure: Callable[..., _Terms] = _against_density
+        comparison: _Comparison = _WithDensity((X, log_q - scaling.log_det), ks, problem.n_jobs)
     else:
-        samples = (X, scaling.apply(problem.Y, problem.n_jobs))
-        measure = _against_sample
-    terms = measure(*samples, ks=ks, n_jobs=problem.n_jobs)
-
-    def uncertainty() -> Uncertainty:
-        blocks = min(_JACKKNIFE_BLOCKS, problem.rows)
-        left = problem.n - math.ceil(problem.n / blocks), problem.rows - math.ceil(problem.rows / blocks)
-        if blocks < 2 or ks[-1] > left[0] - 1 or ks[-1] > left[1]:
-            return UNKNOWN
-        rng = np.random.default_rng(problem.seed)
-        return block_jackknife(lambda *s: measure(*s, ks=ks, n_jobs=problem.n_jobs).value, samples, rng, blocks)
-
+        comparison = _WithSample((X, scaling.apply(problem.Y, problem.n_jobs)), ks, problem.n_jobs)
+    terms = comparison.terms()
     _tell_small_sample(problem, ks)
     _tell_ties(terms, problem.notes)
     return Result(
         value=terms.value,
-        uncertainty=uncertainty,
+        uncertainty=lambda: _block_jackknife(comparison, terms.n_ties > 0, problem),
         n_neighbors=ks,
         n_ties=terms.n_ties,
         reasons=_reasons(problem, ks, terms.value),
@@ -91,41 +81,126 @@ class _Terms:
         return math.fsum(self.values) / len(self.values)
 
 
-def _against_sample(X: np.ndarray, Y: np.ndarray, *, ks: tuple[int, ...], n_jobs: int) -> _Terms:
+@dataclass(frozen=True)
+class _Comparison:
+    """A scaled sample of P together with what stands for Q; `samples` has one entry for each."""
+
+    samples: tuple[np.ndarray, ...]
+    ks: tuple[int, ...]
+    n_jobs: int
+
+    def terms(self) -> _Terms:
+        """The estimate."""
+        raise NotImplementedError
+
+    def labels(self, rng: np.random.Generator, blocks: int) -> list[np.ndarray]:
+        """A random block for every row of each sample."""
+        raise NotImplementedError
+
+    def values_without_blocks(self, labels: list[np.ndarray]) -> np.ndarray:
+        """The estimate without each block in turn, from one search; right where no distances tie."""
+        raise NotImplementedError
+
+
+class _WithSample(_Comparison):
     """Wang, Kulkarni and Verdu (2009), eq. 5 and, where distances tie, eq. 17 at equal radii.
 
     At a row whose k-th distance is 0 or not unique, both samples are counted within the larger of the
     two k-th distances: l_i rows of X and k_i of Y give digamma(l_i) - digamma(k_i). Where more than a
     tenth of the rows are so, all of them are treated so.
     """
-    (n, d), m = X.shape, len(Y)
-    own, other = Reference(X, n_jobs), Reference(Y, n_jobs)
-    itself = np.arange(n)
-    rho = own.kth_distances(X, min(ks[-1] + 1, n - 1), itself)
-    nu = other.kth_distances(X, min(ks[-1] + 1, m))
-    ties = np.zeros(n, dtype=bool)
+
+    def terms(self) -> _Terms:
+        X, Y = self.samples
+        own, other, itself = Reference(X, self.n_jobs), Reference(Y, self.n_jobs), np.arange(len(X))
+        rho, nu = _Neighborhood(own, X, self.ks, itself), _Neighborhood(other, X, self.ks)
+        tied = rho.tied | nu.tied
+        values = []
+        for row, _ in enumerate(self.ks):
+            with np.errstate(divide="ignore", invalid="ignore"):
+                log_ratio = X.shape[1] * (np.log(nu.distances[row]) - np.log(rho.distances[row]))
+            if tied[row].any():
+                chosen = np.flatnonzero(tied[row] | (tied[row].mean() > _DISCRETE_SHARE))
+                radius = np.maximum(rho.distances[row], nu.distances[row])[chosen] * (1.0 + _TIE_TOLERANCE)
+                counts = own.count_within(X[chosen], radius, itself[chosen]), other.count_within(X[chosen], radius)
+                log_ratio[chosen] = _digamma(counts[0]) - _digamma(counts[1])
+            values.append(float(log_ratio.mean()) + math.log(len(Y) / (len(X) - 1)))
+        return _Terms(tuple(values), int(tied.any(axis=0).sum()), rho.n_at_zero, nu.n_at_zero)
+
+    def labels(self, rng: np.random.Generator, blocks: int) -> list[np.ndarray]:
+        return [random_blocks(len(sample), blocks, rng) for sample in self.samples]
+
+    def values_without_blocks(self, labels: list[np.ndarray]) -> np.ndarray:
+        X, Y = self.samples
+        own, other, itself = Reference(X, self.n_jobs), Reference(Y, self.n_jobs), np.arange(len(X))
+        nu = mean_log_distances(other, X, self.ks, labels[1], labels[0])
+        rho = mean_log_distances(own, X, self.ks, labels[0], labels[0], itself)
+        n, m = (len(label) - np.bincount(label) for label in labels)
+        return X.shape[1] * (nu - rho) + np.log(m / (n - 1))
+
+
+class _WithDensity(_Comparison):
+    """Mean of log p_k(X_i) - log q(X_i) (Perez-Cruz 2008, eq. 18); the samples are X and log q(X)."""
+
+    def terms(self) -> _Terms:
+        X, log_q = self.samples
+        densities, tied, n_at_zero = _log_densities(Reference(X, self.n_jobs), X, self.ks, np.arange(len(X)))
+        values = tuple(float((density - log_q).mean()) for density in densities)
+        return _Terms(values, int(tied.any(axis=0).sum()), n_at_zero, 0)
+
+    def labels(self, rng: np.random.Generator, blocks: int) -> list[np.ndarray]:
+        return [random_blocks(len(self.samples[0]), blocks, rng)] * 2
+
+    def values_without_blocks(self, labels: list[np.ndarray]) -> np.ndarray:
+        (X, log_q), label = self.samples, labels[0]
+        d = X.shape[1]
+        rho = mean_log_distances(Reference(X, self.n_jobs), X, self.ks, label, label, np.arange(len(X)))
+        n = len(label) - np.bincount(label)
+        mean_log_q = (log_q.sum() - np.bincount(label, weights=log_q)) / n
+        return float(_digamma(self.ks).mean()) - np.log(n - 1) - log_ball_volume(d) - d * rho - mean_log_q
+
+
+def _block_jackknife(comparison: _Comparison, has_ties: bool, problem: Problem) -> Uncertainty:
+    blocks = min(_JACKKNIFE_BLOCKS, problem.rows)
+    largest = comparison.ks[-1]
+    left = [len(sample) - math.ceil(len(sample) / blocks) for sample in comparison.samples]
+    if blocks < 2 or left[0] <= largest or left[1] < largest:
+        return UNKNOWN
+    labels = comparison.labels(np.random.default_rng(problem.seed), blocks)
+    if not has_ties:
+        return jackknife_uncertainty(comparison.values_without_blocks(labels))
     values = []
-    for k in ks:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            log_ratio = d * (np.log(nu[:, k - 1]) - np.log(rho[:, k - 1]))
-        tied = _is_tied(rho, k) | _is_tied(nu, k)
-        ties |= tied
-        if tied.any():
-            rows = np.flatnonzero(tied | (tied.mean() > _DISCRETE_SHARE))
-            radius = np.maximum(rho[rows, k - 1], nu[rows, k - 1]) * (1.0 + _TIE_TOLERANCE)
-            within_own = own.count_within(X[rows], radius, itself[rows])
-            log_ratio[rows] = _digamma(within_own) - _digamma(other.count_within(X[rows], radius))
-        values.append(float(log_ratio.mean()) + math.log(m / (n - 1)))
-    repeated, shared = (int(np.count_nonzero(distances[:, 0] == 0.0)) for distances in (rho, nu))
-    return _Terms(tuple(values), int(ties.sum()), repeated, shared)
+    for block in range(blocks):
+        samples = tuple(s[label != block] for s, label in zip(comparison.samples, labels, strict=True))
+        values.append(dataclasses.replace(comparison, samples=samples).terms().value)
+    return jackknife_uncertainty(np.array(values))
 
 
-def _against_density(X_and_log_q: np.ndarray, *, ks: tuple[int, ...], n_jobs: int) -> _Terms:
-    """Mean of log p_k(X_i) - log q(X_i) (Perez-Cruz 2008, eq. 18); the last column holds log q."""
-    X, log_q = np.ascontiguousarray(X_and_log_q[:, :-1]), X_and_log_q[:, -1]
-    densities, ties, repeated = _log_densities(Reference(X, n_jobs), X, ks, np.arange(len(X)))
-    values = tuple(float((density - log_q).mean()) for density in densities)
-    return _Terms(values, int(ties.sum()), int(repeated.sum()), 0)
+class _Neighborhood:
+    """Distances to the neighbours of the asked numbers, shape (len(ks), n), and which of them tie."""
+
+    def __init__(
+        self, reference: Reference, queries: np.ndarray, ks: tuple[int, ...], exclude: np.ndarray | None = None
+    ):
+        n, available = len(queries), len(reference.points) - (exclude is not None)
+        self.distances = np.empty((len(ks), n))
+        self.tied = np.empty((len(ks), n), dtype=bool)
+        self.n_at_zero = 0
+        for start in range(0, n, ROWS_AT_ONCE):
+            rows = slice(start, start + ROWS_AT_ONCE)
+            skip = None if exclude is None else exclude[rows]
+            nearest = reference.kth_distances(queries[rows], min(ks[-1] + 1, available), skip)
+            self.distances[:, rows] = nearest.T[[k - 1 for k in ks]]
+            self.tied[:, rows] = [_is_tied(nearest, k) for k in ks]
+            self.n_at_zero += int(np.count_nonzero(nearest[:, 0] == 0.0))
+
+
+def _is_tied(distances: np.ndarray, k: int) -> np.ndarray:
+    """Whether the k-th distance is 0 or also the distance of the next neighbour."""
+    kth = distances[:, k - 1]
+    if k == distances.shape[1]:
+        return kth == 0.0
+    return (kth == 0.0) | (distances[:, k] <= kth * (1.0 + _TIE_TOLERANCE))
 
 
 def log_density(reference: Reference, queries: np.ndarray, ks: tuple[int, ...]) -> np.ndarray:
@@ -135,22 +210,18 @@ def log_density(reference: Reference, queries: np.ndarray, ks: tuple[int, ...]) 
 
 def _log_densities(
     reference: Reference, queries: np.ndarray, ks: tuple[int, ...], exclude: np.ndarray | None
-) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
-    """digamma(l) - log N - log c_d - d log r at each query for every k; which queries met ties, and rows of 0.
+) -> tuple[list[np.ndarray], np.ndarray, int]:
+    """digamma(l) - log N - log c_d - d log r at each query for every k; which tie; how many lie on a point.
 
     r is the k-th distance and l = k; where that distance is 0 or not unique, r is the smallest positive
     one from there on and l the number of points within it. N is the number of points that count.
     """
     m, d = reference.points.shape
     available = m - (exclude is not None)
-    distances = reference.kth_distances(queries, min(ks[-1] + 1, available), exclude)
-    ties = np.zeros(len(queries), dtype=bool)
+    near = _Neighborhood(reference, queries, ks, exclude)
     densities = []
-    for k in ks:
-        radius = distances[:, k - 1].copy()
+    for k, radius, tied in zip(ks, near.distances, near.tied, strict=True):
         count = np.full(len(queries), k)
-        tied = _is_tied(distances, k)
-        ties |= tied
         if tied.any():
             rows = np.flatnonzero(tied)
             skip = None if exclude is None else exclude[rows]
@@ -158,7 +229,7 @@ def _log_densities(
             count[rows] = reference.count_within(queries[rows], radius[rows] * (1.0 + _TIE_TOLERANCE), skip)
         with np.errstate(divide="ignore"):
             densities.append(_digamma(count) - math.log(available) - log_ball_volume(d) - d * np.log(radius))
-    return densities, ties, distances[:, 0] == 0.0
+    return densities, near.tied, near.n_at_zero
 
 
 def _smallest_positive(
@@ -173,14 +244,6 @@ def _smallest_positive(
         first = np.argmax(distances > 0.0, axis=1)
         radius[rows] = distances[np.arange(len(rows)), first]
     return radius
-
-
-def _is_tied(distances: np.ndarray, k: int) -> np.ndarray:
-    """Whether the k-th distance is 0 or also the distance of the next neighbour."""
-    kth = distances[:, k - 1]
-    if k == distances.shape[1]:
-        return kth == 0.0
-    return (kth == 0.0) | (distances[:, k] <= kth * (1.0 + _TIE_TOLERANCE))
 
 
 def _outside_support(problem: Problem, count: int) -> Result:

@@ -9,6 +9,7 @@ from . import brute, tree, wide
 
 __all__ = ["Reference", "kth_neighbor_distances"]
 
+ROWS_AT_ONCE = 1 << 16  # queries whose neighbours are held in memory by those who need a mean alone
 _TREE_MAX_FEATURES = 8
 _TREE_MIN_ROWS = 128
 _SAFE_EXPONENT = 480  # squares of differences of numbers up to 2**480 neither overflow nor, summed, come near it
@@ -43,21 +44,29 @@ class Reference:
 
     def __init__(self, points: np.ndarray, n_jobs: int = 1):
         self.points = points = _validation.frozen(points)
+        self.n_jobs = n_jobs
         m, d = points.shape
         use_tree = d <= _TREE_MAX_FEATURES and m >= _TREE_MIN_ROWS
         self._search = tree.Tree(points, n_jobs) if use_tree else brute.Brute(points, n_jobs)
         self._wide = wide.is_wide(points)
 
-    def kth_distances(self, queries: np.ndarray, k: int, exclude: np.ndarray | None = None) -> np.ndarray:
-        """Distances to the 1st to k-th neighbour, ascending, shape (n, k).
+    def nearest(self, queries: np.ndarray, k: int, exclude: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Distances to the k nearest points, ascending, and the rows of those, each of shape (n, k).
 
         ``exclude[i]`` is the row of the reference that is no neighbour of query i (-1 for none).
         """
         queries, exclude = _validation.frozen(queries), _exclusion(exclude, len(queries))
-        distances = np.sqrt(self._search.kth_squared_distances(queries, k, exclude))
+        squares, rows = self._search.nearest(queries, k, exclude)
+        distances = np.sqrt(squares, out=squares)
         for i in self._suspects(queries, distances[:, 0]):
-            distances[i] = np.sort(wide.distances(queries[i], self.points, exclude[i]))[:k]
-        return distances
+            exact = wide.distances(queries[i], self.points, exclude[i])
+            rows[i] = np.argsort(exact, kind="stable")[:k]
+            distances[i] = exact[rows[i]]
+        return distances, rows
+
+    def kth_distances(self, queries: np.ndarray, k: int, exclude: np.ndarray | None = None) -> np.ndarray:
+        """Distances to the 1st to k-th neighbour, ascending, shape (n, k)."""
+        return self.nearest(queries, k, exclude)[0]
 
     def count_within(self, queries: np.ndarray, radius: np.ndarray, exclude: np.ndarray | None = None) -> np.ndarray:
         """Number of points at distance <= radius[i] from query i, shape (n,)."""

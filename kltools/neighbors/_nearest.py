@@ -1,4 +1,4 @@
-"""The k smallest numbers seen so far, as a binary heap whose root is the largest of them."""
+"""The k nearest points seen so far, as a binary heap whose root is the farthest of them."""
 
 import math
 
@@ -8,30 +8,34 @@ from .._jit import jit
 
 
 @jit
-def replace_largest(heap, value):
-    """Drop the largest number of the heap and take in a smaller one."""
-    size = heap.shape[0]
+def replace_farthest(squares, points, square, point):
+    """Drop the farthest point of the heap and take in a nearer one."""
+    size = squares.shape[0]
     parent = 0
     while True:
         child = 2 * parent + 1
         if child >= size:
             break
-        if child + 1 < size and heap[child + 1] > heap[child]:
+        if child + 1 < size and squares[child + 1] > squares[child]:
             child += 1
-        if heap[child] <= value:
+        if squares[child] <= square:
             break
-        heap[parent] = heap[child]
+        squares[parent] = squares[child]
+        points[parent] = points[child]
         parent = child
-    heap[parent] = value
+    squares[parent] = square
+    points[parent] = point
 
 
 @jit
-def sort_heap(heap):
-    """Sort a heap in place, ascending."""
-    for last in range(heap.shape[0] - 1, 0, -1):
-        largest = heap[0]
-        replace_largest(heap[:last], heap[last])
-        heap[last] = largest
+def sort_heap(squares, points):
+    """Sort a heap in place, the nearest first."""
+    for last in range(squares.shape[0] - 1, 0, -1):
+        square = squares[0]
+        point = points[0]
+        replace_farthest(squares[:last], points[:last], squares[last], points[last])
+        squares[last] = square
+        points[last] = point
 
 
 @jit

@@ -8,7 +8,7 @@ import numpy as np
 
 from .._jit import jit, run_rows
 from .._validation import frozen
-from ._nearest import largest_square_within, replace_largest, sort_heap
+from ._nearest import largest_square_within, replace_farthest, sort_heap
 
 _TILE = 256
 
@@ -27,19 +27,19 @@ def _squared_distances(query, points_t, first, last, out):
 
 
 @jit
-def _kth_kernel(start, stop, queries, points_t, exclude, out):
+def _kth_kernel(start, stop, queries, points_t, exclude, out_squares, out_points):
     m = points_t.shape[1]
     squares = np.empty(_TILE)
     for i in range(start, stop):
-        heap = out[i]
-        heap[:] = np.inf
+        nearest = out_squares[i]
+        nearest[:] = np.inf
         for first in range(0, m, _TILE):
             last = min(first + _TILE, m)
             _squared_distances(queries[i], points_t, first, last, squares)
             for j in range(last - first):
-                if squares[j] < heap[0] and first + j != exclude[i]:
-                    replace_largest(heap, squares[j])
-        sort_heap(heap)
+                if squares[j] < nearest[0] and first + j != exclude[i]:
+                    replace_farthest(nearest, out_points[i], squares[j], first + j)
+        sort_heap(nearest, out_points[i])
 
 
 @jit
@@ -63,11 +63,13 @@ class Brute:
         self._points_t = frozen(np.ascontiguousarray(points.T))
         self._n_jobs = n_jobs
 
-    def kth_squared_distances(self, queries: np.ndarray, k: int, exclude: np.ndarray) -> np.ndarray:
-        out = np.empty((len(queries), k))
-        arguments = (queries, self._points_t, exclude, out)
+    def nearest(self, queries: np.ndarray, k: int, exclude: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Squared distances and rows of the k nearest points, the nearest first."""
+        squares = np.empty((len(queries), k))
+        points = np.empty((len(queries), k), dtype=np.int64)
+        arguments = (queries, self._points_t, exclude, squares, points)
         run_rows(_kth_kernel, len(queries), *arguments, n_jobs=self._n_jobs)
-        return out
+        return squares, points
 
     def count_within(self, queries: np.ndarray, radius: np.ndarray, exclude: np.ndarray) -> np.ndarray:
         out = np.empty(len(queries), dtype=np.int64)

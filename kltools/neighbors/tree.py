@@ -10,7 +10,7 @@ import numpy as np
 
 from .._jit import jit, run_rows
 from .._validation import frozen
-from ._nearest import largest_square_within, replace_largest, sort_heap
+from ._nearest import largest_square_within, replace_farthest, sort_heap
 
 _LEAF_ROWS = 16
 
@@ -87,21 +87,21 @@ def _squared_distance(query, point):
 
 
 @jit
-def _kth_kernel(start, stop, queries, points, order, edges, low, high, exclude, out):
+def _kth_kernel(start, stop, queries, points, order, edges, low, high, exclude, out_squares, out_points):
     n_leaves = edges.shape[0] - 1
     stack = np.empty(128, np.int64)
     bound = np.empty(128)
     for i in range(start, stop):
         query = queries[i]
-        heap = out[i]
-        heap[:] = np.inf
+        nearest = out_squares[i]
+        nearest[:] = np.inf
         stack[0] = 1
         bound[0] = 0.0
         depth = 1
         while depth > 0:
             depth -= 1
             node = stack[depth]
-            if bound[depth] >= heap[0]:
+            if bound[depth] >= nearest[0]:
                 continue
             while node < n_leaves:
                 left = _box_distance(query, low[2 * node], high[2 * node])
@@ -114,9 +114,9 @@ def _kth_kernel(start, stop, queries, points, order, edges, low, high, exclude, 
             leaf = node - n_leaves
             for position in range(edges[leaf], edges[leaf + 1]):
                 square = _squared_distance(query, points[position])
-                if square < heap[0] and order[position] != exclude[i]:
-                    replace_largest(heap, square)
-        sort_heap(heap)
+                if square < nearest[0] and order[position] != exclude[i]:
+                    replace_farthest(nearest, out_points[i], square, order[position])
+        sort_heap(nearest, out_points[i])
 
 
 @jit
@@ -163,11 +163,13 @@ class Tree:
         self._nodes = (frozen(points[order]), frozen(order), edges, frozen(low), frozen(high))
         self._n_jobs = n_jobs
 
-    def kth_squared_distances(self, queries: np.ndarray, k: int, exclude: np.ndarray) -> np.ndarray:
-        out = np.empty((len(queries), k))
-        arguments = (queries, *self._nodes, exclude, out)
+    def nearest(self, queries: np.ndarray, k: int, exclude: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Squared distances and rows of the k nearest points, the nearest first."""
+        squares = np.empty((len(queries), k))
+        points = np.empty((len(queries), k), dtype=np.int64)
+        arguments = (queries, *self._nodes, exclude, squares, points)
         run_rows(_kth_kernel, len(queries), *arguments, n_jobs=self._n_jobs)
-        return out
+        return squares, points
 
     def count_within(self, queries: np.ndarray, radius: np.ndarray, exclude: np.ndarray) -> np.ndarray:
         out = np.empty(len(queries), dtype=np.int64)
