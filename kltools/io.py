@@ -2,6 +2,7 @@
 
 import csv
 import math
+import warnings
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from .errors import InvalidParameterError, InvalidTypeError, KLToolsError, MissingDependencyError
 
 _MISSING = {"", "na", "n/a", "nan", "null", "none"}
-_DELIMITERS = (",", ";", "\t")
+_DELIMITERS = (";", "\t", ",")
 
 
 @dataclass(frozen=True)
@@ -61,13 +62,14 @@ def load_arrays(path: Any) -> dict[str, np.ndarray]:
     """All arrays of an .npz file by name."""
     path = Path(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if isinstance(file, np.ndarray):
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
                 raise InvalidParameterError(f"{path}: holds a single array; an .npz file with named arrays is needed.")
-            return {name: file[name] for name in file.files}
+            return {name: loaded[name] for name in loaded.files}
+    except KLToolsError:
+        raise
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, KLToolsError):
-            raise
         raise InvalidParameterError(f"{path}: cannot be read as .npz: {error}") from error
 
 
@@ -99,19 +101,23 @@ def _read_csv(path: Path, key: str | None) -> Table:
         raise InvalidParameterError(
             f"{path}: the first column has no name, like a row index; write the file without it (index=False)."
         )
-    try:
-        values = np.loadtxt(
-            path,
-            delimiter=delimiter,
-            skiprows=int(has_header),
-            ndmin=2,
-            comments=None,
-            quotechar='"',
-            encoding="utf-8-sig",
-        )
-    except ValueError:  # missing values, or text: read again, slowly, and say where
+    values = _read_numbers(path, delimiter, has_header)
+    if values is None or values.shape[1] != len(first):
         values = _parse_rows(path, delimiter, columns, len(first))
-    return Table(values.reshape(-1, len(first)), columns)
+    return Table(values, columns)
+
+
+def _read_numbers(path: Path, delimiter: str, has_header: bool) -> np.ndarray | None:
+    """All rows of a file that holds nothing but numbers, quickly; None for any other file."""
+    try:
+        with path.open(encoding="utf-8-sig") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that there are no rows
+            lines = (line for line in file if line.strip())
+            if has_header:
+                next(lines)
+            return np.loadtxt(lines, delimiter=delimiter, ndmin=2, comments=None, quotechar='"')
+    except ValueError:
+        return None
 
 
 def _parse_rows(path: Path, delimiter: str, columns: list[str] | None, width: int) -> np.ndarray:

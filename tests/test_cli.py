@@ -1,0 +1,173 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import kltools as kl
+from kltools.cli import main
+from kltools.estimators import METHODS
+
+
+@pytest.fixture
+def samples(tmp_path):
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(0, 1, (300, 2)), rng.normal(0.5, 1, (400, 2))
+    np.save(tmp_path / "p.npy", X)
+    np.save(tmp_path / "q.npy", Y)
+    return str(tmp_path / "p.npy"), str(tmp_path / "q.npy"), X, Y
+
+
+def run(capsys, *arguments):
+    code = main([str(a) for a in arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_estimate_prints_what_estimate_kl_returns(capsys, samples, method):
+    p, q, X, Y = samples
+    code, out, err = run(capsys, "estimate", p, q, "--method", method, "--json", "--seed", 3, "--unit", "bits")
+    expected = kl.estimate_kl(X, Y, method=method, random_state=3, unit="bits")
+    printed = json.loads(out)
+    assert (code, err) == (0, "")
+    assert printed["value"] == expected.value
+    assert printed["standard_error"] == expected.standard_error
+    assert printed["confidence_interval"] == list(expected.confidence_interval())
+    assert printed["unit"] == "bits"
+    assert {"method", "reliable", "warnings"} <= set(printed)
+
+
+def test_estimate_in_words(capsys, samples):
+    p, q, X, Y = samples
+    code, out, _ = run(capsys, "estimate", p, q, "--confidence-level", "0.8", "--neighbors", "3,7", "--n-jobs", 2)
+    expected = kl.estimate_kl(X, Y, n_neighbors=[3, 7], random_state=0)
+    assert code == 0
+    assert out == expected.summary(0.8) + "\n"
+    assert "80% interval" in out
+    assert "n_neighbors 3, 7" in out
+
+
+def test_files_of_different_kinds_and_keys(capsys, tmp_path, samples):
+    p, _, X, Y = samples
+    np.savez(tmp_path / "both.npz", x=X, y=Y)
+    code, out, _ = run(capsys, "estimate", tmp_path / "both.npz", tmp_path / "both.npz", "--key", "x", "--json")
+    assert code == 0
+    assert any("same data" in w or "occur again" in w or "also in Y" in w for w in json.loads(out)["warnings"])
+    pd.DataFrame(Y, columns=["a", "b"]).to_parquet(tmp_path / "q.parquet")
+    assert run(capsys, "estimate", p, tmp_path / "q.parquet")[0] == 0
+
+
+def test_missing_values_need_a_policy(capsys, tmp_path, samples):
+    _, q, X, _ = samples
+    X = X.copy()
+    X[5, 1] = np.nan
+    np.save(tmp_path / "gaps.npy", X)
+    code, out, err = run(capsys, "estimate", tmp_path / "gaps.npy", q)
+    assert (code, out) == (2, "")
+    assert "X contains NaN: 1 in all, the first in row 5, column 1" in err
+    code, out, _ = run(capsys, "estimate", tmp_path / "gaps.npy", q, "--nan-policy", "omit", "--json")
+    assert code == 0
+    assert json.loads(out)["n_dropped"] == 1
+
+
+def test_columns_that_differ_are_an_error(capsys, tmp_path):
+    for name, columns in (("p.csv", "a,b"), ("q.csv", "b,a")):
+        (tmp_path / name).write_text(columns + "\n" + "1,2\n3,4\n5,7\n" * 10)
+    code, out, err = run(capsys, "estimate", tmp_path / "p.csv", tmp_path / "q.csv")
+    assert (code, out) == (2, "")
+    assert "the columns differ" in err
+    assert "a, b" in err
+    assert "b, a" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere.npy", "{q}"], "nowhere.npy"),
+        (["{p}", "{q}", "--neighbors", "0"], "n_neighbors must be >= 1"),
+        (["{p}", "{q}", "--neighbors", "1000"], "n_neighbors=1000 needs at least 1001 rows of X"),
+        (["{p}", "{q}", "--neighbors", "3", "--method", "gaussian"], "--neighbors has no meaning"),
+        (["{p}", "{q}", "--confidence-level", "95"], "did you mean 0.95"),
+        (["{p}", "{q}", "--seed", "-1"], "random_state must be >= 0"),
+        (["{p}", "{q}", "--n-jobs", "0"], "n_jobs=0"),
+        (["{p}", "{q}", "--key", "x"], "a key selects an array"),
+    ],
+)
+def test_errors_go_to_stderr_with_code_2(capsys, samples, arguments, message):
+    p, q, _, _ = samples
+    code, out, err = run(capsys, "estimate", *(a.format(p=p, q=q) for a in arguments))
+    assert (code, out) == (2, "")
+    assert err.startswith("kltools: error: ")
+    assert message in err
+
+
+@pytest.mark.parametrize("arguments", [[], ["estimate"], ["estimate", "p", "q", "--method", "x"], ["fly"]])
+def test_wrong_usage_exits_with_2(capsys, arguments):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "usage: kltools" in capsys.readouterr().err
+
+
+def test_infinite_divergence_is_an_answer(capsys, tmp_path, samples):
+    _, q, X, _ = samples
+    np.save(tmp_path / "constant.npy", np.ones_like(X))
+    code, out, err = run(capsys, "estimate", tmp_path / "constant.npy", q, "--json")
+    printed = json.loads(out)
+    assert (code, err) == (0, "")
+    assert printed["value"] == "Infinity"
+    assert printed["confidence_interval"] == [None, "Infinity"]
+    assert printed["support_mismatch"] is True
+
+
+GAUSSIANS = {
+    "var": ({"mean": 0.0, "var": 1.0}, {"mean": 1.0, "var": 1.0}, 0.5),
+    "std": ({"mean": 0.0, "std": 1.0}, {"mean": 0.0, "std": 2.0}, 0.3181471805599453),
+    "log_var": ({"mean": [0.0, 0.0], "log_var": [0.0, 0.0]}, {"mean": [1.0, 1.0], "log_var": [0.0, 0.0]}, 1.0),
+    "cov": ({"mean": [0.0, 0.0], "cov": np.eye(2)}, {"mean": [1.0, 0.0], "cov": np.eye(2)}, 0.5),
+    "cholesky": ({"mean": [0.0], "cholesky": [[1.0]]}, {"mean": [1.0], "cholesky": [[1.0]]}, 0.5),
+    "precision": ({"mean": [0.0], "precision": [[1.0]]}, {"mean": [1.0], "precision": [[4.0]]}, 2.8068528194400546),
+}
+
+
+@pytest.mark.parametrize("name", GAUSSIANS)
+def test_gaussian_from_each_parameterisation(capsys, tmp_path, name):
+    p, q, expected = GAUSSIANS[name]
+    np.savez(tmp_path / "p.npz", **p)
+    np.savez(tmp_path / "q.npz", **q)
+    code, out, _ = run(capsys, "gaussian", tmp_path / "p.npz", tmp_path / "q.npz", "--json")
+    assert code == 0
+    assert json.loads(out)["value"] == pytest.approx(expected, rel=1e-14)
+    _, out, _ = run(capsys, "gaussian", tmp_path / "p.npz", tmp_path / "q.npz", "--unit", "bits")
+    assert out == f"KL(P||Q)     {expected / np.log(2):.10g} bits\n"
+
+
+def test_gaussian_batches_and_errors(capsys, tmp_path):
+    np.savez(tmp_path / "p.npz", mean=[[0.0], [1.0]], var=[[1.0], [1.0]])
+    np.savez(tmp_path / "q.npz", mean=[0.0], var=[1.0])
+    np.savez(tmp_path / "bad.npz", mean=[0.0], var=[1.0], cov=[[1.0]])
+    assert run(capsys, "gaussian", tmp_path / "p.npz", tmp_path / "q.npz")[1] == "0\n0.5\n"
+    code, _, err = run(capsys, "gaussian", tmp_path / "bad.npz", tmp_path / "q.npz")
+    assert code == 2
+    assert "needs the arrays mean and one of var, std" in err
+
+
+def test_doctor(capsys):
+    code, out, _ = run(capsys, "doctor")
+    assert code == 0
+    for word in (kl.__version__, np.__version__, "cores", "cache", "cuda"):
+        assert word in out
+
+
+def test_module_and_closed_pipe(samples):
+    p, q, _, _ = samples
+    command = [sys.executable, "-m", "kltools", "estimate", p, q]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert finished.stdout.startswith("KL(P||Q)")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(timeout=120) == 0
