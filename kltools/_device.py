@@ -4,6 +4,7 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
+from ._arrays import is_tensor
 from .errors import DeviceUnavailableError, InvalidParameterError
 
 DEVICES = ("cpu", "cuda")
@@ -11,8 +12,8 @@ DEVICES = ("cpu", "cuda")
 
 def is_on_gpu(x: Any) -> bool:
     """Whether an array lives in the memory of a CUDA device."""
-    if type(x).__module__.partition(".")[0] == "torch":
-        return bool(getattr(x, "is_cuda", False))
+    if is_tensor(x):
+        return bool(x.is_cuda)
     return hasattr(type(x), "__cuda_array_interface__")
 
 
@@ -20,7 +21,7 @@ def resolve(device: str | None, *arrays: Any) -> str:
     """The device meant by `device=`: None follows the data."""
     if device is None:
         return "cuda" if any(is_on_gpu(a) for a in arrays) else "cpu"
-    if device not in DEVICES:
+    if not isinstance(device, str) or device not in DEVICES:
         raise InvalidParameterError(f"device must be None (follow the data), 'cpu' or 'cuda', got {device!r}.")
     return device
 

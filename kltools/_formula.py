@@ -71,11 +71,11 @@ class Formula:
         if not batch_shape:
             return self(*arrays).sum()
         out = np.empty(batch_shape)
-        axis = int(np.argmax(batch_shape))
+        axis, n_terms = int(np.argmax(batch_shape)), math.prod(shape[len(batch_shape) :])
         per_item = math.prod(shape) // max(shape[axis], 1)
         step = max(1, _BLOCK_ELEMENTS // max(per_item, 1))
         for start in range(0, shape[axis], step):
             block = (slice(None),) * axis + (slice(start, start + step),)
             terms = self(*(a[block] for a in arrays))
-            out[block] = terms.reshape((*terms.shape[: len(batch_shape)], -1)).sum(axis=-1)
+            out[block] = terms.reshape((*terms.shape[: len(batch_shape)], n_terms)).sum(axis=-1)
         return out

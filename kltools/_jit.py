@@ -33,7 +33,7 @@ def jit(function: F) -> F:
     There is no fastmath: it breaks nan and inf, and reassociation breaks compensated formulas.
     """
     compiled: Any = numba.njit(nogil=True, error_model="numpy")(function)
-    if compiled is not function:  # NUMBA_DISABLE_JIT hands back the plain function
+    if compiled is not function and _is_ours(function):  # NUMBA_DISABLE_JIT hands back the plain function
         compiled._cache = KernelCache(function, "cpu")
     return compiled
 
@@ -44,8 +44,14 @@ def elementwise(function: Callable[..., float]) -> Callable[..., Any]:
         interpreted = np.frompyfunc(function, function.__code__.co_argcount, 1)
         return functools.partial(interpreted, casting="unsafe")
     ufunc = numba.vectorize(function)
-    ufunc._dispatcher.cache = KernelCache(function, "ufunc")
+    if _is_ours(function):
+        ufunc._dispatcher.cache = KernelCache(function, "ufunc")
     return ufunc
+
+
+def _is_ours(function: Callable[..., Any]) -> bool:
+    """Whether the cache, which is keyed by the sources of this package, knows the function."""
+    return function.__module__.partition(".")[0] == __package__
 
 
 def available_cores() -> int:

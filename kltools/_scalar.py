@@ -36,12 +36,36 @@ def expm1_minus_x(x: float) -> float:
 
 
 @jit
-def squared_ratio_excess(r: float) -> float:
-    """r^2 - 1 - log(r^2) for r > 0, with full relative accuracy around 1."""
+def half_ratio_excess(a: float, b: float) -> float:
+    """(r - 1 - log r) / 2 with r = a / b, for a, b > 0, with full relative accuracy around a = b."""
+    t = (a - b) / b
+    if -0.25 < t < 0.35:
+        return 0.5 * x_minus_log1p(t)
+    r = a / b
+    if 1e-290 < r < 1e290:
+        return 0.5 * (r - 1.0 - math.log(r))
+    return 0.5 * a / b - 0.5 - 0.5 * (math.log(a) - math.log(b))  # r has few digits, or overflows
+
+
+@jit
+def half_squared_ratio_excess(a: float, b: float) -> float:
+    """(r^2 - 1 - log r^2) / 2 with r = a / b, for a, b > 0."""
+    r = a / b
     t = (r - 1.0) * (r + 1.0)
     if -0.25 < t < 0.35:
-        return x_minus_log1p(t)
-    return t - 2.0 * math.log(r)
+        return 0.5 * x_minus_log1p(t)
+    if 1e-150 < r < 1e150:
+        return 0.5 * t - math.log(r)
+    return 0.5 * r * r - 0.5 - (math.log(a) - math.log(b))
+
+
+@jit
+def standard_difference(a: float, b: float, scale: float) -> float:
+    """(a - b) / scale, also where a - b overflows."""
+    difference = a - b
+    if math.isinf(difference):
+        return a / scale - b / scale
+    return difference / scale
 
 
 @jit

@@ -1,21 +1,20 @@
-"""The door: everything that comes from a user is checked and converted here, once.
+"""The door: everything that comes from a user is checked here, once (arrays are converted in `_arrays`).
 
 Behind it, samples are two-dimensional C-contiguous read-only float64 arrays, so that a kernel sees a
 single type, and arguments are what their names promise.
 """
 
 import math
-import warnings
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
+from ._arrays import column_names, frozen, numeric_array
 from .errors import (
     InvalidParameterError,
     InvalidTypeError,
-    KLToolsWarning,
     NotEnoughSamplesError,
     ShapeMismatchError,
 )
@@ -23,113 +22,7 @@ from .errors import (
 UNITS = {"nats": 1.0, "bits": 1.0 / math.log(2.0)}
 NAN_POLICIES = ("raise", "omit")
 DEFAULT_NEIGHBORS = (5, 10, 20)
-_NOT_NUMBERS = ("datetime", "timedelta", "duration", "date", "time", "str", "categor", "string", "utf8")
-
-
-# ---------------------------------------------------------------- arrays
-
-
-def frozen(array: np.ndarray) -> np.ndarray:
-    """A read-only view: a kernel that sees only such inputs is compiled once."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
-
-
-def _top_module(x: Any) -> str:
-    return type(x).__module__.partition(".")[0]
-
-
-def to_host(x: Any, name: str) -> Any:
-    """Bring arrays of other libraries to the host, and refuse what would be misread as numbers."""
-    if _top_module(x) == "torch":
-        x = x.detach().cpu()
-        return (x.float() if str(x.dtype) == "torch.bfloat16" else x).numpy()
-    if _top_module(x) == "cupy":
-        return x.get()
-    if _top_module(x) == "polars" and type(x).__name__ == "LazyFrame":
-        raise InvalidTypeError(f"{name} is a polars LazyFrame; call .collect() first.")
-    if isinstance(x, np.ma.MaskedArray):
-        if np.ma.is_masked(x):
-            raise InvalidParameterError(
-                f"{name} has {np.ma.count_masked(x)} masked values, which have no meaning here; "
-                "drop those rows, or fill them with NaN and pass nan_policy='omit'."
-            )
-        return x.data
-    if hasattr(x, "columns") and hasattr(x, "dtypes"):
-        for column, dtype in zip(list(x.columns), list(x.dtypes), strict=True):
-            if any(word in str(dtype).lower() for word in _NOT_NUMBERS):
-                raise InvalidTypeError(
-                    f"column {column!r} of {name} has dtype {dtype}, numbers are needed; drop or encode the column."
-                )
-    elif isinstance(x, np.ndarray) and x.dtype.kind in "MmSUV":
-        raise InvalidTypeError(_dtype_message(name, x.dtype))
-    return x
-
-
-def _dtype_message(name: str, dtype: np.dtype) -> str:
-    kinds = {"M": "dates", "m": "time differences", "S": "text", "U": "text", "V": "a structured dtype"}
-    kind = kinds.get(dtype.kind, "no numbers")
-    advice = {
-        "V": "select the numeric fields, for example with numpy.lib.recfunctions.structured_to_unstructured",
-        "S": "convert it with .astype(float)",
-        "U": "convert it with .astype(float)",
-    }.get(dtype.kind, "convert it to numbers in a unit of your choice")
-    return f"{name} holds {kind} (dtype {dtype}), numbers are needed; {advice}."
-
-
-def numeric_array(x: Any, name: str) -> np.ndarray:
-    """Any array-like of real numbers as a float64 array of any shape (C-contiguous, read-only)."""
-    x = to_host(x, name)
-    if isinstance(x, str):
-        raise InvalidTypeError(f"{name} is a str, an array is needed; is it a path? Use kltools.io.load.")
-    if x is None or isinstance(x, dict | set | frozenset):
-        raise InvalidTypeError(f"{name} is a {type(x).__name__}; pass a list or array of numbers.")
-    if isinstance(x, np.matrix):
-        raise InvalidTypeError(f"{name} is a numpy.matrix; pass numpy.asarray({name}).")
-    if hasattr(x, "toarray") and "sparse" in type(x).__module__:
-        raise InvalidTypeError(f"Sparse data was passed as {name}, dense data is needed; use {name}.toarray().")
-    is_pandas = _top_module(x) == "pandas"
-    array = x.to_numpy(dtype=np.float64, na_value=np.nan) if is_pandas else _plain_array(x, name)
-    if array.dtype.kind == "c":
-        raise InvalidParameterError(
-            f"Complex data not supported: {name} has dtype {array.dtype}; pass real and imaginary part as two columns."
-        )
-    if array.dtype.kind == "O":
-        array = _from_objects(array, name)
-    if array.dtype.kind not in "fiub":
-        raise InvalidTypeError(_dtype_message(name, array.dtype))
-    if array.dtype.kind in "iu" and array.size and max(int(array.max()), -int(array.min())) > 2**53:
-        warnings.warn(
-            f"{name} has integers beyond 2**53, which float64 rounds; subtract an offset first.",
-            KLToolsWarning,
-            stacklevel=2,
-        )
-    with np.errstate(over="ignore"):
-        # asarray keeps 0-d arrays 0-d, which ascontiguousarray does not
-        return frozen(np.asarray(array, dtype=np.float64, order="C"))
-
-
-def _plain_array(x: Any, name: str) -> np.ndarray:
-    try:
-        array = np.asarray(x)
-    except ValueError as error:
-        if "inhomogeneous" in str(error):
-            raise InvalidParameterError(f"the rows of {name} have different lengths.") from error
-        raise
-    if array.dtype.kind == "O" and array.ndim == 0:
-        raise InvalidTypeError(f"{name} is a {type(x).__name__}; pass a list or array of numbers.")
-    return array
-
-
-def _from_objects(array: np.ndarray, name: str) -> np.ndarray:
-    for value in array.flat:
-        if isinstance(value, str | bytes):
-            raise InvalidTypeError(f"{name} holds text ({value!r}), numbers are needed.")
-    try:
-        return array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise InvalidTypeError(f"{name} holds objects that are not numbers: {error}") from error
+_MOST_NEIGHBOR_NUMBERS = 1000
 
 
 # ---------------------------------------------------------------- samples
@@ -181,15 +74,6 @@ def sample_pair(x: Any, y: Any, nan_policy: str = "raise") -> tuple[np.ndarray, 
     return first, second, dropped_x + dropped_y
 
 
-def column_names(x: Any) -> list[str] | None:
-    """Names of the columns of a frame; None for anything without names."""
-    columns = getattr(x, "columns", None)
-    if columns is None or callable(columns):
-        return None
-    names = list(columns)
-    return names if all(isinstance(name, str) for name in names) else None
-
-
 def check_same_columns(x: Any, y: Any) -> None:
     """Raise where two frames name their columns differently."""
     names_x, names_y = column_names(x), column_names(y)
@@ -216,7 +100,7 @@ def integer(value: Any, name: str, minimum: int | None = None) -> int:
 
 
 def choice(value: Any, name: str, allowed: Sequence[str]) -> str:
-    if value not in allowed:
+    if not isinstance(value, str) or value not in allowed:
         listing = ", ".join(repr(a) for a in allowed)
         raise InvalidParameterError(f"{name} must be one of {listing}, got {value!r}.")
     return value
@@ -233,6 +117,8 @@ def neighbors(value: Any) -> tuple[int, ...] | None:
         return None
     if isinstance(value, str | bytes) or not isinstance(value, Sequence | np.ndarray) or np.ndim(value) == 0:
         values = [value]
+    elif len(value) > _MOST_NEIGHBOR_NUMBERS:
+        raise InvalidParameterError(f"n_neighbors has {len(value)} entries; a few are enough.")
     else:
         values = list(value)
     ks = sorted({integer(k, "n_neighbors", minimum=1) for k in values})
@@ -241,16 +127,19 @@ def neighbors(value: Any) -> tuple[int, ...] | None:
     return tuple(ks)
 
 
-def neighbors_within(value: Any, n: int, m: int | None) -> tuple[int, ...]:
-    """Numbers of neighbours that n rows of X and m rows of Y have: a default is cut, a wish is not."""
+def neighbors_within(value: Any, n: int | None, m: int | None) -> tuple[int, ...]:
+    """Numbers of neighbours that n rows of X and m rows of Y have: a default is cut, a wish is not.
+
+    None stands for a sample that does not limit them.
+    """
     ks = neighbors(value)
-    limit = n - 1 if m is None else min(n - 1, m)
+    limits = [limit for limit in (n and n - 1, m) if limit is not None]
     if ks is None:
-        return tuple(sorted({min(k, limit) for k in DEFAULT_NEIGHBORS}))
-    if ks[-1] > n - 1:
+        return tuple(sorted({min(k, *limits) for k in DEFAULT_NEIGHBORS}))
+    if n is not None and ks[-1] > n - 1:
         check_enough_rows(n, "X", ks[-1] + 1, f"n_neighbors={ks[-1]}")
     if m is not None and ks[-1] > m:
-        check_enough_rows(m, "Y", ks[-1], f"n_neighbors={ks[-1]}")
+        check_enough_rows(m, "the reference Y", ks[-1], f"n_neighbors={ks[-1]}")
     return ks
 
 
@@ -267,8 +156,8 @@ def confidence_level(value: Any) -> float:
         raise InvalidTypeError(f"confidence_level must be a number, got {value!r}.")
     level = float(value)
     if not 0.0 < level < 1.0:
-        hint = f"; did you mean {level / 100}?" if 1.0 < level < 100.0 else ""
-        raise InvalidParameterError(f"confidence_level must lie in (0, 1), got {value!r}{hint}.")
+        hint = f"; did you mean {level / 100:g}?" if 1.0 < level < 100.0 else "."
+        raise InvalidParameterError(f"confidence_level must lie in (0, 1), got {value!r}{hint}")
     return level
 
 
@@ -279,7 +168,6 @@ def generator(random_state: Any) -> np.random.Generator:
     if isinstance(random_state, np.random.RandomState):
         return np.random.default_rng(random_state.randint(0, 2**31, size=8))
     if random_state is not None:
-        seeds = random_state if isinstance(random_state, list | tuple | np.ndarray) else [random_state]
-        for seed in seeds:
+        for seed in np.atleast_1d(np.asarray(random_state, dtype=object)).flat:
             integer(seed, "random_state", minimum=0)
     return np.random.default_rng(random_state)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 import numpy as np
 
-from . import _device, _validation
+from . import _arrays, _device, _validation
 from ._formula import Formula
 from .errors import InvalidParameterError, InvalidTypeError, NoClosedFormError, ShapeMismatchError
 
@@ -116,17 +116,15 @@ class Distribution:
 
     def _check_parameter(self, field: dataclasses.Field, value: Any) -> np.ndarray:
         name = f"{field.name} of {self._name}"
-        domain = DOMAINS[field.metadata["domain"]]
-        array = _validation.numeric_array(value, name)
+        array = _arrays.numeric_array(value, name)
         if array.ndim < field.metadata["event_ndim"]:
             raise ShapeMismatchError(
                 f"{name} needs at least {field.metadata['event_ndim']} dimension(s), got shape {array.shape}."
             )
         if field.metadata["event_ndim"] and 0 in array.shape[-field.metadata["event_ndim"] :]:
             raise ShapeMismatchError(f"{name} is empty (shape {array.shape}).")
-        if not np.isfinite(array).all() or not domain.contains(array):
-            raise InvalidParameterError(f"{name} must {domain.requirement}, {_describe_offence(array)}.")
-        return array
+        check_domain(array, field.metadata["domain"], name)
+        return _arrays.frozen(array.copy())  # what the caller does to the array later must not matter
 
     def _event_shape(self, parameter_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of one draw, from the event axes of the first parameter."""
@@ -145,9 +143,12 @@ class Distribution:
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
-        if self.batch_shape or self.event_shape:
+        if any(array.ndim for array in self.parameters.values()):
             return f"{self._name}(batch_shape={self.batch_shape}, event_shape={self.event_shape})"
         return f"{self._name}({', '.join(f'{k}={float(v)!r}' for k, v in self.parameters.items())})"
+
+    def __bool__(self) -> bool:
+        return True
 
     def __len__(self) -> int:
         if not self.batch_shape:
@@ -183,11 +184,13 @@ class Distribution:
         -------
         float or ndarray
         """
-        array = _validation.numeric_array(x, "x")
+        array = _arrays.numeric_array(x, "x")
         n_event = len(self.event_shape)
         if array.shape[array.ndim - n_event :] != self.event_shape:
             raise ShapeMismatchError(f"x of shape {array.shape} does not end in the event shape {self.event_shape}.")
-        return unwrap(self._log_prob(array))
+        _broadcast(array.shape[: array.ndim - n_event], self.batch_shape, "x has leading axes", "the batch is")
+        with np.errstate(over="ignore"):  # far out a density is 0
+            return unwrap(self._log_prob(array))
 
     def sample(self, size: int | tuple[int, ...] = (), random_state: Any = None) -> Any:
         """Draw from the distribution.
@@ -221,12 +224,25 @@ class Distribution:
         raise NotImplementedError
 
 
+def check_domain(array: np.ndarray, domain: str, name: str) -> None:
+    """Raise where an array is not finite or leaves a domain."""
+    if not np.isfinite(array).all() or not DOMAINS[domain].contains(array):
+        raise InvalidParameterError(f"{name} must {DOMAINS[domain].requirement}, {_describe_offence(array)}.")
+
+
+def _broadcast(first: tuple[int, ...], second: tuple[int, ...], label: str, other: str) -> tuple[int, ...]:
+    try:
+        return np.broadcast_shapes(first, second)
+    except ValueError:
+        raise ShapeMismatchError(f"shapes do not broadcast: {label} {first}, {other} {second}.") from None
+
+
 def _describe_offence(array: np.ndarray) -> str:
     if array.size == 1:
-        return f"got {float(array.reshape(-1)[0])!r}"
+        return f"got {array.item():g}"
     if not np.isfinite(array).all():
         return f"got {int((~np.isfinite(array)).sum())} values that are not finite"
-    return f"got values from {array.min()!r} to {array.max()!r} in shape {array.shape}"
+    return f"got values from {array.min():g} to {array.max():g} in shape {array.shape}"
 
 
 # ---------------------------------------------------------------- closed forms
@@ -361,15 +377,12 @@ def kl_divergence(p: Distribution, q: Distribution, *, unit: str = "nats", devic
     check_distribution(p, "p")
     check_distribution(q, "q")
     factor = _validation.unit_factor(unit)
-    form = _closed_form(p, q)
     if p.event_shape != q.event_shape:
         raise ShapeMismatchError(f"events differ: p draws shape {p.event_shape}, q draws shape {q.event_shape}.")
-    try:
-        shape = np.broadcast_shapes(p.batch_shape, q.batch_shape)
-    except ValueError:
-        raise ShapeMismatchError(
-            f"batches do not broadcast: p has {p.batch_shape}, q has {q.batch_shape}; for all pairs use pairwise_kl."
-        ) from None
+    form = _closed_form(p, q)
+    shape = _broadcast(
+        p.batch_shape, q.batch_shape, "the batch of p (for all pairs use pairwise_kl) is", "that of q is"
+    )
     device = _device.resolve(device)
     if isinstance(form, Formula):
         value = _evaluate(form, p, q, device)

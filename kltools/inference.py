@@ -62,7 +62,7 @@ class Uncertainty:
         """Symmetric interval around the value; of a value of inf it is (nan, inf)."""
         if math.isinf(value):
             return (math.nan, value)
-        half_width = self.standard_error * _quantile(0.5 + 0.5 * confidence_level, self.degrees_of_freedom)
+        half_width = -self.standard_error * _quantile(0.5 * (1.0 - confidence_level), self.degrees_of_freedom)
         return (value - half_width, value + half_width)
 
 
@@ -78,9 +78,10 @@ def _quantile(probability: float, degrees_of_freedom: float) -> float:
     return float(stdtrit(degrees_of_freedom, probability))
 
 
-def sum_of_means(*samples: np.ndarray) -> Uncertainty:
+def sum_of_means(*samples: np.ndarray, degrees_of_freedom: float = math.inf) -> Uncertainty:
     """Uncertainty of a sum of means of independent samples, given the values that are averaged."""
-    return Uncertainty(math.sqrt(sum(Moments.of(values).standard_error ** 2 for values in samples)))
+    variance = sum(Moments.of(values).standard_error ** 2 for values in samples)
+    return Uncertainty(math.sqrt(variance), degrees_of_freedom)
 
 
 def random_blocks(n: int, blocks: int, rng: np.random.Generator) -> np.ndarray:

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ._arrays import frozen
 from ._jit import jit, run_rows
-from ._validation import frozen
-from .errors import InfiniteDivergenceWarning, KLToolsWarning, TiesWarning
-from .neighbors import common_exponent
+from .errors import InfiniteDivergenceWarning, KLToolsWarning, TiesWarning, UnreliableEstimateWarning
 
 SCALES = ("whiten", "std", "none")
 _WHITEN_ROWS_PER_FEATURE = 10  # fewer rows make a whitening that stretches noise
+_ORDINARY_EXPONENT = 200  # squares of numbers up to 2**200, and their sums, are far from overflow
 _SMALLEST_PIVOT = 1e-13  # of a correlation matrix: below it columns count as linearly dependent
 
 
@@ -91,66 +91,79 @@ def _affine_kernel(start, stop, X, center, matrix, out):
 
 @dataclass(frozen=True)
 class Scaling:
-    """An affine map under which features are comparable; ``log_det`` is that of its matrix.
-
-    Without a matrix it divides by 2**exponent, which is exact.
-    """
+    """Powers of two for the columns, then perhaps an affine map; ``log_det`` is of both together."""
 
     kind: str
     log_det: float
-    exponent: int = 0
+    exponents: np.ndarray
     center: np.ndarray | None = None
     matrix: np.ndarray | None = None
 
     def apply(self, X: np.ndarray, n_jobs: int = 1) -> np.ndarray:
+        X = _divided(X, self.exponents)
         if self.matrix is None or self.center is None:
-            return frozen(np.ldexp(X, -self.exponent)) if self.exponent else X
+            return X
         out = np.empty(X.shape)
         run_rows(_affine_kernel, len(X), X, frozen(self.center), frozen(self.matrix), out, n_jobs=n_jobs)
         return frozen(out)
 
 
-def fit_scaling(X: np.ndarray, kind: str, other: np.ndarray | None = None) -> Scaling:
-    """Learn from X how to scale X and another sample.
+def fit_scaling(X: np.ndarray, kind: str, other: np.ndarray | None = None, notes: Notes | None = None) -> Scaling:
+    """Learn from X how to make the features of X and of another sample comparable.
 
     "whiten" makes the covariance the identity, "std" divides by standard deviations, "none" changes
-    nothing, but for an exact power of two where squares of distances would leave float64. Whitening
-    falls back to "std" where X has fewer than 10 rows per feature or its columns are linearly
-    dependent. A column that is constant in X takes its scale from the other sample.
+    nothing. Whitening falls back to "std" where X has fewer than 10 rows per feature, and with a note
+    where its columns are linearly dependent. A column that is constant in X takes its scale from the
+    other sample.
     """
     d = X.shape[1]
     if kind == "none":
-        exponent = common_exponent(*(a for a in (X, other) if a is not None))
-        return Scaling("none", -exponent * d * math.log(2.0), exponent)
-    center = _column_means(X)
-    spread = _column_spreads(X, center)
+        return Scaling("none", 0.0, np.zeros(d, dtype=int))
+    exponents = column_exponents(X, other)
+    X = _divided(X, exponents)
+    spread = _column_spreads(X)
     if other is not None and (spread == 0.0).any():
-        spread = np.where(spread > 0.0, spread, _column_spreads(other, _column_means(other)))
+        spread = np.where(spread > 0.0, spread, _column_spreads(_divided(other, exponents)))
     spread = np.where(spread > 0.0, spread, 1.0)
-    log_det = -float(np.log(spread).sum())
+    log_det = -math.log(2.0) * float(exponents.sum()) - float(np.log(spread).sum())
     if kind == "whiten" and len(X) >= _WHITEN_ROWS_PER_FEATURE * d > _WHITEN_ROWS_PER_FEATURE:
-        standard = (X - center) / spread
+        standard = deviations(X) / spread
         factor = cholesky_or_none(standard.T @ standard / (len(X) - 1))
         if factor is not None:
             matrix = np.ascontiguousarray(np.linalg.solve(factor, np.diag(1.0 / spread)).T)
             log_det -= float(np.log(np.diag(factor)).sum())
-            return Scaling("whiten", log_det, center=center, matrix=matrix)
-    return Scaling("std", log_det, center=center, matrix=np.diag(1.0 / spread))
+            return Scaling("whiten", log_det, exponents, X[0], matrix)
+        if notes is not None:
+            notes.add(
+                UnreliableEstimateWarning,
+                f"the {d} columns of X are linearly dependent: the data have fewer dimensions than columns, which "
+                "inflates a nearest-neighbour estimate; drop dependent columns.",
+            )
+    return Scaling("std", log_det, exponents, X[0], np.diag(1.0 / spread))
 
 
-def _column_means(X: np.ndarray) -> np.ndarray:
-    """Means that cannot overflow."""
+def column_exponents(X: np.ndarray, other: np.ndarray | None = None) -> np.ndarray:
+    """Powers of two that bring columns of extreme magnitude to about 1; 0 for ordinary columns."""
     largest = np.abs(X).max(axis=0)
-    unit = np.where(largest > 0.0, largest, 1.0)
-    return (X / unit).mean(axis=0) * unit
+    if other is not None:
+        largest = np.maximum(largest, np.abs(other).max(axis=0))
+    exponents = np.frexp(largest)[1].astype(int)
+    return np.where((np.abs(exponents) > _ORDINARY_EXPONENT) & (largest > 0.0), exponents, 0)
 
 
-def _column_spreads(X: np.ndarray, center: np.ndarray) -> np.ndarray:
-    """Standard deviations that neither over- nor underflow; exactly 0 for a constant column."""
-    deviation = X - center
-    largest = np.abs(deviation).max(axis=0)
-    unit = np.where(largest > 0.0, largest, 1.0)
-    return np.where(_is_constant(X), 0.0, unit * (deviation / unit).std(axis=0, ddof=1))
+def _divided(X: np.ndarray, exponents: np.ndarray) -> np.ndarray:
+    return frozen(np.ldexp(X, -exponents)) if exponents.any() else X
+
+
+def deviations(X: np.ndarray) -> np.ndarray:
+    """Rows minus the mean row, without loss of digits where the data have a large offset."""
+    shifted = X - X[0]
+    return shifted - shifted.mean(axis=0)
+
+
+def _column_spreads(X: np.ndarray) -> np.ndarray:
+    """Standard deviations; exactly 0 for a constant column."""
+    return np.where(_is_constant(X), 0.0, deviations(X).std(axis=0, ddof=1))
 
 
 def cholesky_or_none(correlation: np.ndarray) -> np.ndarray | None:

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from . import _device, _validation
+from . import _arrays, _device, _validation
 from ._formula import Formula
-from ._scalar import expm1_minus_x
+from ._scalar import expm1_minus_x, standard_difference
 from .distribution import Distribution, check_distribution, kl_divergence, unwrap
 from .errors import InvalidParameterError, InvalidTypeError, ShapeMismatchError
-from .families.gaussian import MultivariateNormal, MultivariateNormalDiag, Normal
+from .families.gaussian import MultivariateNormal, MultivariateNormalDiag, Normal, blocks_of_matrices
 
 REDUCTIONS = ("none", "sum", "mean", "per_dim")
 _EXP_OVERFLOWS = 709.0
@@ -19,7 +19,7 @@ _EXP_OVERFLOWS = 709.0
 @Formula
 def kl_log_var_normal(mu, log_var, mean_q, var_q):
     """KL(N(mu, exp(log_var)) || N(mean_q, var_q)), from the logarithm of the variance itself."""
-    z = (mu - mean_q) / math.sqrt(var_q)
+    z = standard_difference(mu, mean_q, math.sqrt(var_q))
     difference = log_var - math.log(var_q)
     if difference > _EXP_OVERFLOWS:  # half of exp may still be a number
         half = math.exp(0.5 * difference)
@@ -86,20 +86,35 @@ def vae_kl(
     if isinstance(prior, MultivariateNormal):
         if reduction == "per_dim":
             raise InvalidParameterError("reduction='per_dim' needs a prior with independent dimensions.")
-        encoder = MultivariateNormalDiag.from_log_var(mean=means, log_var=log_variances)
-        value = np.asarray(kl_divergence(encoder, prior, device=device))
+        value = _kl_from_full_prior(means, log_variances, prior)
     elif isinstance(prior, Normal | MultivariateNormalDiag):
         arguments = (means, log_variances, prior.mean, prior.var)
         value = kl_log_var_normal.summed(*arguments, n_axes=int(reduction != "per_dim"), device=place)
     else:
         raise InvalidTypeError(f"prior must be a Gaussian distribution, got {type(prior).__name__}.")
-    if reduction in ("sum", "mean"):
-        value = value.sum() if reduction == "sum" else value.mean()
-    return unwrap(factor * value)
+    with np.errstate(over="ignore"):
+        if reduction in ("sum", "mean"):
+            value = value.sum() if reduction == "sum" else value.mean()
+        return unwrap(factor * value)
+
+
+def _kl_from_full_prior(mu: np.ndarray, log_var: np.ndarray, prior: MultivariateNormal) -> np.ndarray:
+    if log_var.max() > _EXP_OVERFLOWS:
+        raise InvalidParameterError(
+            f"log_var reaches {log_var.max():g}, whose exponential overflows; a prior with a full covariance "
+            f"takes up to {_EXP_OVERFLOWS:g}."
+        )
+    n_latents = mu.shape[-1]
+    means, log_variances = mu.reshape(-1, n_latents), log_var.reshape(-1, n_latents)
+    out = np.empty(len(means))
+    for block in blocks_of_matrices(len(means), n_latents):
+        var, std = np.exp(log_variances[block]), np.exp(0.5 * log_variances[block])
+        out[block] = kl_divergence(MultivariateNormal._from_diagonal(means[block], var, std), prior)
+    return out.reshape(mu.shape[:-1])
 
 
 def _finite_latents(x: Any, name: str) -> np.ndarray:
-    array = _validation.numeric_array(x, name)
+    array = _arrays.numeric_array(x, name)
     if array.ndim == 0 or array.size == 0:
         raise ShapeMismatchError(f"{name} must have shape (B, D), got {array.shape}.")
     if not np.isfinite(array).all():

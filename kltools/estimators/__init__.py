@@ -14,16 +14,22 @@ import numpy as np
 from .. import _device, _validation
 from .._jit import effective_n_jobs
 from ..distribution import Distribution, check_distribution
-from ..errors import InvalidParameterError, InvalidTypeError, ShapeMismatchError
+from ..errors import InvalidParameterError, InvalidTypeError, ShapeMismatchError, TiesWarning
 from ..estimate import Deferred, DivergenceEstimate
 from ..inference import UNKNOWN
-from ..preprocessing import Notes, drop_constant_columns
+from ..preprocessing import SCALES, Notes, drop_constant_columns
 from .problem import Problem, Result
 
 METHODS = {
     "auto": "Chooses: `gaussian` where min(n, m) < 10 d, else `knn`.",
     "gaussian": "Exactly unbiased for normal samples; few assumptions on n and d, a strong one on shape.",
     "knn": "Nearest-neighbour distances; consistent for any density, best in few dimensions.",
+}
+
+
+_OPTION_CHECKS: dict[str, Callable[[Any], Any]] = {
+    "n_neighbors": _validation.neighbors,
+    "scale": lambda value: _validation.choice(value, "scale", SCALES),
 }
 
 
@@ -162,12 +168,15 @@ def estimate_samples(
     """Behind the door: an estimate from validated samples."""
     function = method_function(method)
     check_options(method, options)
+    n_jobs = effective_n_jobs(_validation.check_n_jobs(n_jobs))
     factor = _validation.unit_factor(unit)
     seed = int(_validation.generator(random_state).integers(2**63))
     notes = Notes()
     _validation.check_enough_rows(len(X), "X", 2, "an estimate")
+    if Y is not None and np.may_share_memory(X, Y):
+        notes.add(TiesWarning, "X and Y are the same data, no two independent samples: the truth is 0.")
     X, Y, answer = drop_constant_columns(X, Y, notes)
-    problem = Problem(X, Y, q, notes, effective_n_jobs(_validation.check_n_jobs(n_jobs)), seed)
+    problem = Problem(X, Y, q, notes, n_jobs, seed)
     result = Result(answer, lambda: UNKNOWN) if answer is not None else function(problem, **options)
     notes.issue(stacklevel=3)
     return DivergenceEstimate(
@@ -190,7 +199,7 @@ def estimate_samples(
 
 
 def check_options(method: str, options: dict[str, Any]) -> None:
-    """Raise for options that the method does not have."""
+    """Raise for options that the method does not have, and for values that no data could make right."""
     valid = method_options(method)
     unknown = [name for name in options if name not in valid]
     if unknown:
@@ -198,3 +207,6 @@ def check_options(method: str, options: dict[str, Any]) -> None:
         raise InvalidParameterError(
             f"method {method!r} has no option {', '.join(map(repr, unknown))}; its options are: {listing}."
         )
+    for name, value in options.items():
+        if name in _OPTION_CHECKS:
+            _OPTION_CHECKS[name](value)

@@ -8,29 +8,31 @@ import numpy as np
 from .._formula import Formula
 from .._scalar import LOG_2PI, digamma
 from .._validation import check_enough_rows
-from ..errors import InfiniteDivergenceWarning, InvalidParameterError
+from ..errors import InfiniteDivergenceWarning, InvalidParameterError, SmallSampleWarning
 from ..inference import UNKNOWN, sum_of_means
-from ..preprocessing import cholesky_or_none, fit_scaling
+from ..preprocessing import cholesky_or_none, column_exponents, deviations
 from .problem import Problem, Result
 
 _digamma = Formula(digamma)
+_SPARE_ROWS = 10
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Mean, and Cholesky factor of the unbiased covariance, of a sample."""
+    """Mean, as a row of the sample plus a small offset, and Cholesky factor of the unbiased covariance."""
 
-    mean: np.ndarray
+    origin: np.ndarray
+    offset: np.ndarray
     factor: np.ndarray
     n: int
 
     @property
     def d(self) -> int:
-        return len(self.mean)
+        return len(self.offset)
 
     def standardised(self, x: np.ndarray) -> np.ndarray:
         """factor^-1 (x - mean) for every row."""
-        return np.linalg.solve(self.factor, (x - self.mean).T).T
+        return np.linalg.solve(self.factor, ((x - self.origin) - self.offset).T).T
 
     def log_density(self, x: np.ndarray) -> np.ndarray:
         squares = (self.standardised(x) ** 2).sum(axis=1)
@@ -45,14 +47,15 @@ class Fit:
 
 def fit(X: np.ndarray) -> Fit | None:
     """Fit a normal distribution; None where the columns are linearly dependent."""
-    mean = X.mean(axis=0)
-    deviation = X - mean
-    covariance = deviation.T @ deviation / (len(X) - 1)
-    spread = np.sqrt(np.diag(covariance))
+    deviation = deviations(X)
+    spread = deviation.std(axis=0, ddof=1)
     if not (spread > 0).all():
         return None
-    factor = cholesky_or_none(covariance / np.outer(spread, spread))
-    return None if factor is None else Fit(mean, spread[:, None] * factor, len(X))
+    standard = deviation / spread
+    factor = cholesky_or_none(standard.T @ standard / (len(X) - 1))
+    if factor is None:
+        return None
+    return Fit(X[0], (X - X[0]).mean(axis=0), spread[:, None] * factor, len(X))
 
 
 def needed_rows(d: int) -> tuple[int, int]:
@@ -66,14 +69,15 @@ def estimate(problem: Problem) -> Result:
     check_enough_rows(problem.n, "X", needed_x, f"method='gaussian' in {problem.d} features")
     if problem.Y is not None:
         check_enough_rows(len(problem.Y), "Y", needed_y, f"method='gaussian' in {problem.d} features")
-    scaling = fit_scaling(problem.X, "std", problem.Y)
-    X = scaling.apply(problem.X, problem.n_jobs)
+    _tell_small_sample(problem)
+    exponents = column_exponents(problem.X, problem.Y)
+    X = np.ldexp(problem.X, -exponents)
     p = fit(X)
     if problem.Y is None:
         if p is None:
             return _singular(problem, "X")
-        return _against_density(problem, X, p, problem.log_q() - scaling.log_det)
-    Y = scaling.apply(problem.Y, problem.n_jobs)
+        return _against_density(problem, X, p, problem.log_q() + math.log(2.0) * exponents.sum())
+    Y = np.ldexp(problem.Y, -exponents)
     q = fit(Y)
     if p is not None and q is not None:
         return _against_sample(X, Y, p, q)
@@ -83,6 +87,15 @@ def estimate(problem: Problem) -> Result:
             "drop dependent columns, or pass method='knn'."
         )
     return _singular(problem, "X" if p is None else "Y")
+
+
+def _tell_small_sample(problem: Problem) -> None:
+    if problem.rows < problem.d + _SPARE_ROWS:
+        problem.notes.add(
+            SmallSampleWarning,
+            f"{problem.rows} rows are few for {problem.d} features: with fewer than {_SPARE_ROWS} rows to spare the "
+            "standard error is too small.",
+        )
 
 
 def _singular(problem: Problem, name: str) -> Result:
@@ -104,7 +117,7 @@ def _against_sample(X: np.ndarray, Y: np.ndarray, p: Fit, q: Fit) -> Result:
     shrink = (m - d - 2) / (m - 1)
     relative = np.linalg.solve(q.factor, p.factor)
     trace = shrink * float((relative**2).sum())
-    shift = np.linalg.solve(q.factor, p.mean - q.mean)
+    shift = np.linalg.solve(q.factor, (p.origin - q.origin) + (p.offset - q.offset))
     distance = shrink * float(shift @ shift) - trace / n - d / m
     value = 0.5 * (trace + distance - d + q.unbiased_log_det() - p.unbiased_log_det())
 
@@ -112,7 +125,8 @@ def _against_sample(X: np.ndarray, Y: np.ndarray, p: Fit, q: Fit) -> Result:
     v = q.standardised(Y)
     moved = (v @ relative) ** 2
     influence_y = 0.5 * (v**2).sum(axis=1) - 0.5 * (moved.sum(axis=1) + (v @ shift) ** 2) - v @ shift
-    return Result(value, lambda: sum_of_means(influence_x, influence_y))
+    degrees = min(n, m) - d
+    return Result(value, lambda: sum_of_means(influence_x, influence_y, degrees_of_freedom=degrees))
 
 
 def _against_density(problem: Problem, X: np.ndarray, p: Fit, log_q: np.ndarray) -> Result:
@@ -124,4 +138,4 @@ def _against_density(problem: Problem, X: np.ndarray, p: Fit, log_q: np.ndarray)
     entropy = 0.5 * (p.d * (1.0 + LOG_2PI) + p.unbiased_log_det())
     value = -entropy - float(log_q.mean())
     influence = -0.5 * (p.standardised(X) ** 2).sum(axis=1) - log_q
-    return Result(value, lambda: sum_of_means(influence))
+    return Result(value, lambda: sum_of_means(influence, degrees_of_freedom=p.n - p.d))

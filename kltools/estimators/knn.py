@@ -18,7 +18,7 @@ from ..errors import (
     UnreliableEstimateWarning,
 )
 from ..inference import UNKNOWN, Uncertainty, jackknife_uncertainty, random_blocks
-from ..neighbors import ROWS_AT_ONCE, Reference
+from ..neighbors import ROWS_AT_ONCE, Reference, in_safe_range
 from ..neighbors.leave_out import mean_log_distances
 from ..preprocessing import SCALES, Notes, fit_scaling
 from .problem import Problem, Result
@@ -40,15 +40,18 @@ def estimate(problem: Problem, *, n_neighbors: Any = None, scale: str = "whiten"
     """
     _validation.choice(scale, "scale", SCALES)
     ks = _validation.neighbors_within(n_neighbors, problem.n, problem.m)
-    scaling = fit_scaling(problem.X, scale, problem.Y)
+    scaling = fit_scaling(problem.X, scale, problem.Y, problem.notes)
     X = scaling.apply(problem.X, problem.n_jobs)
     if problem.Y is None:
         log_q = problem.log_q()
         if np.isneginf(log_q).any():
             return _outside_support(problem, int(np.isneginf(log_q).sum()))
-        comparison: _Comparison = _WithDensity((X, log_q - scaling.log_det), ks, problem.n_jobs)
+        (X,), exponent = in_safe_range(X)
+        log_det = scaling.log_det - exponent * problem.d * math.log(2.0)
+        comparison: _Comparison = _WithDensity((X, log_q - log_det), ks, problem.n_jobs)
     else:
-        comparison = _WithSample((X, scaling.apply(problem.Y, problem.n_jobs)), ks, problem.n_jobs)
+        samples, _ = in_safe_range(X, scaling.apply(problem.Y, problem.n_jobs))
+        comparison = _WithSample(tuple(samples), ks, problem.n_jobs)
     terms = comparison.terms()
     _tell_small_sample(problem, ks)
     _tell_ties(terms, problem.notes)
@@ -105,8 +108,8 @@ class _Comparison:
 class _WithSample(_Comparison):
     """Wang, Kulkarni and Verdu (2009), eq. 5 and, where distances tie, eq. 17 at equal radii.
 
-    At a row whose k-th distance is 0 or not unique, both samples are counted within the larger of the
-    two k-th distances: l_i rows of X and k_i of Y give digamma(l_i) - digamma(k_i). Where more than a
+    At a row with a k-th distance of 0, or not unique in X, both samples are counted within the larger of
+    the two k-th distances: l_i rows of X and k_i of Y give digamma(l_i) - digamma(k_i). Where more than a
     tenth of the rows are so, all of them are treated so.
     """
 
@@ -114,7 +117,8 @@ class _WithSample(_Comparison):
         X, Y = self.samples
         own, other, itself = Reference(X, self.n_jobs), Reference(Y, self.n_jobs), np.arange(len(X))
         rho, nu = _Neighborhood(own, X, self.ks, itself), _Neighborhood(other, X, self.ks)
-        tied = rho.tied | nu.tied
+        # far from Y, distances to it agree to many digits: not a tie unless X says so too
+        tied = rho.tied | (nu.distances == 0.0)
         values = []
         for row, _ in enumerate(self.ks):
             with np.errstate(divide="ignore", invalid="ignore"):
@@ -196,7 +200,7 @@ class _Neighborhood:
 
 
 def _is_tied(distances: np.ndarray, k: int) -> np.ndarray:
-    """Whether the k-th distance is 0 or also the distance of the next neighbour."""
+    """Whether the k-th distance is 0 or also that of the next neighbour, to the rounding of a lattice."""
     kth = distances[:, k - 1]
     if k == distances.shape[1]:
         return kth == 0.0
@@ -280,6 +284,7 @@ def _reasons(problem: Problem, ks: tuple[int, ...], value: float) -> tuple[str, 
     order of its square.
     """
     reasons = []
+    reasons = [text for category, text in problem.notes.items if category is UnreliableEstimateWarning]
     reach = (ks[-1] / problem.rows) ** (2.0 / problem.d)
     if reach > _FAR_REACH:
         text = (
@@ -289,10 +294,10 @@ def _reasons(problem: Problem, ks: tuple[int, ...], value: float) -> tuple[str, 
         )
         problem.notes.add(UnreliableEstimateWarning, text)
         reasons.append(text)
-    ceiling = math.log(problem.rows)
+    ceiling = math.log(problem.rows / ks[0])
     if value > ceiling:
         text = (
-            f"the estimate exceeds log({problem.rows}) = {ceiling:.2f} nats: the samples hardly overlap, and "
+            f"the estimate exceeds log({problem.rows} / {ks[0]}) = {ceiling:.2f} nats: the samples hardly overlap, and "
             "nearest neighbours then give at best a lower bound."
         )
         problem.notes.add(PoorOverlapWarning, text)

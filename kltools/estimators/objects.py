@@ -1,17 +1,18 @@
 """Estimators with the interface of scikit-learn."""
 
+import math
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .. import _validation
+from .. import _arrays, _validation
 from .._jit import effective_n_jobs
 from ..errors import InvalidParameterError
 from ..estimate import DivergenceEstimate
-from ..neighbors import Reference
-from ..preprocessing import SCALES, fit_scaling
+from ..neighbors import Reference, in_safe_range
+from ..preprocessing import SCALES, column_exponents, fit_scaling
 from . import estimate_samples, gaussian, knn
 
 
@@ -36,9 +37,7 @@ class DivergenceEstimator(DensityMixin, BaseEstimator):
         -------
         self
         """
-        rows = validate_data(
-            self, _validation.to_host(X, "X"), dtype=np.float64, order="C", copy=True, ensure_min_samples=2
-        )
+        rows = self._validated(X, copy=True, ensure_min_samples=2)
         self._fit_reference(rows)
         self._fit_X = rows
         self.n_samples_fit_ = len(rows)
@@ -49,8 +48,16 @@ class DivergenceEstimator(DensityMixin, BaseEstimator):
 
     def _rows(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        rows = validate_data(self, _validation.to_host(X, "X"), dtype=np.float64, order="C", reset=False)
-        return _validation.frozen(rows)
+        return _arrays.frozen(self._validated(X, reset=False))
+
+    def _validated(self, X: Any, **options: Any) -> np.ndarray:
+        """Frames go to scikit-learn as they are, for the names of their columns."""
+        if _arrays.is_frame(X):
+            _arrays.check_frame(X, "X")
+        else:
+            X = _arrays.host_array(X, "X")
+        with np.errstate(over="ignore", invalid="ignore"):
+            return validate_data(self, X, dtype=np.float64, order="C", **options)
 
     def divergence(self, X: Any) -> DivergenceEstimate:
         """Estimate KL(P || Q) for a sample X of P and the reference of Q.
@@ -68,7 +75,7 @@ class DivergenceEstimator(DensityMixin, BaseEstimator):
         parameters = self.get_params(deep=False)
         circumstances = {name: parameters.pop(name) for name in ("n_jobs", "random_state") if name in parameters}
         return estimate_samples(
-            rows, _validation.frozen(self._fit_X), method=self._method, options=parameters, **circumstances
+            rows, _arrays.frozen(self._fit_X), method=self._method, options=parameters, **circumstances
         )
 
     def score(self, X: Any, y: Any = None) -> float:
@@ -136,8 +143,7 @@ class KNNDivergence(DivergenceEstimator):
         _validation.choice(self.scale, "scale", SCALES)
         _validation.check_n_jobs(self.n_jobs)
         _validation.generator(self.random_state)
-        # the reference has no row of its own to leave out: one more than its rows would do
-        _validation.neighbors_within(self.n_neighbors, len(rows) + 1, len(rows))
+        _validation.neighbors_within(self.n_neighbors, None, len(rows))
 
     def score_samples(self, X: Any) -> np.ndarray:
         """k-NN estimate of log q, the log-density of the reference, at each row of X.
@@ -153,11 +159,12 @@ class KNNDivergence(DivergenceEstimator):
         """
         queries = self._rows(X)
         n_jobs = effective_n_jobs(_validation.check_n_jobs(self.n_jobs))
-        rows = _validation.frozen(self._fit_X)
-        ks = _validation.neighbors_within(self.n_neighbors, len(rows) + 1, len(rows))
+        rows = _arrays.frozen(self._fit_X)
+        ks = _validation.neighbors_within(self.n_neighbors, None, len(rows))
         scaling = fit_scaling(rows, self.scale)
-        reference = Reference(scaling.apply(rows, n_jobs), n_jobs)
-        return knn.log_density(reference, scaling.apply(queries, n_jobs), ks) + scaling.log_det
+        (points, asked), exponent = in_safe_range(scaling.apply(rows, n_jobs), scaling.apply(queries, n_jobs))
+        log_det = scaling.log_det - exponent * rows.shape[1] * math.log(2.0)
+        return knn.log_density(Reference(points, n_jobs), asked, ks) + log_det
 
 
 class GaussianDivergence(DivergenceEstimator):
@@ -204,9 +211,10 @@ class GaussianDivergence(DivergenceEstimator):
             In nats.
         """
         queries = self._rows(X)
-        rows = _validation.frozen(self._fit_X)
-        scaling = fit_scaling(rows, "std")
-        fitted = gaussian.fit(scaling.apply(rows))
+        rows = _arrays.frozen(self._fit_X)
+        exponents = column_exponents(rows, queries)
+        fitted = gaussian.fit(np.ldexp(rows, -exponents))
         if fitted is None:
             raise InvalidParameterError("columns of the reference are linearly dependent: it has no normal density.")
-        return fitted.log_density(scaling.apply(queries)) + scaling.log_det
+        with np.errstate(over="ignore"):  # far out the density is 0
+            return fitted.log_density(np.ldexp(queries, -exponents)) - math.log(2.0) * exponents.sum()

@@ -5,10 +5,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from .. import _validation
+from .. import _arrays
+from .._arrays import frozen
 from .._formula import Formula
 from .._scalar import x_minus_log1p
-from .._validation import frozen
 from ..distribution import Distribution, family, param, register_kl
 from ..errors import InvalidParameterError, ShapeMismatchError
 
@@ -62,7 +62,7 @@ class Categorical(Distribution):
     @classmethod
     def from_logits(cls, *, logits: Any) -> Self:
         """From logarithms of probabilities up to a constant; -inf is probability 0."""
-        array = _validation.numeric_array(logits, "logits of Categorical")
+        array = _arrays.numeric_array(logits, "logits of Categorical")
         largest = array.max(axis=-1, keepdims=True) if array.ndim and array.size else np.array(np.nan)
         if np.isnan(array).any() or not np.isfinite(largest).all():
             raise InvalidParameterError("logits of Categorical must be numbers below inf, not all -inf.")
@@ -73,10 +73,11 @@ class Categorical(Distribution):
     @classmethod
     def from_counts(cls, *, counts: Any) -> Self:
         """From counts of observations; the relative frequencies become the probabilities."""
-        array = _validation.numeric_array(counts, "counts of Categorical")
-        total = array.sum(axis=-1, keepdims=True) if array.ndim else array
-        if not np.isfinite(array).all() or (array < 0).any() or not (total > 0).all():
-            raise InvalidParameterError("counts of Categorical must be finite and >= 0, with a positive sum.")
+        array = _arrays.numeric_array(counts, "counts of Categorical")
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = array.sum(axis=-1, keepdims=True) if array.ndim else array
+        if not np.isfinite(total).all() or (array < 0).any() or not (total > 0).all():
+            raise InvalidParameterError("counts of Categorical must be >= 0, with a positive and finite sum.")
         return cls(probs=array / total)
 
     def _take(self, positions: np.ndarray) -> "Categorical":
@@ -107,8 +108,8 @@ class Categorical(Distribution):
 @Formula
 def _kl_term(prob_p, log_prob_p, prob_q, log_prob_q):
     """p log(p/q) - p + q: its sum is the divergence, and every term is >= 0."""
-    if prob_p == 0.0:
-        return prob_q
+    if prob_p == 0.0:  # or too small for a float64, and then still infinitely more than nothing
+        return math.inf if math.isinf(log_prob_q) and not math.isinf(log_prob_p) else prob_q
     excess = (prob_q - prob_p) / prob_p
     if -0.25 < excess < 0.35:
         return prob_p * x_minus_log1p(excess)

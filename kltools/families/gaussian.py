@@ -1,27 +1,35 @@
 """Gaussian distributions: univariate, with diagonal and with full covariance."""
 
 import math
+import warnings
+from collections.abc import Iterator
 from typing import Any, Self
 
 import numpy as np
 
-from .. import _validation
+from .. import _arrays
+from .._arrays import frozen
 from .._jit import jit, run_rows
-from .._scalar import LOG_2PI, squared_ratio_excess, x_minus_log1p
-from .._validation import frozen
-from ..distribution import Distribution, event_ndim, family, param, register_kl
-from ..errors import InvalidParameterError
+from .._scalar import (
+    LOG_2PI,
+    half_ratio_excess,
+    half_squared_ratio_excess,
+    standard_difference,
+    x_minus_log1p,
+)
+from ..distribution import Distribution, check_domain, event_ndim, family, param, register_kl
+from ..errors import InvalidParameterError, KLToolsWarning
 
-_NORMAL_RANGE = 1e290  # ratios beyond it may have been rounded to few digits
+_ROUNDING_PIVOT = 1e-14
 
 
 def _checked_var(var: np.ndarray, source: str, cls: type) -> np.ndarray:
-    """A variance computed from `source`; raise where it left the range of normal float64."""
+    """Variances computed from `source`; raise where they left the range of normal float64."""
     bad = ~np.isfinite(var) | (var < np.finfo(np.float64).tiny)
     if bad.any():
         raise InvalidParameterError(
-            f"var of {cls.__name__} under- or overflows where it is computed from {source} "
-            f"({int(bad.sum())} of {bad.size} values); rescale the data, or use vae_kl, which works on log_var."
+            f"the variance of {cls.__name__} under- or overflows where it is computed from {source} "
+            f"({int(bad.sum())} of {bad.size} values); rescale the data; vae_kl works on log_var itself."
         )
     return var
 
@@ -41,9 +49,9 @@ class _ByVariance(Distribution):
         InvalidParameterError
             Where std is not positive, or its square under- or overflows.
         """
-        deviation = _validation.numeric_array(std, f"std of {cls.__name__}")
+        deviation = _arrays.numeric_array(std, f"std of {cls.__name__}")
         if not (deviation > 0).all():
-            raise InvalidParameterError(f"std of {cls.__name__} must be > 0, got a minimum of {deviation.min()!r}.")
+            raise InvalidParameterError(f"std of {cls.__name__} must be > 0, got a minimum of {deviation.min():g}.")
         with np.errstate(over="ignore", under="ignore"):
             return cls(mean=mean, var=_checked_var(deviation**2, "std", cls))  # type: ignore[call-arg]
 
@@ -56,7 +64,7 @@ class _ByVariance(Distribution):
         InvalidParameterError
             Where exp(log_var) under- or overflows.
         """
-        exponent = _validation.numeric_array(log_var, f"log_var of {cls.__name__}")
+        exponent = _arrays.numeric_array(log_var, f"log_var of {cls.__name__}")
         with np.errstate(over="ignore", under="ignore"):
             return cls(mean=mean, var=_checked_var(np.exp(exponent), "log_var", cls))  # type: ignore[call-arg]
 
@@ -64,7 +72,7 @@ class _ByVariance(Distribution):
         return self.mean + np.sqrt(self.var) * rng.standard_normal(shape + self.event_shape)
 
     def _log_prob(self, x: np.ndarray) -> np.ndarray:
-        terms = -0.5 * ((x - self.mean) ** 2 / self.var + np.log(self.var) + LOG_2PI)
+        terms = -0.5 * (((x - self.mean) / np.sqrt(self.var)) ** 2 + np.log(self.var) + LOG_2PI)
         return self._sum_over_event(terms)
 
     def _entropy(self) -> np.ndarray:
@@ -119,9 +127,7 @@ class MultivariateNormalDiag(_ByVariance):
 
     def to_full(self) -> "MultivariateNormal":
         """The same distribution with its covariance written as a matrix."""
-        identity = np.eye(self.event_shape[0])
-        covariance = self.var[..., None] * identity
-        return MultivariateNormal._factored(self.mean, covariance, np.sqrt(self.var)[..., None] * identity)
+        return MultivariateNormal._from_diagonal(self.mean, self.var, np.sqrt(self.var))
 
 
 @family
@@ -149,10 +155,11 @@ class MultivariateNormal(Distribution):
 
     def _prepare(self) -> None:
         if not hasattr(self, "_cholesky"):
-            self._keep_cholesky(_cholesky(self.cov))
+            self._keep_cholesky(_cholesky(self.cov, "cov"))
+            _warn_of_rounding(self.cov, self.cholesky)
 
     def _keep_cholesky(self, factor: np.ndarray) -> None:
-        object.__setattr__(self, "_cholesky", frozen(np.ascontiguousarray(factor)))
+        object.__setattr__(self, "_cholesky", frozen(np.array(factor, order="C")))
 
     @property
     def cholesky(self) -> np.ndarray:
@@ -167,23 +174,35 @@ class MultivariateNormal(Distribution):
         return instance
 
     @classmethod
+    def _from_diagonal(cls, mean: np.ndarray, var: np.ndarray, std: np.ndarray) -> Self:
+        identity = np.eye(var.shape[-1])
+        return cls._factored(mean, var[..., None] * identity, std[..., None] * identity)
+
+    @classmethod
     def from_cholesky(cls, *, mean: Any, cholesky: Any) -> Self:
         """From the lower triangular Cholesky factor L of the covariance, with a positive diagonal."""
-        factor = _validation.numeric_array(cholesky, "cholesky")
+        factor = _arrays.numeric_array(cholesky, "cholesky")
         square = factor.ndim >= 2 and factor.shape[-1] == factor.shape[-2]
         if not square or not np.isfinite(factor).all() or (np.triu(factor, 1) != 0).any():
             raise InvalidParameterError(f"cholesky must be finite lower triangular matrices, got shape {factor.shape}.")
         diagonal = np.diagonal(factor, axis1=-2, axis2=-1)
         if not (diagonal > 0).all():
-            raise InvalidParameterError(f"cholesky must have a positive diagonal, its minimum is {diagonal.min()!r}.")
-        return cls._factored(mean, factor @ np.swapaxes(factor, -1, -2), factor)
+            raise InvalidParameterError(f"cholesky must have a positive diagonal, its minimum is {diagonal.min():g}.")
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            cov = factor @ np.swapaxes(factor, -1, -2)
+        _checked_var(np.diagonal(cov, axis1=-2, axis2=-1), "cholesky", cls)
+        return cls._factored(mean, cov, factor)
 
     @classmethod
     def from_precision(cls, *, mean: Any, precision: Any) -> Self:
         """From the precision matrix, the inverse of the covariance."""
-        checked = cls(mean=mean, cov=precision)
-        inverse = np.linalg.solve(checked.cholesky, np.broadcast_to(np.eye(checked.cov.shape[-1]), checked.cov.shape))
-        return cls(mean=mean, cov=np.swapaxes(inverse, -1, -2) @ inverse)
+        array = _arrays.numeric_array(precision, "precision")
+        check_domain(array, "symmetric", "precision of MultivariateNormal")
+        inverse = np.linalg.solve(_cholesky(array, "precision"), np.broadcast_to(np.eye(array.shape[-1]), array.shape))
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            cov = np.swapaxes(inverse, -1, -2) @ inverse
+        _checked_var(np.diagonal(cov, axis1=-2, axis2=-1), "precision", cls)
+        return cls(mean=mean, cov=cov)
 
     def _take(self, positions: np.ndarray) -> "MultivariateNormal":
         factors = np.broadcast_to(self.cholesky, self.batch_shape + self.cov.shape[-2:])
@@ -201,7 +220,7 @@ class MultivariateNormal(Distribution):
             standard = np.linalg.solve(self.cholesky, deviation.reshape(-1, deviation.shape[-1]).T).T
         else:
             standard = np.linalg.solve(self.cholesky, deviation[..., None])
-        squares = (standard.reshape(*shape, -1) ** 2).sum(axis=-1)
+        squares = (standard.reshape(*shape, self.event_shape[0]) ** 2).sum(axis=-1)
         return -0.5 * (squares + self.event_shape[0] * LOG_2PI) - self._half_log_det()
 
     def _entropy(self) -> np.ndarray:
@@ -211,15 +230,29 @@ class MultivariateNormal(Distribution):
         return np.log(np.diagonal(self.cholesky, axis1=-2, axis2=-1)).sum(axis=-1)
 
 
-def _cholesky(matrix: np.ndarray) -> np.ndarray:
+def _cholesky(matrix: np.ndarray, name: str) -> np.ndarray:
     try:
         return np.linalg.cholesky(matrix)
     except np.linalg.LinAlgError:
         smallest = np.linalg.eigvalsh(matrix).min()
         raise InvalidParameterError(
-            f"cov of MultivariateNormal must be positive definite, its smallest eigenvalue is {smallest:.3g}; "
+            f"{name} of MultivariateNormal must be positive definite, its smallest eigenvalue is {smallest:.3g}; "
             "drop linearly dependent coordinates (nothing is added to the diagonal)."
         ) from None
+
+
+def _warn_of_rounding(matrix: np.ndarray, factor: np.ndarray) -> None:
+    """Tell where only rounding keeps a matrix from being singular."""
+    diagonals = (np.diagonal(a, axis1=-2, axis2=-1) for a in (matrix, factor))
+    variance, pivot = diagonals
+    smallest = float((pivot / np.sqrt(variance)).min(initial=1.0)) ** 2
+    if smallest < _ROUNDING_PIVOT:
+        warnings.warn(
+            f"cov of MultivariateNormal is singular but for rounding (a coordinate keeps {smallest:.1g} of its "
+            "variance given the others): divergences that involve it may have no correct digit.",
+            KLToolsWarning,
+            stacklevel=5,
+        )
 
 
 # ---------------------------------------------------------------- closed forms
@@ -229,18 +262,8 @@ def _cholesky(matrix: np.ndarray) -> np.ndarray:
 @register_kl(Normal, Normal)
 def kl_normal_normal(mean_p, var_p, mean_q, var_q):
     """(r - 1 - log r + (mean_p - mean_q)^2 / var_q) / 2 with r = var_p / var_q, without cancellation."""
-    shift = mean_p - mean_q
-    deviation = math.sqrt(var_q)
-    z = mean_p / deviation - mean_q / deviation if math.isinf(shift) else shift / deviation
-    excess = (var_p - var_q) / var_q
-    ratio = var_p / var_q
-    if -0.25 < excess < 0.35:
-        spread = x_minus_log1p(excess)
-    elif 1.0 / _NORMAL_RANGE < ratio < _NORMAL_RANGE:
-        spread = ratio - 1.0 - math.log(ratio)
-    else:
-        spread = ratio - 1.0 - (math.log(var_p) - math.log(var_q))
-    return 0.5 * spread + 0.5 * z * z
+    z = standard_difference(mean_p, mean_q, math.sqrt(var_q))
+    return half_ratio_excess(var_p, var_q) + 0.5 * z * z
 
 
 @register_kl(MultivariateNormal, MultivariateNormal)
@@ -254,13 +277,27 @@ def kl_multivariate_normal(p: MultivariateNormal, q: MultivariateNormal) -> np.n
 
 
 @register_kl(MultivariateNormalDiag, MultivariateNormal)
-def kl_diagonal_full(p: MultivariateNormalDiag, q: MultivariateNormal) -> np.ndarray:
-    return kl_multivariate_normal(p.to_full(), q)
-
-
 @register_kl(MultivariateNormal, MultivariateNormalDiag)
-def kl_full_diagonal(p: MultivariateNormal, q: MultivariateNormalDiag) -> np.ndarray:
-    return kl_multivariate_normal(p, q.to_full())
+def kl_diagonal_and_full(p: Distribution, q: Distribution) -> np.ndarray:
+    """The same, with the diagonal covariances written out in blocks of the batch that bound the memory."""
+    shape = np.broadcast_shapes(p.batch_shape, q.batch_shape)
+    out = np.empty(math.prod(shape))
+    for block in blocks_of_matrices(out.size, p.event_shape[0]):
+        out[block] = kl_multivariate_normal(_full_block(p, shape, block), _full_block(q, shape, block))
+    return out.reshape(shape)
+
+
+def blocks_of_matrices(n: int, d: int) -> Iterator[slice]:
+    """Slices of n items whose (d, d) matrices take up to 32 MiB a slice."""
+    step = max(1, (1 << 22) // (d * d))
+    return (slice(start, start + step) for start in range(0, n, step))
+
+
+def _full_block(distribution: Any, shape: tuple[int, ...], block: slice) -> MultivariateNormal:
+    if distribution.batch_shape:
+        positions = np.arange(math.prod(distribution.batch_shape)).reshape(distribution.batch_shape)
+        distribution = distribution._take(np.broadcast_to(positions, shape).reshape(-1)[block])
+    return distribution if isinstance(distribution, MultivariateNormal) else distribution.to_full()
 
 
 def _rows(distribution: MultivariateNormal, shape: tuple[int, ...]) -> tuple[np.ndarray, ...]:
@@ -292,7 +329,7 @@ def _solve_lower(factor, columns):
 
 @jit
 def _difference_excess(cov_p, cov_q, factor_q, work):
-    """tr E - log det(I + E) for E = L_q^-1 (S_p - S_q) L_q^-T where E is small, else nan.
+    """(tr E - log det(I + E)) / 2 for E = L_q^-1 (S_p - S_q) L_q^-T where E is small, else nan.
 
     With I + E = C D C^T (unit lower triangular C, D_j = 1 + delta_j) it is the sum of
     delta_j - log1p(delta_j) and of C_ij^2 D_j over i > j: terms that are all >= 0, so that no digit
@@ -318,23 +355,23 @@ def _difference_excess(cov_p, cov_q, factor_q, work):
         for i in range(j, d):  # work[i, j] becomes C_ij D_j
             for k in range(j):
                 work[i, j] -= work[i, k] / (1.0 + work[k, k]) * work[j, k]
-        total += x_minus_log1p(work[j, j])
+        total += 0.5 * x_minus_log1p(work[j, j])
         for i in range(j + 1, d):
-            total += work[i, j] * work[i, j] / (1.0 + work[j, j])
+            total += 0.5 * work[i, j] * work[i, j] / (1.0 + work[j, j])
     return total
 
 
 @jit
 def _ratio_excess(factor_p, factor_q, work):
-    """The same sum from M = L_q^-1 L_p: of M_jj^2 - 1 - log M_jj^2 and of M_ij^2 over i > j."""
+    """The same from M = L_q^-1 L_p: half the sum of M_jj^2 - 1 - log M_jj^2 and of M_ij^2 over i > j."""
     d = factor_p.shape[0]
     work[:, :] = factor_p
     _solve_lower(factor_q, work)
     total = 0.0
     for i in range(d):
-        total += squared_ratio_excess(work[i, i])
+        total += half_squared_ratio_excess(factor_p[i, i], factor_q[i, i])
         for j in range(i):
-            total += work[i, j] * work[i, j]
+            total += 0.5 * work[i, j] * work[i, j]
     return total
 
 
@@ -355,5 +392,5 @@ def _kl_full_kernel(
             shift[i, 0] = mean_p[mean_p_row[row], i] - mean_q[mean_q_row[row], i]
         _solve_lower(factor, shift)
         for i in range(d):
-            total += shift[i, 0] * shift[i, 0]
-        out[row] = 0.5 * total
+            total += 0.5 * shift[i, 0] * shift[i, 0]
+        out[row] = total

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .. import _device, _validation
+from .. import _arrays, _device, _validation
 from .._jit import effective_n_jobs
 from ..errors import NotEnoughSamplesError, ShapeMismatchError
 from . import brute, tree, wide
@@ -15,18 +15,17 @@ _TREE_MIN_ROWS = 128
 _SAFE_EXPONENT = 480  # squares of differences of numbers up to 2**480 neither overflow nor, summed, come near it
 
 
-def common_exponent(*arrays: np.ndarray) -> int:
-    """The power of two to divide all arrays by, so that squared distances stay within float64.
+def in_safe_range(*arrays: np.ndarray) -> tuple[list[np.ndarray], int]:
+    """The arrays divided by one power of two, and its exponent, so that squared distances stay within float64.
 
-    It is 0 for ordinary data, which are then not touched at all.
+    The exponent is 0 for ordinary data, which are then not touched at all.
     """
     largest = max((float(np.abs(a).max()) for a in arrays if a.size), default=0.0)
     exponent = int(np.frexp(largest)[1])
-    return 0 if largest == 0.0 or -_SAFE_EXPONENT < exponent <= _SAFE_EXPONENT else exponent - 1
-
-
-def _scaled(array: np.ndarray, exponent: int) -> np.ndarray:
-    return array if exponent == 0 else _validation.frozen(np.ldexp(array, -exponent))
+    if largest == 0.0 or -_SAFE_EXPONENT <= exponent <= _SAFE_EXPONENT:
+        return list(arrays), 0
+    exponent -= _SAFE_EXPONENT
+    return [_arrays.frozen(np.ldexp(a, -exponent)) for a in arrays], exponent
 
 
 class Reference:
@@ -37,13 +36,13 @@ class Reference:
     Parameters
     ----------
     points : ndarray of shape (m, d)
-        Validated, and scaled so that squared distances do not overflow (`common_exponent`).
+        Validated, and scaled so that squared distances do not overflow (`in_safe_range`).
     n_jobs : int
         Threads.
     """
 
     def __init__(self, points: np.ndarray, n_jobs: int = 1):
-        self.points = points = _validation.frozen(points)
+        self.points = points = _arrays.frozen(points)
         self.n_jobs = n_jobs
         m, d = points.shape
         use_tree = d <= _TREE_MAX_FEATURES and m >= _TREE_MIN_ROWS
@@ -55,7 +54,7 @@ class Reference:
 
         ``exclude[i]`` is the row of the reference that is no neighbour of query i (-1 for none).
         """
-        queries, exclude = _validation.frozen(queries), _exclusion(exclude, len(queries))
+        queries, exclude = _arrays.frozen(queries), _exclusion(exclude, len(queries))
         squares, rows = self._search.nearest(queries, k, exclude)
         distances = np.sqrt(squares, out=squares)
         for i in self._suspects(queries, distances[:, 0]):
@@ -70,8 +69,8 @@ class Reference:
 
     def count_within(self, queries: np.ndarray, radius: np.ndarray, exclude: np.ndarray | None = None) -> np.ndarray:
         """Number of points at distance <= radius[i] from query i, shape (n,)."""
-        queries, exclude = _validation.frozen(queries), _exclusion(exclude, len(queries))
-        radius = _validation.frozen(radius)
+        queries, exclude = _arrays.frozen(queries), _exclusion(exclude, len(queries))
+        radius = _arrays.frozen(radius)
         counts = self._search.count_within(queries, radius, exclude)
         for i in self._suspects(queries, radius):
             counts[i] = np.count_nonzero(wide.distances(queries[i], self.points, exclude[i]) <= radius[i])
@@ -85,7 +84,7 @@ class Reference:
 
 
 def _exclusion(exclude: np.ndarray | None, n: int) -> np.ndarray:
-    return _validation.frozen(np.full(n, -1) if exclude is None else exclude)
+    return _arrays.frozen(np.full(n, -1) if exclude is None else exclude)
 
 
 def kth_neighbor_distances(X, Y=None, *, k, n_jobs=None, device=None):
@@ -134,6 +133,8 @@ def kth_neighbor_distances(X, Y=None, *, k, n_jobs=None, device=None):
     if _device.resolve(device, X, Y) == "cuda":
         return _device.twin("kth_neighbor_distances")(X, Y, k=k)
     n_jobs = effective_n_jobs(_validation.check_n_jobs(n_jobs))
+    if Y is not None:
+        _validation.check_same_columns(X, Y)
     queries, _ = _validation.sample(X, "X")
     points = queries if Y is None else _validation.sample(Y, "Y")[0]
     k = _validation.integer(k, "k", minimum=1)
@@ -142,8 +143,7 @@ def kth_neighbor_distances(X, Y=None, *, k, n_jobs=None, device=None):
     available = len(points) - (Y is None)
     if k > available:
         raise NotEnoughSamplesError(f"k={k} needs as many neighbours, there are {available} (shape {points.shape}).")
-    exponent = common_exponent(queries, points)
-    queries, points = _scaled(queries, exponent), _scaled(points, exponent)
+    (queries, points), exponent = in_safe_range(queries, points)
     exclude = np.arange(len(queries)) if Y is None else None
     distances = Reference(points, n_jobs).kth_distances(queries, k, exclude)
     with np.errstate(over="ignore"):  # a distance beyond the largest float64 is inf

@@ -6,8 +6,8 @@ reduction: the compiler uses vector instructions, and every sum keeps the order 
 
 import numpy as np
 
+from .._arrays import frozen
 from .._jit import jit, run_rows
-from .._validation import frozen
 from ._nearest import largest_square_within, replace_farthest, sort_heap
 
 _TILE = 256
@@ -66,7 +66,7 @@ class Brute:
     def nearest(self, queries: np.ndarray, k: int, exclude: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Squared distances and rows of the k nearest points, the nearest first."""
         squares = np.empty((len(queries), k))
-        points = np.empty((len(queries), k), dtype=np.int64)
+        points = np.zeros((len(queries), k), dtype=np.int64)
         arguments = (queries, self._points_t, exclude, squares, points)
         run_rows(_kth_kernel, len(queries), *arguments, n_jobs=self._n_jobs)
         return squares, points

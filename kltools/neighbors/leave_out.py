@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from .._arrays import frozen
 from .._jit import jit, run_rows
-from .._validation import frozen
 from . import ROWS_AT_ONCE, Reference
 
 _SPARE_NEIGHBORS = 8  # of k + 8 neighbours, more than 8 in one of many blocks is rare
@@ -56,6 +56,8 @@ def _mean_over_k(
         arguments = (log_distances, labels[rows], query_labels[left], np.array(ks))
         run_rows(_kernel, len(left), *(frozen(a) for a in arguments), result, n_jobs=reference.n_jobs)
         out[left] = result
+        if known == available:
+            break
         left = left[np.isnan(result).any(axis=1)]
         known *= 2
     return out

@@ -8,8 +8,8 @@ to a point inside: pruning by it is exact to the last bit.
 
 import numpy as np
 
+from .._arrays import frozen
 from .._jit import jit, run_rows
-from .._validation import frozen
 from ._nearest import largest_square_within, replace_farthest, sort_heap
 
 _LEAF_ROWS = 16
@@ -166,7 +166,7 @@ class Tree:
     def nearest(self, queries: np.ndarray, k: int, exclude: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Squared distances and rows of the k nearest points, the nearest first."""
         squares = np.empty((len(queries), k))
-        points = np.empty((len(queries), k), dtype=np.int64)
+        points = np.zeros((len(queries), k), dtype=np.int64)
         arguments = (queries, *self._nodes, exclude, squares, points)
         run_rows(_kth_kernel, len(queries), *arguments, n_jobs=self._n_jobs)
         return squares, points

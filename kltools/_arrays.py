@@ -1,0 +1,189 @@
+"""Array-likes of any library as NumPy arrays of real numbers, on the host.
+
+No library is imported that the caller has not imported. What could be misread as numbers (dates, text,
+categories, masked values) is refused with the argument's name.
+"""
+
+import sys
+import warnings
+from decimal import Decimal
+from numbers import Number, Real
+from typing import Any
+
+import numpy as np
+
+from .errors import InvalidParameterError, InvalidTypeError, KLToolsWarning
+
+_NOT_NUMBERS = (
+    *("datetime", "timedelta", "timestamp", "duration", "date", "time", "period", "interval", "str", "utf8"),
+    *("categor", "enum", "list", "struct", "binary", "dictionary", "complex"),
+)
+_LARGEST_EXACT_INTEGER = 2**53
+
+
+def frozen(array: np.ndarray) -> np.ndarray:
+    """A read-only view: a kernel that sees only such inputs is compiled once."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def is_tensor(x: Any) -> bool:
+    """Whether x is a torch tensor, without importing torch."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(x, torch.Tensor)
+
+
+def column_names(x: Any) -> list[str] | None:
+    """Names of the columns of a frame or table; None for anything without names."""
+    if _library(x) == "pyarrow":
+        names = getattr(x, "column_names", None)
+    else:
+        names = None if _is_lazy(x) else getattr(x, "columns", None)
+    if names is None or callable(names):
+        return None
+    return [str(name) for name in names]
+
+
+def is_frame(x: Any) -> bool:
+    """Whether x is a data frame: columns with names and dtypes."""
+    return hasattr(x, "columns") and hasattr(x, "dtypes")
+
+
+def numeric_array(x: Any, name: str) -> np.ndarray:
+    """Any array-like of real numbers as a float64 array of any shape (C-contiguous, read-only)."""
+    array = host_array(x, name)
+    with np.errstate(over="ignore"):
+        # require keeps 0-d arrays 0-d, which ascontiguousarray does not, and aligns
+        return frozen(np.require(array, np.float64, ["C", "A"]).view(np.ndarray))
+
+
+def host_array(x: Any, name: str) -> np.ndarray:
+    """Any array-like of real numbers as a NumPy array with the dtype it has."""
+    _refuse_kinds(x, name)
+    if is_tensor(x):
+        array = _from_tensor(x, name)
+    elif _library(x) == "cupy":
+        array = x.get()
+    elif isinstance(x, np.ma.MaskedArray):
+        array = _unmasked(x, name)
+    elif _library(x) in ("pandas", "polars", "pyarrow"):
+        array = _from_table(x, name)
+    else:
+        array = _from_sequence(x, name)
+    if array.dtype.kind == "O":
+        array = _from_objects(array, name)
+    if array.dtype.kind == "c":
+        raise InvalidParameterError(
+            f"Complex data not supported: {name} has dtype {array.dtype}; pass real and imaginary part as two columns."
+        )
+    if array.dtype.kind not in "fiub":
+        raise InvalidTypeError(_dtype_message(name, array.dtype))
+    if array.dtype.kind in "iu" and array.size and max(int(array.max()), -int(array.min())) > _LARGEST_EXACT_INTEGER:
+        message = f"{name} has integers beyond 2**53, which float64 rounds; subtract an offset first."
+        warnings.warn(message, KLToolsWarning, stacklevel=3)
+    return array
+
+
+def check_frame(x: Any, name: str) -> None:
+    """Raise for columns of a frame that hold no numbers."""
+    for column, dtype in zip(list(x.columns), list(x.dtypes), strict=True):
+        if any(word in str(dtype).lower() for word in _NOT_NUMBERS):
+            raise InvalidTypeError(
+                f"column {column!r} of {name} has dtype {dtype}, numbers are needed; drop or encode the column."
+            )
+
+
+def _library(x: Any) -> str:
+    return type(x).__module__.partition(".")[0]
+
+
+def _is_lazy(x: Any) -> bool:
+    return _library(x) == "polars" and type(x).__name__ == "LazyFrame"
+
+
+def _refuse_kinds(x: Any, name: str) -> None:
+    if isinstance(x, str | bytes):
+        raise InvalidTypeError(f"{name} is a {type(x).__name__}, numbers are needed; kltools.io.load reads files.")
+    if x is None or isinstance(x, dict | set | frozenset):
+        raise InvalidTypeError(f"{name} is a {type(x).__name__}; pass a list or array of numbers.")
+    if isinstance(x, np.matrix):
+        raise InvalidTypeError(f"{name} is a numpy.matrix; pass numpy.asarray({name}).")
+    if hasattr(x, "toarray") and "sparse" in type(x).__module__:
+        raise InvalidTypeError(f"Sparse data was passed as {name}, dense data is needed; use {name}.toarray().")
+    if _is_lazy(x):
+        raise InvalidTypeError(f"{name} is a polars LazyFrame; call .collect() first.")
+
+
+def _from_tensor(x: Any, name: str) -> np.ndarray:
+    try:
+        tensor = x.detach().cpu().resolve_conj().resolve_neg()
+        return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
+    except (TypeError, RuntimeError, NotImplementedError) as error:
+        raise InvalidTypeError(f"{name} is a tensor that cannot become a NumPy array: {error}") from error
+
+
+def _unmasked(x: np.ma.MaskedArray, name: str) -> np.ndarray:
+    if np.ma.is_masked(x):
+        raise InvalidParameterError(
+            f"{name} has {np.ma.count_masked(x)} masked values, which have no meaning here; "
+            "drop those rows, or fill them with NaN and pass nan_policy='omit'."
+        )
+    return np.asarray(x.data)
+
+
+def _from_table(x: Any, name: str) -> np.ndarray:
+    """Frames, series and tables, whose conversion to NumPy would read dates and text as numbers."""
+    if is_frame(x):
+        check_frame(x, name)
+        dtypes = [str(dtype) for dtype in x.dtypes]
+    elif hasattr(x, "schema"):
+        dtypes = [str(field.type) for field in x.schema]
+    else:
+        dtypes = [str(getattr(x, "dtype", None) or getattr(x, "type", "object"))]
+    for dtype in dtypes:
+        if any(word in dtype.lower() for word in _NOT_NUMBERS):
+            raise InvalidTypeError(f"{name} has dtype {dtype}, numbers are needed; drop or encode it.")
+    try:
+        if _library(x) == "pyarrow" and hasattr(x, "schema"):
+            return np.column_stack([np.asarray(column, dtype=np.float64) for column in x.columns])
+        if _library(x) == "pandas" and "object" not in dtypes and not all(hasattr(np, d) for d in dtypes):
+            return x.to_numpy(dtype=np.float64, na_value=np.nan)  # nullable dtypes
+        return np.asarray(x)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise InvalidTypeError(f"{name} ({type(x).__name__}) cannot be read as numbers: {error}") from error
+
+
+def _from_sequence(x: Any, name: str) -> np.ndarray:
+    if isinstance(x, list | tuple) and any(np.ma.is_masked(item) for item in x):
+        raise InvalidParameterError(f"{name} has masked values, which have no meaning here; drop or fill them.")
+    try:
+        array = np.asarray(x)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        if "inhomogeneous" in str(error):
+            raise InvalidParameterError(f"the rows of {name} have different lengths.") from error
+        raise InvalidTypeError(f"{name} ({type(x).__name__}) cannot be read as numbers: {error}") from error
+    if array.dtype.kind == "O" and array.ndim == 0 and not isinstance(array.item(), Number | Decimal):
+        raise InvalidTypeError(f"{name} is a {type(x).__name__}; pass a list or array of numbers.")
+    return array
+
+
+def _from_objects(array: np.ndarray, name: str) -> np.ndarray:
+    for value in array.flat:
+        if isinstance(value, str | bytes):
+            raise InvalidTypeError(f"{name} holds text ({value!r}), numbers are needed.")
+        if isinstance(value, np.datetime64 | np.timedelta64):
+            raise InvalidTypeError(f"{name} holds dates or time differences ({value!r}), numbers are needed.")
+        if isinstance(value, complex | np.complexfloating) and not isinstance(value, Real):
+            raise InvalidParameterError(f"Complex data not supported: {name} holds {value!r}.")
+    try:
+        return array.astype(np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidTypeError(f"{name} holds objects that are not numbers: {error}") from error
+
+
+def _dtype_message(name: str, dtype: np.dtype) -> str:
+    kinds = {"M": "dates", "m": "time differences", "S": "text", "U": "text", "T": "text", "V": "a structured dtype"}
+    advice = {"V": "select its numeric fields", "S": "use .astype(float)", "U": "use .astype(float)"}
+    kind, remedy = kinds.get(dtype.kind, "no numbers"), advice.get(dtype.kind, "convert it to numbers")
+    return f"{name} holds {kind} (dtype {dtype}), numbers are needed; {remedy}."
