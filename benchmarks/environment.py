@@ -15,9 +15,7 @@ from kltools._jit import available_cores
 
 
 def heading(title: str) -> str:
-    versions = ", ".join(
-        f"{module.__name__} {module.__version__}" for module in (kltools, numba, llvmlite, np, scipy)
-    )
+    versions = ", ".join(f"{module.__name__} {module.__version__}" for module in (kltools, numba, llvmlite, np, scipy))
     return (
         f"# {title}\n\n{datetime.date.today()}, Python {platform.python_version()}, {versions}; "
         f"{platform.machine()}, {available_cores()} cores, {platform.system()}.\n"

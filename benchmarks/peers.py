@@ -77,8 +77,10 @@ def accuracy(case: str) -> str:
     for estimator in ESTIMATORS.values():
         values = [float(estimator(*draw(np.random.default_rng(seed)))) for seed in range(SEEDS)]
         failures = sum(not math.isfinite(value) for value in values)
-        mean = statistics.fmean(values) if not failures else math.nan
-        cells.append(f"{failures} of {SEEDS} not finite" if failures else f"{mean:.3f} ± {statistics.stdev(values):.3f}")
+        if failures:
+            cells.append(f"{failures} of {SEEDS} not finite")
+        else:
+            cells.append(f"{statistics.fmean(values):.3f} ± {statistics.stdev(values):.3f}")
     return f"| {case} | {truth:g} | {' | '.join(cells)} |"
 
 

@@ -6,8 +6,9 @@ categories, masked values) is refused with the argument's name.
 
 import sys
 import warnings
+from collections.abc import Callable
 from decimal import Decimal
-from numbers import Number, Real
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,11 @@ from .errors import InvalidParameterError, InvalidTypeError, KLToolsWarning
 
 _NOT_NUMBERS = (
     *("datetime", "timedelta", "timestamp", "duration", "date", "time", "period", "interval", "str", "utf8"),
-    *("categor", "enum", "list", "struct", "binary", "dictionary", "complex"),
+    *("categor", "enum", "list", "struct", "binary", "dictionary"),
+)
+_TENSOR_DTYPES = (
+    *("float16", "float32", "float64", "complex64", "complex128", "bool"),
+    *("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"),
 )
 _LARGEST_EXACT_INTEGER = 2**53
 
@@ -40,25 +45,30 @@ def column_names(x: Any) -> list[str] | None:
         names = getattr(x, "column_names", None)
     else:
         names = None if _is_lazy(x) else getattr(x, "columns", None)
-    if names is None or callable(names):
-        return None
-    return [str(name) for name in names]
+    return None if names is None or callable(names) else [str(name) for name in names]
 
 
 def is_frame(x: Any) -> bool:
     """Whether x is a data frame: columns with names and dtypes."""
-    return hasattr(x, "columns") and hasattr(x, "dtypes")
+    return hasattr(type(x), "columns") and hasattr(type(x), "dtypes") and not _is_lazy(x)
 
 
-def numeric_array(x: Any, name: str) -> np.ndarray:
-    """Any array-like of real numbers as a float64 array of any shape (C-contiguous, read-only)."""
-    array = host_array(x, name)
+def warn(category: type[Warning], message: str) -> None:
+    warnings.warn(message, category, stacklevel=5)
+
+
+def numeric_array(x: Any, name: str, tell: Callable[[type[Warning], str], None] = warn) -> np.ndarray:
+    """Any array-like of real numbers as a float64 array of any shape (C-contiguous, read-only).
+
+    ``tell`` hears of numbers that float64 cannot hold.
+    """
+    array = host_array(x, name, tell)
     with np.errstate(over="ignore"):
         # require keeps 0-d arrays 0-d, which ascontiguousarray does not, and aligns
         return frozen(np.require(array, np.float64, ["C", "A"]).view(np.ndarray))
 
 
-def host_array(x: Any, name: str) -> np.ndarray:
+def host_array(x: Any, name: str, tell: Callable[[type[Warning], str], None] = warn) -> np.ndarray:
     """Any array-like of real numbers as a NumPy array with the dtype it has."""
     _refuse_kinds(x, name)
     if is_tensor(x):
@@ -68,7 +78,7 @@ def host_array(x: Any, name: str) -> np.ndarray:
     elif isinstance(x, np.ma.MaskedArray):
         array = _unmasked(x, name)
     elif _library(x) in ("pandas", "polars", "pyarrow"):
-        array = _from_table(x, name)
+        array = _from_table(x, name, tell)
     else:
         array = _from_sequence(x, name)
     if array.dtype.kind == "O":
@@ -79,19 +89,33 @@ def host_array(x: Any, name: str) -> np.ndarray:
         )
     if array.dtype.kind not in "fiub":
         raise InvalidTypeError(_dtype_message(name, array.dtype))
-    if array.dtype.kind in "iu" and array.size and max(int(array.max()), -int(array.min())) > _LARGEST_EXACT_INTEGER:
-        message = f"{name} has integers beyond 2**53, which float64 rounds; subtract an offset first."
-        warnings.warn(message, KLToolsWarning, stacklevel=3)
+    _check_integers(array, name, tell)
     return array
 
 
-def check_frame(x: Any, name: str) -> None:
+def _check_integers(array: np.ndarray, name: str, tell: Callable[[type[Warning], str], None]) -> None:
+    if array.dtype.kind in "iu" and array.size and max(int(array.max()), -int(array.min())) > _LARGEST_EXACT_INTEGER:
+        tell(KLToolsWarning, f"{name} has integers beyond 2**53, which float64 rounds; subtract an offset first.")
+
+
+def check_frame(x: Any, name: str, tell: Callable[[type[Warning], str], None] = warn) -> None:
     """Raise for columns of a frame that hold no numbers."""
-    for column, dtype in zip(list(x.columns), list(x.dtypes), strict=True):
-        if any(word in str(dtype).lower() for word in _NOT_NUMBERS):
-            raise InvalidTypeError(
-                f"column {column!r} of {name} has dtype {dtype}, numbers are needed; drop or encode the column."
-            )
+    for position, (column, dtype) in enumerate(zip(list(x.columns), list(x.dtypes), strict=True)):
+        what = f"column {column!r} of {name}"
+        _check_dtype(str(dtype), what)
+        if str(dtype).lower() in ("object", "int64", "uint64"):
+            values = np.asarray(x.iloc[:, position] if hasattr(x, "iloc") else x[column])
+            if values.dtype.kind == "O":
+                _from_objects(values, what)
+            else:
+                _check_integers(values, what, tell)
+
+
+def _check_dtype(dtype: str, name: str) -> None:
+    if "complex" in dtype:
+        raise InvalidParameterError(f"Complex data not supported: {name} has dtype {dtype}.")
+    if any(word in dtype.lower() for word in _NOT_NUMBERS):
+        raise InvalidTypeError(f"{name} has dtype {dtype}, numbers are needed; drop or encode it.")
 
 
 def _library(x: Any) -> str:
@@ -104,7 +128,9 @@ def _is_lazy(x: Any) -> bool:
 
 def _refuse_kinds(x: Any, name: str) -> None:
     if isinstance(x, str | bytes):
-        raise InvalidTypeError(f"{name} is a {type(x).__name__}, numbers are needed; kltools.io.load reads files.")
+        raise InvalidTypeError(
+            f"{name} is a {type(x).__name__}, numbers are needed; is it a path? kltools.io.load reads files."
+        )
     if x is None or isinstance(x, dict | set | frozenset):
         raise InvalidTypeError(f"{name} is a {type(x).__name__}; pass a list or array of numbers.")
     if isinstance(x, np.matrix):
@@ -118,7 +144,8 @@ def _refuse_kinds(x: Any, name: str) -> None:
 def _from_tensor(x: Any, name: str) -> np.ndarray:
     try:
         tensor = x.detach().cpu().resolve_conj().resolve_neg()
-        return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
+        known = str(tensor.dtype).removeprefix("torch.") in _TENSOR_DTYPES
+        return (tensor if known else tensor.double()).numpy()
     except (TypeError, RuntimeError, NotImplementedError) as error:
         raise InvalidTypeError(f"{name} is a tensor that cannot become a NumPy array: {error}") from error
 
@@ -132,18 +159,17 @@ def _unmasked(x: np.ma.MaskedArray, name: str) -> np.ndarray:
     return np.asarray(x.data)
 
 
-def _from_table(x: Any, name: str) -> np.ndarray:
+def _from_table(x: Any, name: str, tell: Callable[[type[Warning], str], None]) -> np.ndarray:
     """Frames, series and tables, whose conversion to NumPy would read dates and text as numbers."""
     if is_frame(x):
-        check_frame(x, name)
+        check_frame(x, name, tell)
         dtypes = [str(dtype) for dtype in x.dtypes]
     elif hasattr(x, "schema"):
         dtypes = [str(field.type) for field in x.schema]
     else:
         dtypes = [str(getattr(x, "dtype", None) or getattr(x, "type", "object"))]
     for dtype in dtypes:
-        if any(word in dtype.lower() for word in _NOT_NUMBERS):
-            raise InvalidTypeError(f"{name} has dtype {dtype}, numbers are needed; drop or encode it.")
+        _check_dtype(dtype, name)
     try:
         if _library(x) == "pyarrow" and hasattr(x, "schema"):
             return np.column_stack([np.asarray(column, dtype=np.float64) for column in x.columns])
@@ -155,14 +181,18 @@ def _from_table(x: Any, name: str) -> np.ndarray:
 
 
 def _from_sequence(x: Any, name: str) -> np.ndarray:
-    if isinstance(x, list | tuple) and any(np.ma.is_masked(item) for item in x):
-        raise InvalidParameterError(f"{name} has masked values, which have no meaning here; drop or fill them.")
+    if isinstance(x, list | tuple):
+        if any(np.ma.is_masked(item) for item in x):
+            raise InvalidParameterError(f"{name} has masked values, which have no meaning here; drop or fill them.")
+        x = [_from_tensor(item, name) if is_tensor(item) else item for item in x]
     try:
         array = np.asarray(x)
-    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+    except TypeError as error:
+        raise InvalidTypeError(f"{name} ({type(x).__name__}) cannot be read as numbers: {error}") from error
+    except (ValueError, OverflowError) as error:
         if "inhomogeneous" in str(error):
             raise InvalidParameterError(f"the rows of {name} have different lengths.") from error
-        raise InvalidTypeError(f"{name} ({type(x).__name__}) cannot be read as numbers: {error}") from error
+        raise InvalidParameterError(f"{name} ({type(x).__name__}) cannot be read as numbers: {error}") from error
     if array.dtype.kind == "O" and array.ndim == 0 and not isinstance(array.item(), Number | Decimal):
         raise InvalidTypeError(f"{name} is a {type(x).__name__}; pass a list or array of numbers.")
     return array
@@ -174,11 +204,11 @@ def _from_objects(array: np.ndarray, name: str) -> np.ndarray:
             raise InvalidTypeError(f"{name} holds text ({value!r}), numbers are needed.")
         if isinstance(value, np.datetime64 | np.timedelta64):
             raise InvalidTypeError(f"{name} holds dates or time differences ({value!r}), numbers are needed.")
-        if isinstance(value, complex | np.complexfloating) and not isinstance(value, Real):
-            raise InvalidParameterError(f"Complex data not supported: {name} holds {value!r}.")
     try:
         return array.astype(np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
+    except OverflowError as error:
+        raise InvalidParameterError(f"{name} holds numbers beyond float64: {error}") from error
+    except (TypeError, ValueError) as error:
         raise InvalidTypeError(f"{name} holds objects that are not numbers: {error}") from error
 
 

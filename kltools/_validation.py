@@ -28,9 +28,9 @@ _MOST_NEIGHBOR_NUMBERS = 1000
 # ---------------------------------------------------------------- samples
 
 
-def sample(x: Any, name: str, nan_policy: str = "raise") -> tuple[np.ndarray, int]:
+def sample(x: Any, name: str, nan_policy: str = "raise", **listeners: Any) -> tuple[np.ndarray, int]:
     """A sample as an (n, d) array, and the number of rows dropped; 1-d input becomes one column."""
-    array = numeric_array(x, name)
+    array = numeric_array(x, name, **listeners)
     if array.ndim == 1:
         array = array[:, None]
     if array.ndim != 2:
@@ -62,11 +62,11 @@ def _finite_rows(array: np.ndarray, name: str, nan_policy: str) -> tuple[np.ndar
     return frozen(np.ascontiguousarray(array[keep])), int((~keep).sum())
 
 
-def sample_pair(x: Any, y: Any, nan_policy: str = "raise") -> tuple[np.ndarray, np.ndarray, int]:
+def sample_pair(x: Any, y: Any, nan_policy: str = "raise", **listeners: Any) -> tuple[np.ndarray, np.ndarray, int]:
     """Two samples with the same features, and the number of rows dropped in all."""
     check_same_columns(x, y)
-    first, dropped_x = sample(x, "X", nan_policy)
-    second, dropped_y = sample(y, "Y", nan_policy)
+    first, dropped_x = sample(x, "X", nan_policy, **listeners)
+    second, dropped_y = sample(y, "Y", nan_policy, **listeners)
     if first.shape[1] != second.shape[1]:
         raise ShapeMismatchError(
             f"X has {first.shape[1]} features, Y has {second.shape[1]} (shapes {np.shape(x)} and {np.shape(y)})."
@@ -75,9 +75,12 @@ def sample_pair(x: Any, y: Any, nan_policy: str = "raise") -> tuple[np.ndarray, 
 
 
 def check_same_columns(x: Any, y: Any) -> None:
-    """Raise where two frames name their columns differently."""
+    """Raise where two frames name their columns differently; 0, 1, 2, ... is no name but in another order."""
     names_x, names_y = column_names(x), column_names(y)
-    if names_x is not None and names_y is not None and names_x != names_y:
+    if names_x is None or names_y is None or names_x == names_y:
+        return
+    nameless = [str(i) for i in range(len(names_x))]
+    if sorted(names_x) == sorted(names_y) or nameless not in (names_x, names_y):
         raise ShapeMismatchError(
             f"the columns differ: X has {names_x}, Y has {names_y}; select the same columns in the same order."
         )
@@ -139,7 +142,7 @@ def neighbors_within(value: Any, n: int | None, m: int | None) -> tuple[int, ...
     if n is not None and ks[-1] > n - 1:
         check_enough_rows(n, "X", ks[-1] + 1, f"n_neighbors={ks[-1]}")
     if m is not None and ks[-1] > m:
-        check_enough_rows(m, "the reference Y", ks[-1], f"n_neighbors={ks[-1]}")
+        check_enough_rows(m, "Y", ks[-1], f"n_neighbors={ks[-1]}")
     return ks
 
 
@@ -168,6 +171,7 @@ def generator(random_state: Any) -> np.random.Generator:
     if isinstance(random_state, np.random.RandomState):
         return np.random.default_rng(random_state.randint(0, 2**31, size=8))
     if random_state is not None:
-        for seed in np.atleast_1d(np.asarray(random_state, dtype=object)).flat:
+        seeds = np.atleast_1d(np.asarray(random_state, dtype=object))
+        for seed in [random_state] if seeds.ndim > 1 else seeds:
             integer(seed, "random_state", minimum=0)
     return np.random.default_rng(random_state)

@@ -188,7 +188,7 @@ class Distribution:
         n_event = len(self.event_shape)
         if array.shape[array.ndim - n_event :] != self.event_shape:
             raise ShapeMismatchError(f"x of shape {array.shape} does not end in the event shape {self.event_shape}.")
-        _broadcast(array.shape[: array.ndim - n_event], self.batch_shape, "x has leading axes", "the batch is")
+        _broadcast(array.shape[: array.ndim - n_event], self.batch_shape, "the leading axes of x and the batch.")
         with np.errstate(over="ignore"):  # far out a density is 0
             return unwrap(self._log_prob(array))
 
@@ -230,16 +230,16 @@ def check_domain(array: np.ndarray, domain: str, name: str) -> None:
         raise InvalidParameterError(f"{name} must {DOMAINS[domain].requirement}, {_describe_offence(array)}.")
 
 
-def _broadcast(first: tuple[int, ...], second: tuple[int, ...], label: str, other: str) -> tuple[int, ...]:
+def _broadcast(first: tuple[int, ...], second: tuple[int, ...], advice: str) -> tuple[int, ...]:
     try:
         return np.broadcast_shapes(first, second)
     except ValueError:
-        raise ShapeMismatchError(f"shapes do not broadcast: {label} {first}, {other} {second}.") from None
+        raise ShapeMismatchError(f"shapes do not broadcast: {first} and {second}, {advice}") from None
 
 
 def _describe_offence(array: np.ndarray) -> str:
     if array.size == 1:
-        return f"got {array.item():g}"
+        return f"got {array.item()!r}"
     if not np.isfinite(array).all():
         return f"got {int((~np.isfinite(array)).sum())} values that are not finite"
     return f"got values from {array.min():g} to {array.max():g} in shape {array.shape}"
@@ -380,9 +380,7 @@ def kl_divergence(p: Distribution, q: Distribution, *, unit: str = "nats", devic
     if p.event_shape != q.event_shape:
         raise ShapeMismatchError(f"events differ: p draws shape {p.event_shape}, q draws shape {q.event_shape}.")
     form = _closed_form(p, q)
-    shape = _broadcast(
-        p.batch_shape, q.batch_shape, "the batch of p (for all pairs use pairwise_kl) is", "that of q is"
-    )
+    shape = _broadcast(p.batch_shape, q.batch_shape, "the batches of p and q; for all pairs use pairwise_kl.")
     device = _device.resolve(device)
     if isinstance(form, Formula):
         value = _evaluate(form, p, q, device)

@@ -15,6 +15,7 @@ from .errors import InfiniteDivergenceWarning, KLToolsWarning, TiesWarning, Unre
 SCALES = ("whiten", "std", "none")
 _WHITEN_ROWS_PER_FEATURE = 10  # fewer rows make a whitening that stretches noise
 _ORDINARY_EXPONENT = 200  # squares of numbers up to 2**200, and their sums, are far from overflow
+_FEW_DIGITS = 1e6 * 2.2e-16
 _SMALLEST_PIVOT = 1e-13  # of a correlation matrix: below it columns count as linearly dependent
 
 
@@ -74,6 +75,37 @@ def drop_constant_columns(
 
 def _is_constant(X: np.ndarray) -> np.ndarray:
     return np.all(X[0] == X, axis=0) if len(X) > 1 else np.zeros(X.shape[1], dtype=bool)
+
+
+def count_shared_rows(X: np.ndarray, Y: np.ndarray) -> int:
+    """Rows of X that occur in Y, found by 64-bit hashes of the rows."""
+    return int(np.isin(_row_hashes(X), _row_hashes(Y)).sum())
+
+
+def _row_hashes(X: np.ndarray) -> np.ndarray:
+    """FNV-1a over the bits of each row; 0.0 and -0.0 are one number."""
+    bits = np.ascontiguousarray(X + 0.0).view(np.uint64)
+    hashes = np.full(len(X), 0xCBF29CE484222325, dtype=np.uint64)
+    for column in bits.T:
+        hashes ^= column ^ (column >> np.uint64(32))
+        hashes *= np.uint64(0x100000001B3)
+    return hashes
+
+
+def tell_lost_digits(samples: tuple[np.ndarray, ...], notes: Notes) -> None:
+    """Note columns whose offset is so large that float64 left few digits of their spread."""
+    for X in samples:
+        with np.errstate(over="ignore", invalid="ignore"):
+            extent = X.max(axis=0) - X.min(axis=0)
+        lost = (extent < _FEW_DIGITS * np.abs(X).max(axis=0)) & ~_is_constant(X)
+        if lost.any():
+            columns = [int(j) for j in np.flatnonzero(lost)]
+            notes.add(
+                KLToolsWarning,
+                f"the spread of columns {columns} is so small beside their offset that float64 keeps few of its "
+                "digits; subtract the offset where the data are made.",
+            )
+            return
 
 
 @jit

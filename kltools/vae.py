@@ -13,7 +13,7 @@ from .errors import InvalidParameterError, InvalidTypeError, ShapeMismatchError
 from .families.gaussian import MultivariateNormal, MultivariateNormalDiag, Normal, blocks_of_matrices
 
 REDUCTIONS = ("none", "sum", "mean", "per_dim")
-_EXP_OVERFLOWS = 709.0
+_EXP_OVERFLOWS = 708.0
 
 
 @Formula
@@ -86,7 +86,7 @@ def vae_kl(
     if isinstance(prior, MultivariateNormal):
         if reduction == "per_dim":
             raise InvalidParameterError("reduction='per_dim' needs a prior with independent dimensions.")
-        value = _kl_from_full_prior(means, log_variances, prior)
+        value = (_device.twin("vae_kl") if place == "cuda" else _kl_from_full_prior)(means, log_variances, prior)
     elif isinstance(prior, Normal | MultivariateNormalDiag):
         arguments = (means, log_variances, prior.mean, prior.var)
         value = kl_log_var_normal.summed(*arguments, n_axes=int(reduction != "per_dim"), device=place)
@@ -94,15 +94,15 @@ def vae_kl(
         raise InvalidTypeError(f"prior must be a Gaussian distribution, got {type(prior).__name__}.")
     with np.errstate(over="ignore"):
         if reduction in ("sum", "mean"):
-            value = value.sum() if reduction == "sum" else value.mean()
+            value = value.sum() if reduction == "sum" else _mean(value)
         return unwrap(factor * value)
 
 
 def _kl_from_full_prior(mu: np.ndarray, log_var: np.ndarray, prior: MultivariateNormal) -> np.ndarray:
-    if log_var.max() > _EXP_OVERFLOWS:
+    if log_var.max() > _EXP_OVERFLOWS or log_var.min() < -2.0 * _EXP_OVERFLOWS:
         raise InvalidParameterError(
-            f"log_var reaches {log_var.max():g}, whose exponential overflows; a prior with a full covariance "
-            f"takes up to {_EXP_OVERFLOWS:g}."
+            f"log_var goes from {log_var.min():g} to {log_var.max():g}; with a prior of full covariance it must lie "
+            f"between {-2.0 * _EXP_OVERFLOWS:g} and {_EXP_OVERFLOWS:g}, where variance and deviation are numbers."
         )
     n_latents = mu.shape[-1]
     means, log_variances = mu.reshape(-1, n_latents), log_var.reshape(-1, n_latents)
@@ -111,6 +111,11 @@ def _kl_from_full_prior(mu: np.ndarray, log_var: np.ndarray, prior: Multivariate
         var, std = np.exp(log_variances[block]), np.exp(0.5 * log_variances[block])
         out[block] = kl_divergence(MultivariateNormal._from_diagonal(means[block], var, std), prior)
     return out.reshape(mu.shape[:-1])
+
+
+def _mean(values: np.ndarray) -> float:
+    mean = values.mean()
+    return (values / values.size).sum() if np.isinf(mean) else mean  # a sum may overflow where the mean does not
 
 
 def _finite_latents(x: Any, name: str) -> np.ndarray:

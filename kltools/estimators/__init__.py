@@ -14,10 +14,10 @@ import numpy as np
 from .. import _device, _validation
 from .._jit import effective_n_jobs
 from ..distribution import Distribution, check_distribution
-from ..errors import InvalidParameterError, InvalidTypeError, ShapeMismatchError, TiesWarning
+from ..errors import InvalidParameterError, InvalidTypeError, ShapeMismatchError
 from ..estimate import Deferred, DivergenceEstimate
 from ..inference import UNKNOWN
-from ..preprocessing import SCALES, Notes, drop_constant_columns
+from ..preprocessing import SCALES, Notes, drop_constant_columns, tell_lost_digits
 from .problem import Problem, Result
 
 METHODS = {
@@ -122,13 +122,14 @@ def estimate_kl(
     _validation.choice(nan_policy, "nan_policy", _validation.NAN_POLICIES)
     if n_neighbors is not None:
         options["n_neighbors"] = n_neighbors
+    notes = Notes()
     if isinstance(Y, Distribution):
-        rows, n_dropped = _validation.sample(X, "X", nan_policy)
+        rows, n_dropped = _validation.sample(X, "X", nan_policy, tell=notes.add)
         reference, q = None, _reference_distribution(Y, rows.shape[1])
     else:
         if type(Y).__module__.startswith(("scipy.stats", "torch.distributions")):
             check_distribution(Y, "Y")  # raises, and names our family
-        rows, reference, n_dropped = _validation.sample_pair(X, Y, nan_policy)
+        rows, reference, n_dropped = _validation.sample_pair(X, Y, nan_policy, tell=notes.add)
         q = None
     return estimate_samples(
         rows,
@@ -140,6 +141,8 @@ def estimate_kl(
         n_jobs=n_jobs,
         random_state=random_state,
         n_dropped=n_dropped,
+        notes=notes,
+        stacklevel=2,
     )
 
 
@@ -164,21 +167,21 @@ def estimate_samples(
     n_jobs: int | None = None,
     random_state: Any = None,
     n_dropped: int = 0,
+    notes: Notes,
+    stacklevel: int,
 ) -> DivergenceEstimate:
-    """Behind the door: an estimate from validated samples."""
+    """Behind the door: an estimate from validated samples; warnings point `stacklevel` frames up."""
     function = method_function(method)
     check_options(method, options)
     n_jobs = effective_n_jobs(_validation.check_n_jobs(n_jobs))
     factor = _validation.unit_factor(unit)
     seed = int(_validation.generator(random_state).integers(2**63))
-    notes = Notes()
     _validation.check_enough_rows(len(X), "X", 2, "an estimate")
-    if Y is not None and np.may_share_memory(X, Y):
-        notes.add(TiesWarning, "X and Y are the same data, no two independent samples: the truth is 0.")
+    tell_lost_digits((X,) if Y is None else (X, Y), notes)
     X, Y, answer = drop_constant_columns(X, Y, notes)
     problem = Problem(X, Y, q, notes, n_jobs, seed)
     result = Result(answer, lambda: UNKNOWN) if answer is not None else function(problem, **options)
-    notes.issue(stacklevel=3)
+    notes.issue(stacklevel + 1)
     return DivergenceEstimate(
         value=result.value * factor,
         unit=unit,

@@ -8,9 +8,9 @@ import numpy as np
 from .._formula import Formula
 from .._scalar import LOG_2PI, digamma
 from .._validation import check_enough_rows
-from ..errors import InfiniteDivergenceWarning, InvalidParameterError, SmallSampleWarning
+from ..errors import InfiniteDivergenceWarning, InvalidParameterError, SmallSampleWarning, TiesWarning
 from ..inference import UNKNOWN, sum_of_means
-from ..preprocessing import cholesky_or_none, column_exponents, deviations
+from ..preprocessing import Notes, cholesky_or_none, column_exponents, count_shared_rows, deviations
 from .problem import Problem, Result
 
 _digamma = Formula(digamma)
@@ -35,7 +35,9 @@ class Fit:
         return np.linalg.solve(self.factor, ((x - self.origin) - self.offset).T).T
 
     def log_density(self, x: np.ndarray) -> np.ndarray:
-        squares = (self.standardised(x) ** 2).sum(axis=1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            squares = (self.standardised(x) ** 2).sum(axis=1)
+        squares = np.where(np.isnan(squares), np.inf, squares)  # overflow: farther away than float64 can tell
         return -0.5 * (squares + self.d * LOG_2PI) - float(np.log(np.diag(self.factor)).sum())
 
     def unbiased_log_det(self) -> float:
@@ -70,6 +72,8 @@ def estimate(problem: Problem) -> Result:
     if problem.Y is not None:
         check_enough_rows(len(problem.Y), "Y", needed_y, f"method='gaussian' in {problem.d} features")
     _tell_small_sample(problem)
+    if problem.Y is not None:
+        _tell_shared_rows(problem.X, problem.Y, problem.notes)
     exponents = column_exponents(problem.X, problem.Y)
     X = np.ldexp(problem.X, -exponents)
     p = fit(X)
@@ -95,6 +99,15 @@ def _tell_small_sample(problem: Problem) -> None:
             SmallSampleWarning,
             f"{problem.rows} rows are few for {problem.d} features: with fewer than {_SPARE_ROWS} rows to spare the "
             "standard error is too small.",
+        )
+
+
+def _tell_shared_rows(X: np.ndarray, Y: np.ndarray, notes: Notes) -> None:
+    n_shared = count_shared_rows(X, Y)
+    if n_shared:
+        notes.add(
+            TiesWarning,
+            f"{n_shared} rows of X occur also in Y: the samples are not independent, and the standard error is wrong.",
         )
 
 

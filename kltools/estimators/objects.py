@@ -1,6 +1,7 @@
 """Estimators with the interface of scikit-learn."""
 
 import math
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,7 +13,7 @@ from .._jit import effective_n_jobs
 from ..errors import InvalidParameterError
 from ..estimate import DivergenceEstimate
 from ..neighbors import Reference, in_safe_range
-from ..preprocessing import SCALES, column_exponents, fit_scaling
+from ..preprocessing import SCALES, Notes, column_exponents, fit_scaling
 from . import estimate_samples, gaussian, knn
 
 
@@ -48,16 +49,16 @@ class DivergenceEstimator(DensityMixin, BaseEstimator):
 
     def _rows(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        return _arrays.frozen(self._validated(X, reset=False))
+        return self._validated(X, reset=False)
 
-    def _validated(self, X: Any, **options: Any) -> np.ndarray:
+    def _validated(self, X: Any, tell: Callable[..., None] = _arrays.warn, **options: Any) -> np.ndarray:
         """Frames go to scikit-learn as they are, for the names of their columns."""
         if _arrays.is_frame(X):
-            _arrays.check_frame(X, "X")
+            _arrays.check_frame(X, "X", tell)
         else:
-            X = _arrays.host_array(X, "X")
+            X = _arrays.host_array(X, "X", tell)
         with np.errstate(over="ignore", invalid="ignore"):
-            return validate_data(self, X, dtype=np.float64, order="C", **options)
+            return _arrays.frozen(validate_data(self, X, dtype=np.float64, order="C", **options))
 
     def divergence(self, X: Any) -> DivergenceEstimate:
         """Estimate KL(P || Q) for a sample X of P and the reference of Q.
@@ -71,11 +72,17 @@ class DivergenceEstimator(DensityMixin, BaseEstimator):
         DivergenceEstimate
             In nats.
         """
-        rows = self._rows(X)
+        return self._estimate(X)
+
+    def _estimate(self, X: Any) -> DivergenceEstimate:
+        check_is_fitted(self)
+        notes = Notes()
+        rows = self._validated(X, tell=notes.add, reset=False)
         parameters = self.get_params(deep=False)
         circumstances = {name: parameters.pop(name) for name in ("n_jobs", "random_state") if name in parameters}
+        reference = _arrays.frozen(self._fit_X)
         return estimate_samples(
-            rows, _arrays.frozen(self._fit_X), method=self._method, options=parameters, **circumstances
+            rows, reference, method=self._method, options=parameters, notes=notes, stacklevel=3, **circumstances
         )
 
     def score(self, X: Any, y: Any = None) -> float:
@@ -83,7 +90,7 @@ class DivergenceEstimator(DensityMixin, BaseEstimator):
 
         It is no criterion for choosing the estimator's own parameters, whose bias it contains.
         """
-        return -self.divergence(X).value
+        return -self._estimate(X).value
 
 
 class KNNDivergence(DivergenceEstimator):
@@ -212,7 +219,7 @@ class GaussianDivergence(DivergenceEstimator):
         """
         queries = self._rows(X)
         rows = _arrays.frozen(self._fit_X)
-        exponents = column_exponents(rows, queries)
+        exponents = column_exponents(rows)
         fitted = gaussian.fit(np.ldexp(rows, -exponents))
         if fitted is None:
             raise InvalidParameterError("columns of the reference are linearly dependent: it has no normal density.")

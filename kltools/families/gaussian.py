@@ -27,8 +27,9 @@ def _checked_var(var: np.ndarray, source: str, cls: type) -> np.ndarray:
     """Variances computed from `source`; raise where they left the range of normal float64."""
     bad = ~np.isfinite(var) | (var < np.finfo(np.float64).tiny)
     if bad.any():
+        parameter = "cov" if issubclass(cls, MultivariateNormal) else "var"
         raise InvalidParameterError(
-            f"the variance of {cls.__name__} under- or overflows where it is computed from {source} "
+            f"{parameter} of {cls.__name__} under- or overflows, computed from {source} "
             f"({int(bad.sum())} of {bad.size} values); rescale the data; vae_kl works on log_var itself."
         )
     return var
@@ -321,8 +322,9 @@ def _solve_lower(factor, columns):
     for i in range(d):
         for k in range(i):
             weight = factor[i, k]
-            for j in range(n):
-                columns[i, j] -= weight * columns[k, j]
+            if weight != 0.0:  # 0 times inf would be nan
+                for j in range(n):
+                    columns[i, j] -= weight * columns[k, j]
         for j in range(n):
             columns[i, j] /= factor[i, i]
 

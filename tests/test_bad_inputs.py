@@ -1,0 +1,269 @@
+"""Bad inputs and bad arguments: a clear error that names the argument, or the right answer, and nothing else.
+
+The table is in `bad_inputs`; its numbers are those of the project's list of measured inputs. Without a
+counterpart here: 83, 84 and 87 (numbers of resamples: there is no bootstrap; a sample of one row is row 12),
+92 (a base of logarithms: it is `unit` here), 93-102 (probabilities: `test_discrete`), 110-118
+(other families, Monte Carlo, memory) and 119-122, 130, 131 (files and reports). Containers of other
+libraries (123-127, 129) are in `test_validation`.
+"""
+
+import json
+import math
+import re
+import warnings
+
+import bad_inputs
+import naive
+import numpy as np
+import pytest
+from bad_inputs import ARGUMENTS, BY_DISTANCE, CONFIDENCE_LEVELS, ESTIMATORS, FUNCTIONS, SAMPLES, P, Q, Raises
+
+import kltools as kl
+from kltools import errors
+from kltools.inference import jackknife_uncertainty
+
+SAMPLE_CASES = [case for row in SAMPLES for case in row.cases()]
+
+
+def call(way, X, Y, **options):
+    """An estimate by one of the ways in; those by distance with the numbers of neighbours of the table."""
+    if way in BY_DISTANCE:
+        options.setdefault("n_neighbors", bad_inputs.N_NEIGHBORS)
+    if way in FUNCTIONS:
+        return kl.estimate_kl(X, Y, method=way, **options)
+    return getattr(kl, way)(**options).fit(Y).divergence(X)
+
+
+def recorded(function):
+    """What a function returns and the warnings it gives."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        return function(), [(w.category, str(w.message)) for w in caught]
+
+
+def check_error(way, function, expected):
+    builtin = TypeError if issubclass(expected.kind, TypeError) else ValueError
+    if way in FUNCTIONS:
+        with pytest.raises(expected.kind, match=expected.match):
+            function()
+    else:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "X (has|does not have valid) feature names", UserWarning)
+            with pytest.raises(builtin) as caught:
+                function()
+        if isinstance(caught.value, errors.KLToolsError):
+            assert re.search(expected.match, str(caught.value))
+
+
+def check_estimate(way, function, expected):
+    estimate, told = recorded(function)
+    foreign = [item for item in told if not issubclass(item[0], errors.KLToolsWarning)]
+    assert not foreign
+    assert type(estimate.value) is float
+    assert not math.isnan(estimate.value)
+    if expected.like is not None:
+        # the options of the clean call are those of the table: n_jobs and the like must not change it
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", errors.KLToolsWarning)
+            wanted = call(way, *expected.like()).value
+        assert estimate.value == pytest.approx(wanted, rel=expected.rtol, abs=expected.rtol)
+    elif expected.value is not None:
+        assert estimate.value == expected.value
+    else:
+        assert math.isfinite(estimate.value)
+    assert expected.between[0] <= estimate.value <= expected.between[1]
+    if expected.warns is not None:
+        assert {category for category, _ in told} == set(expected.warns)
+    assert set(estimate.warnings) == {message for _, message in told}  # `fit` and `divergence` may tell the same
+    assert not expected.text or re.search(expected.text, " | ".join(estimate.warnings))
+    assert {name: getattr(estimate, name) for name in expected.flags} == expected.flags
+    check_consequences(estimate)
+
+
+def check_consequences(estimate):
+    """Everything derived from an estimate exists, and is consistent with it."""
+    (low, high), _ = recorded(estimate.confidence_interval)
+    if math.isinf(estimate.value):
+        assert math.isnan(low)
+        assert high == estimate.value == math.inf
+    elif not math.isnan(estimate.standard_error):
+        assert low <= estimate.value <= high
+    parsed = json.loads(estimate.to_json())
+    assert parsed["value"] == ("Infinity" if math.isinf(estimate.value) else estimate.value)
+    assert estimate.unit in estimate.summary()
+
+
+def check(way, function, expected):
+    (check_error if isinstance(expected, Raises) else check_estimate)(way, function, expected)
+
+
+@pytest.mark.parametrize(("row", "way", "expected"), [c[1:] for c in SAMPLE_CASES], ids=[c[0] for c in SAMPLE_CASES])
+def test_samples(row, way, expected):
+    X, Y = row.samples()
+    check(way, lambda: call(way, X, Y, **row.options), expected)
+
+
+@pytest.mark.parametrize("way", BY_DISTANCE)
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [row[2:] for row in ARGUMENTS],
+    ids=[f"{row[0]}-{row[2]}={row[1]}" for row in ARGUMENTS],
+)
+def test_arguments(name, value, expected, way):
+    check(way, lambda: call(way, P, Q, **{name: value}), expected)
+
+
+@pytest.mark.parametrize(("name", "value", "expected"), [row[2:] for row in ARGUMENTS if row[2] != "n_neighbors"])
+def test_arguments_of_gaussian(name, value, expected):
+    check("gaussian", lambda: call("gaussian", P, Q, **{name: value}), expected)
+
+
+def test_the_answer_to_clean_samples():
+    """What most rows are compared with."""
+    estimate = kl.estimate_kl(P, Q, method="knn", n_neighbors=3, scale="none")
+    assert estimate.value == pytest.approx(naive.knn_divergence(P, Q, [3]), rel=1e-12)
+
+
+def test_neighbors_mean_nothing_to_gaussian():
+    with pytest.raises(kl.InvalidParameterError, match="'gaussian' has no option 'n_neighbors'"):
+        kl.estimate_kl(P, Q, method="gaussian", n_neighbors=3)
+
+
+@pytest.mark.parametrize("way", FUNCTIONS + ESTIMATORS)
+@pytest.mark.parametrize(
+    ("value", "expected"), [row[1:] for row in CONFIDENCE_LEVELS], ids=[f"{r[0]}-{r[1]!r}" for r in CONFIDENCE_LEVELS]
+)
+def test_confidence_level(value, expected, way):
+    estimate = call(way, P, Q)
+    for method in (estimate.confidence_interval, estimate.summary, estimate.to_dict, estimate.to_json):
+        with pytest.raises(expected.kind, match=expected.match):
+            method(value)
+
+
+@pytest.mark.parametrize("seed", [7, np.int64(7), [1, 2], 2**70])
+def test_one_seed_gives_one_standard_error(seed):  # row 86
+    first, second = (kl.estimate_kl(P, Q, method="knn", n_neighbors=3, random_state=seed) for _ in range(2))
+    assert first.standard_error == second.standard_error
+    assert math.isfinite(first.standard_error)
+
+
+def test_a_constant_statistic_has_an_interval_of_no_width():  # row 88
+    uncertainty = jackknife_uncertainty(np.full(10, 1.5))
+    assert uncertainty.standard_error == 0.0
+    assert uncertainty.interval(1.5, 0.95) == (1.5, 1.5)
+
+
+@pytest.mark.parametrize("unit", [1, 0, -2, "e", "Nats", None, b"nats", np.array(["nats"]), ["nats", "bits"]], ids=repr)
+def test_unit(unit):  # row 92
+    for function in (
+        lambda: kl.estimate_kl(P, Q, method="gaussian", unit=unit),
+        lambda: kl.estimate_kl(P, Q, method="gaussian").to(unit),
+        lambda: kl.vae_kl(P, P, unit=unit),
+        lambda: kl.kl_divergence(kl.Normal(mean=0, var=1), kl.Normal(mean=0, var=1), unit=unit),
+    ):
+        with pytest.raises(kl.InvalidParameterError, match="unit must be one of 'nats', 'bits'"):
+            function()
+
+
+@pytest.mark.parametrize("name", ["KNNDivergence", "GaussianDivergence"])
+@pytest.mark.parametrize("use", ["divergence", "score", "score_samples"])
+def test_unfitted(name, use):  # row 128
+    from sklearn.exceptions import NotFittedError
+
+    with pytest.raises(NotFittedError, match=name):
+        getattr(getattr(kl, name)(), use)(P)
+
+
+# ---------------------------------------------------------------- parameters of Gaussians: rows 103-109
+
+IDENTITY = np.eye(2)
+POSITIVE = [0, -1, np.nan, np.inf, -np.inf, [1, 0], [1, -1], [1, np.nan], [np.inf, 1], -0.0]
+
+
+@pytest.mark.parametrize("var", POSITIVE, ids=str)
+def test_variance(var):  # rows 103, 104
+    with pytest.raises(kl.InvalidParameterError, match="var of Normal must be > 0, got"):
+        kl.Normal(mean=0, var=var)
+    with pytest.raises(kl.InvalidParameterError, match="var of MultivariateNormalDiag must be > 0, got"):
+        kl.MultivariateNormalDiag(mean=[0, 0], var=np.broadcast_to(var, 2))
+
+
+@pytest.mark.parametrize("std", POSITIVE, ids=str)
+def test_standard_deviation(std):
+    with pytest.raises(kl.InvalidParameterError, match=r"\bstd\b"):
+        kl.Normal.from_std(mean=0, std=std)
+
+
+@pytest.mark.parametrize("log_var", [np.nan, np.inf, -np.inf, 1000, -1000, [0, np.nan]], ids=str)
+def test_log_variance(log_var):
+    with pytest.raises(kl.InvalidParameterError, match="log_var"):
+        kl.Normal.from_log_var(mean=0, log_var=log_var)
+
+
+@pytest.mark.parametrize("mean", [np.nan, np.inf, [0, -np.inf]], ids=str)
+def test_mean(mean):
+    with pytest.raises(kl.InvalidParameterError, match="mean of Normal must be finite"):
+        kl.Normal(mean=mean, var=1)
+    with pytest.raises(kl.InvalidParameterError, match="mean of MultivariateNormal must be finite"):
+        kl.MultivariateNormal(mean=np.broadcast_to(mean, 2), cov=IDENTITY)
+
+
+COVARIANCES = [
+    ("105-not_definite", [[1, 2], [2, 1]], r"positive definite, its smallest eigenvalue is -1\b"),
+    ("105-negative", -IDENTITY, r"smallest eigenvalue is -1\b"),
+    ("105-one_of_a_batch", [IDENTITY, -3 * IDENTITY], r"smallest eigenvalue is -3\b"),
+    ("106-not_symmetric", [[1, 0.5], [0.2, 1]], "symmetric"),
+    ("106-triangle", [[1, 0], [0.5, 1]], "symmetric"),
+    ("107-singular", [[1, 1], [1, 1]], r"smallest eigenvalue is -?[\d.e-]+;.*(linearly dependent|singular)"),
+    ("107-zero", np.zeros((2, 2)), "smallest eigenvalue is 0"),
+    ("107-zero_variance", [[0, 0], [0, 1]], "smallest eigenvalue is 0"),
+    ("108-nan", [[1, 0], [0, np.nan]], "not finite"),
+    ("108-inf", [[np.inf, 0], [0, 1]], "not finite"),
+    ("108-three_for_two", np.eye(3), r"mean \(2,\).*\(3, 3\)"),
+    ("108-not_square", [[1, 0]], r"square.*\(1, 2\)"),
+    ("108-vector", [1, 1], r"shape \(2,\)"),
+    ("108-scalar", 1.0, r"shape \(\)"),
+    ("108-empty", np.zeros((0, 0)), "empty"),
+]
+
+
+@pytest.mark.parametrize(("cov", "match"), [row[1:] for row in COVARIANCES], ids=[row[0] for row in COVARIANCES])
+def test_covariance(cov, match):
+    with pytest.raises(ValueError, match=match) as caught:
+        kl.MultivariateNormal(mean=[0, 0], cov=cov)
+    assert isinstance(caught.value, errors.KLToolsError)
+    assert re.search(r"\bcov\b", str(caught.value))
+
+
+@pytest.mark.parametrize("precision", [[[1, 2], [2, 1]], [[1, 0.5], [0.2, 1]], [[1, 0], [0, np.nan]]], ids=str)
+def test_precision_is_named(precision):
+    with pytest.raises(kl.InvalidParameterError, match="precision"):
+        kl.MultivariateNormal.from_precision(mean=[0, 0], precision=precision)
+
+
+@pytest.mark.parametrize(
+    "cholesky", [[[1, 1], [0, 1]], [[1, 0], [0, -1]], [[1, 0], [0, 0]], [[1, 0], [np.nan, 1]], [1, 1]], ids=str
+)
+def test_cholesky_is_named(cholesky):
+    with pytest.raises(kl.InvalidParameterError, match="cholesky"):
+        kl.MultivariateNormal.from_cholesky(mean=[0, 0], cholesky=cholesky)
+
+
+def test_cholesky_whose_square_overflows():
+    with pytest.raises(kl.InvalidParameterError, match=r"cov|cholesky"):
+        kl.MultivariateNormal.from_cholesky(mean=[0, 0], cholesky=1e200 * IDENTITY)
+
+
+def test_ill_conditioned_covariance():  # row 109
+    p = kl.MultivariateNormal(mean=[0, 0], cov=np.diag([1e16, 1.0]))
+    value = kl.kl_divergence(p, kl.MultivariateNormal(mean=[0, 0], cov=IDENTITY))
+    assert value == pytest.approx(0.5 * (1e16 - 1.0 - math.log(1e16)), rel=1e-14)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_covariance_singular_but_for_rounding(seed):  # rows 107, 109
+    factor = np.random.default_rng(seed).normal(size=(5, 4))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", errors.KLToolsWarning)
+        with pytest.raises((kl.InvalidParameterError, errors.KLToolsWarning), match="cov"):
+            kl.MultivariateNormal(mean=np.zeros(5), cov=factor @ factor.T)
