@@ -131,12 +131,12 @@ def _refuse_kinds(x: Any, name: str) -> None:
         raise InvalidTypeError(
             f"{name} is a {type(x).__name__}, numbers are needed; is it a path? kltools.io.load reads files."
         )
+    if hasattr(x, "toarray") and "sparse" in type(x).__module__:
+        raise InvalidTypeError(f"Sparse data was passed as {name}, dense data is needed; use {name}.toarray().")
     if x is None or isinstance(x, dict | set | frozenset):
         raise InvalidTypeError(f"{name} is a {type(x).__name__}; pass a list or array of numbers.")
     if isinstance(x, np.matrix):
         raise InvalidTypeError(f"{name} is a numpy.matrix; pass numpy.asarray({name}).")
-    if hasattr(x, "toarray") and "sparse" in type(x).__module__:
-        raise InvalidTypeError(f"Sparse data was passed as {name}, dense data is needed; use {name}.toarray().")
     if _is_lazy(x):
         raise InvalidTypeError(f"{name} is a polars LazyFrame; call .collect() first.")
 

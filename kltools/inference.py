@@ -96,4 +96,6 @@ def jackknife_uncertainty(values: np.ndarray) -> Uncertainty:
     freedom. Of several independent samples one block each is left out at once.
     """
     blocks = len(values)
+    if not np.isfinite(values).all():
+        return UNKNOWN
     return Uncertainty(math.sqrt((blocks - 1) / blocks * Moments.of(values).squares), blocks - 1)

@@ -144,12 +144,12 @@ def fit_scaling(X: np.ndarray, kind: str, other: np.ndarray | None = None, notes
     """Learn from X how to make the features of X and of another sample comparable.
 
     "whiten" makes the covariance the identity, "std" divides by standard deviations, "none" changes
-    nothing. Whitening falls back to "std" where X has fewer than 10 rows per feature, and with a note
-    where its columns are linearly dependent. A column that is constant in X takes its scale from the
-    other sample.
+    nothing; a single feature needs no scaling. Whitening falls back to "std" where X has fewer than 10
+    rows per feature, and with a note where its columns are linearly dependent. A column that is constant
+    in X takes its scale from the other sample.
     """
     d = X.shape[1]
-    if kind == "none":
+    if kind == "none" or d == 1:
         return Scaling("none", 0.0, np.zeros(d, dtype=int))
     exponents = column_exponents(X, other)
     X = _divided(X, exponents)
@@ -158,7 +158,7 @@ def fit_scaling(X: np.ndarray, kind: str, other: np.ndarray | None = None, notes
         spread = np.where(spread > 0.0, spread, _column_spreads(_divided(other, exponents)))
     spread = np.where(spread > 0.0, spread, 1.0)
     log_det = -math.log(2.0) * float(exponents.sum()) - float(np.log(spread).sum())
-    if kind == "whiten" and len(X) >= _WHITEN_ROWS_PER_FEATURE * d > _WHITEN_ROWS_PER_FEATURE:
+    if kind == "whiten" and len(X) >= _WHITEN_ROWS_PER_FEATURE * d:
         standard = deviations(X) / spread
         factor = cholesky_or_none(standard.T @ standard / (len(X) - 1))
         if factor is not None:

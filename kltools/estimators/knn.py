@@ -28,6 +28,10 @@ _JACKKNIFE_BLOCKS = 20
 _ROWS_PER_NEIGHBOR = 10
 _DISCRETE_SHARE = 0.1  # more tied rows than this, and the data as a whole are taken as discrete
 _FAR_REACH = 0.2
+_ROWS_TO_PROBE, _FEWEST_ROWS_TO_PROBE = 200, 50
+_NEIGHBORS_TO_PROBE = 5  # distances to fewer are too noisy
+_OUTSIDE_DROP = 2.0  # in log q
+_OUTSIDE_SHARE = 0.1
 
 
 _digamma = Formula(digamma)
@@ -60,12 +64,13 @@ def estimate(problem: Problem, *, n_neighbors: Any = None, scale: str = "whiten"
         uncertainty=lambda: _block_jackknife(comparison, terms.n_ties > 0, problem),
         n_neighbors=ks,
         n_ties=terms.n_ties,
-        reasons=_reasons(problem, ks, terms.value),
+        reasons=_reasons(problem, ks, terms),
         diagnostics={
             "value_by_n_neighbors": dict(zip(ks, terms.values, strict=True)),
             "scale": scaling.kind,
             "n_repeated_rows": terms.n_repeated,
             "n_shared_rows": terms.n_shared,
+            "share_outside": terms.share_outside,
         },
     )
 
@@ -78,6 +83,7 @@ class _Terms:
     n_ties: int
     n_repeated: int
     n_shared: int
+    share_outside: float = 0.0
 
     @property
     def value(self) -> float:
@@ -122,14 +128,15 @@ class _WithSample(_Comparison):
         values = []
         for row, _ in enumerate(self.ks):
             with np.errstate(divide="ignore", invalid="ignore"):
-                log_ratio = X.shape[1] * (np.log(nu.distances[row]) - np.log(rho.distances[row]))
+                log_ratio = X.shape[1] * np.log(nu.distances[row] / rho.distances[row])
             if tied[row].any():
                 chosen = np.flatnonzero(tied[row] | (tied[row].mean() > _DISCRETE_SHARE))
                 radius = np.maximum(rho.distances[row], nu.distances[row])[chosen] * (1.0 + _TIE_TOLERANCE)
                 counts = own.count_within(X[chosen], radius, itself[chosen]), other.count_within(X[chosen], radius)
                 log_ratio[chosen] = _digamma(counts[0]) - _digamma(counts[1])
             values.append(float(log_ratio.mean()) + math.log(len(Y) / (len(X) - 1)))
-        return _Terms(tuple(values), int(tied.any(axis=0).sum()), rho.n_at_zero, nu.n_at_zero)
+        n_ties, outside = int(tied.any(axis=0).sum()), _share_outside(X, other, self.ks[0])
+        return _Terms(tuple(values), n_ties, rho.n_at_zero, nu.n_at_zero, outside)
 
     def labels(self, rng: np.random.Generator, blocks: int) -> list[np.ndarray]:
         return [random_blocks(len(sample), blocks, rng) for sample in self.samples]
@@ -162,6 +169,23 @@ class _WithDensity(_Comparison):
         n = len(label) - np.bincount(label)
         mean_log_q = (log_q.sum() - np.bincount(label, weights=log_q)) / n
         return float(_digamma(self.ks).mean()) - np.log(n - 1) - log_ball_volume(d) - d * rho - mean_log_q
+
+
+def _share_outside(X: np.ndarray, other: Reference, k: int) -> float:
+    """Share of the rows of X that lie outside of Y: q is far lower there than at the nearest row of Y.
+
+    Seen from some of the rows, by comparing the k-th distance to Y with that of the nearest row of Y.
+    """
+    Y, d = other.points, X.shape[1]
+    if min(len(X), len(Y)) < _FEWEST_ROWS_TO_PROBE:
+        return 0.0
+    k = min(max(k, _NEIGHBORS_TO_PROBE), len(Y) - 1)
+    rows = X[np.linspace(0, len(X) - 1, min(len(X), _ROWS_TO_PROBE)).astype(int)]
+    distances, nearest = other.nearest(rows, k)
+    spacing = other.kth_distances(Y[nearest[:, 0]], k, nearest[:, 0])[:, -1]
+    with np.errstate(divide="ignore"):
+        drop = d * (np.log(distances[:, -1]) - np.log(np.where(spacing > 0.0, spacing, np.inf)))
+    return float((drop > _OUTSIDE_DROP).mean())
 
 
 def _block_jackknife(comparison: _Comparison, has_ties: bool, problem: Problem) -> Uncertainty:
@@ -277,7 +301,7 @@ def _tell_ties(terms: _Terms, notes: Notes) -> None:
         notes.add(TiesWarning, f"{terms.n_repeated} rows of X occur again in X, {terms.n_shared} also in Y.")
 
 
-def _reasons(problem: Problem, ks: tuple[int, ...], value: float) -> tuple[str, ...]:
+def _reasons(problem: Problem, ks: tuple[int, ...], terms: _Terms) -> tuple[str, ...]:
     """Why the value should not be believed, if there is anything.
 
     k of N rows are found within about (k / N)^(1/d) of the distribution's width, and the bias is of the
@@ -295,11 +319,13 @@ def _reasons(problem: Problem, ks: tuple[int, ...], value: float) -> tuple[str, 
         problem.notes.add(UnreliableEstimateWarning, text)
         reasons.append(text)
     ceiling = math.log(problem.rows / ks[0])
-    if value > ceiling:
-        text = (
-            f"the estimate exceeds log({problem.rows} / {ks[0]}) = {ceiling:.2f} nats: the samples hardly overlap, and "
-            "nearest neighbours then give at best a lower bound."
-        )
+    poor = []
+    if terms.value > ceiling:
+        poor.append(f"the estimate exceeds log({problem.rows} / {ks[0]}) = {ceiling:.2f} nats")
+    if terms.share_outside > _OUTSIDE_SHARE and reach <= _FAR_REACH:
+        poor.append(f"{terms.share_outside:.0%} of the rows of X lie outside of Y")
+    if poor:
+        text = f"{' and '.join(poor)}: where the samples hardly overlap, nearest neighbours give at best a lower bound."
         problem.notes.add(PoorOverlapWarning, text)
         reasons.append(text)
     return tuple(reasons)

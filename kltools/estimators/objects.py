@@ -109,7 +109,7 @@ class KNNDivergence(DivergenceEstimator):
     scale : {"whiten", "std", "none"}
         How features are made comparable, learnt from X. "whiten" removes correlations (it falls back to
         "std" for fewer than 10 rows per feature, or dependent columns), "std" divides by standard
-        deviations, "none" keeps the distances of the data.
+        deviations, "none" keeps the distances of the data. A single feature is not scaled.
     n_jobs : int, optional
         Threads; -1 for all cores.
     random_state : None, int, numpy.random.Generator or numpy.random.RandomState

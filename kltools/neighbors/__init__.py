@@ -12,7 +12,8 @@ __all__ = ["Reference", "kth_neighbor_distances"]
 ROWS_AT_ONCE = 1 << 16  # queries whose neighbours are held in memory by those who need a mean alone
 _TREE_MAX_FEATURES = 8
 _TREE_MIN_ROWS = 128
-_SAFE_EXPONENT = 480  # squares of differences of numbers up to 2**480 neither overflow nor, summed, come near it
+_LARGEST_EXPONENT = 480  # squares of differences of numbers up to 2**480, and their sums, do not overflow
+_SMALLEST_EXPONENT = -200  # squares of what float64 resolves in smaller numbers might underflow
 
 
 def in_safe_range(*arrays: np.ndarray) -> tuple[list[np.ndarray], int]:
@@ -22,9 +23,9 @@ def in_safe_range(*arrays: np.ndarray) -> tuple[list[np.ndarray], int]:
     """
     largest = max((float(np.abs(a).max()) for a in arrays if a.size), default=0.0)
     exponent = int(np.frexp(largest)[1])
-    if largest == 0.0 or -_SAFE_EXPONENT <= exponent <= _SAFE_EXPONENT:
+    if largest == 0.0 or _SMALLEST_EXPONENT <= exponent <= _LARGEST_EXPONENT:
         return list(arrays), 0
-    exponent -= _SAFE_EXPONENT
+    exponent -= max(0, min(exponent, _LARGEST_EXPONENT))
     return [_arrays.frozen(np.ldexp(a, -exponent)) for a in arrays], exponent
 
 
