@@ -7,12 +7,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from . import errors
+from ._parameters import param
 from .distribution import (
     Distribution,
     family,
     kl_divergence,
     pairwise_kl,
-    param,
     register_kl,
 )
 from .errors import *

@@ -6,10 +6,11 @@ So an edit or an upgrade is a miss, two processes never write different things u
 index can be damaged. Whatever goes wrong with a file, the kernel is compiled instead.
 """
 
+import contextlib
 import hashlib
 import os
 import pickle
-import shutil
+import re
 import stat
 import sys
 import tempfile
@@ -43,16 +44,26 @@ def _base_directory() -> Path | None:
     return Path(root) / "kltools"
 
 
+def _hash_of_sources() -> bytes | None:
+    package = Path(__file__).parent
+    digest = hashlib.sha256()
+    try:
+        for path in sorted(package.rglob("*.py")):
+            digest.update(str(path.relative_to(package)).encode() + b"\0" + path.read_bytes() + b"\0")
+    except OSError:
+        return None
+    return digest.digest() if Path(__file__).is_file() else None
+
+
+_SOURCES = _hash_of_sources()  # read with the import: an edit under a running process must not be taken for its code
+
+
 @lru_cache(maxsize=1)
 def _fingerprint() -> str:
     """Hash of the package's sources and of what Numba was told."""
-    package = Path(__file__).parent
-    digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        digest.update(str(path.relative_to(package)).encode() + b"\0" + path.read_bytes() + b"\0")
     options = [(name, getattr(numba.config, name, None)) for name in _NUMBA_OPTIONS]
-    digest.update(repr((sys.version_info[:3], numba.__version__, options)).encode())
-    return digest.hexdigest()[:20]
+    versions = repr((sys.version_info[:3], numba.__version__, options)).encode()
+    return hashlib.sha256((_SOURCES or b"") + versions).hexdigest()[:20]
 
 
 def _is_private(directory: Path) -> bool:
@@ -64,10 +75,14 @@ def _is_private(directory: Path) -> bool:
 
 
 def _remove_unused(base: Path) -> None:
+    """Remove our own files of versions that nobody has used for long; nothing else, wherever the user put us."""
     oldest = time.time() - _UNUSED_DAYS * 86400
-    for directory in base.iterdir():
-        if directory.is_dir() and len(directory.name) == 20 and directory.stat().st_mtime < oldest:
-            shutil.rmtree(directory, ignore_errors=True)
+    for version in base.iterdir():
+        if re.fullmatch("[0-9a-f]{20}", version.name) and version.is_dir() and version.stat().st_mtime < oldest:
+            for path in version.glob("*.kernel"):
+                path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # something else is in there
+                version.rmdir()
 
 
 @lru_cache(maxsize=1)
@@ -75,7 +90,7 @@ def directory() -> Path | None:
     """Where this version of the package keeps compiled kernels; None where it cannot keep any."""
     try:
         base = _base_directory()
-        if base is None:
+        if base is None or _SOURCES is None:
             return None
         current = base / _fingerprint()
         if not current.is_dir():

@@ -77,6 +77,7 @@ class _RowQueue:
         self._next = 0
         self._size = 1
         self._rate = 0.0
+        self._measured = 0
         self._lock = threading.Lock()
         self.stopped = threading.Event()
 
@@ -88,6 +89,7 @@ class _RowQueue:
 
     def report(self, rows: int, seconds: float) -> None:
         with self._lock:
+            self._measured += 1
             self._rate = rows / max(seconds, 1e-9)
             self._size = max(1, min(int(self._rate * _BLOCK_SECONDS), _GROWTH * rows))
 
@@ -110,7 +112,8 @@ class _RowQueue:
                 self.stopped.set()
                 raise
             self.report(stop - start, time.perf_counter() - began)
-            if max_blocks_left and self._size > 1 and self.blocks_left() > max_blocks_left:
+            # the first block may have been compiled, and says nothing
+            if max_blocks_left and self._measured > 1 and self.blocks_left() > max_blocks_left:
                 return
 
 

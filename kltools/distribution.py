@@ -14,6 +14,7 @@ import numpy as np
 
 from . import _arrays, _device, _validation
 from ._formula import Formula
+from ._parameters import check_domain, event_ndim
 from .errors import InvalidParameterError, InvalidTypeError, NoClosedFormError, ShapeMismatchError
 
 FAMILIES: dict[str, type["Distribution"]] = {}
@@ -22,60 +23,31 @@ _CLOSED_FORMS: dict[tuple[type, type], Formula | Callable] = {}
 T = TypeVar("T", bound=type)
 
 
-@dataclasses.dataclass(frozen=True)
-class Domain:
-    """Where a parameter may lie: in words, and as a test of finite arrays."""
-
-    requirement: str
-    event_ndim: int
-    contains: Callable[[np.ndarray], bool]
-
-
-def _is_simplex(probs: np.ndarray) -> bool:
-    total = probs.sum(axis=-1)
-    return bool((probs >= 0).all() and (np.abs(total - 1.0) <= 1e-6).all())
-
-
-def _is_symmetric(matrix: np.ndarray) -> bool:
-    if matrix.shape[-1] != matrix.shape[-2]:
-        return False
-    variance = np.abs(np.diagonal(matrix, axis1=-2, axis2=-1))
-    scale = np.sqrt(variance[..., :, None]) * np.sqrt(variance[..., None, :])
-    return bool((np.abs(matrix - np.swapaxes(matrix, -1, -2)) <= 1e-9 * scale).all())
-
-
-DOMAINS = {
-    "real": Domain("be finite", 0, lambda a: True),
-    "positive": Domain("be > 0", 0, lambda a: bool((a > 0).all())),
-    "probabilities": Domain("be >= 0 and sum to 1 (to 1e-6) along the last axis", 1, _is_simplex),
-    "symmetric": Domain("be a symmetric square matrix (or a batch of them)", 2, _is_symmetric),
-}
-
-
-def param(domain: str, *, event_ndim: int = 0) -> Any:
-    """Declare a parameter of a family: its domain, and how many trailing axes one event takes.
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+def family(cls: T) -> T:
+    """Make a class a family of distributions: a frozen keyword-only dataclass that the library knows by name.
 
     Parameters
     ----------
-    domain : str
-        A key of `DOMAINS`.
-    event_ndim : int
-        Axes of the parameter that belong to one distribution: 0 for a scalar, 1 for a vector.
+    cls : type
+        Subclass of `Distribution` whose fields are declared with `param`. It may define ``_log_prob(x)``,
+        ``_sample(rng, shape)`` and ``_entropy()``.
+
+    Returns
+    -------
+    type
+
+    Examples
+    --------
+    >>> from kltools import Distribution, family, param
+    >>> @family
+    ... class Exponential(Distribution):
+    ...     rate: float = param("positive")
+    >>> Exponential(rate=[1.0, 2.0]).batch_shape
+    (2,)
     """
-    return dataclasses.field(metadata={"domain": domain, "event_ndim": event_ndim or DOMAINS[domain].event_ndim})
-
-
-@dataclass_transform(kw_only_default=True, frozen_default=True)
-def family(cls: T) -> T:
-    """Make a class a family of distributions and enter it into `FAMILIES`."""
     FAMILIES[cls.__name__] = dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)(cls)
     return FAMILIES[cls.__name__]  # type: ignore[return-value]
-
-
-def event_ndim(cls: type, parameter: str) -> int:
-    """Trailing axes of a parameter that belong to one distribution."""
-    fields = {field.name: field for field in dataclasses.fields(cls)}
-    return fields[parameter].metadata["event_ndim"]
 
 
 def unwrap(array: Any) -> Any:
@@ -87,7 +59,21 @@ class Distribution:
     """A distribution, or a batch of distributions of one family.
 
     Parameters are keyword-only, are converted to float64, and broadcast against each other:
-    ``batch_shape`` is the shape of the batch, ``event_shape`` that of one draw.
+    ``batch_shape`` is the shape of the batch, ``event_shape`` that of one draw. Indexing selects from the
+    batch.
+
+    Attributes
+    ----------
+    batch_shape, event_shape : tuple of int
+
+    Examples
+    --------
+    >>> import kltools as kl
+    >>> batch = kl.MultivariateNormalDiag(mean=[[0.0, 0.0], [1.0, 1.0]], var=[1.0, 1.0])
+    >>> batch
+    MultivariateNormalDiag(batch_shape=(2,), event_shape=(2,))
+    >>> batch[1].log_prob([1.0, 1.0]).__round__(4)
+    -1.8379
     """
 
     scipy_name: ClassVar[str | None] = None
@@ -224,12 +210,6 @@ class Distribution:
         raise NotImplementedError
 
 
-def check_domain(array: np.ndarray, domain: str, name: str) -> None:
-    """Raise where an array is not finite or leaves a domain."""
-    if not np.isfinite(array).all() or not DOMAINS[domain].contains(array):
-        raise InvalidParameterError(f"{name} must {DOMAINS[domain].requirement}, {_describe_offence(array)}.")
-
-
 def _broadcast(first: tuple[int, ...], second: tuple[int, ...], advice: str) -> tuple[int, ...]:
     try:
         return np.broadcast_shapes(first, second)
@@ -237,27 +217,25 @@ def _broadcast(first: tuple[int, ...], second: tuple[int, ...], advice: str) -> 
         raise ShapeMismatchError(f"shapes do not broadcast: {first} and {second}, {advice}") from None
 
 
-def _describe_offence(array: np.ndarray) -> str:
-    if array.size == 1:
-        return f"got {array.item()!r}"
-    if not np.isfinite(array).all():
-        return f"got {int((~np.isfinite(array)).sum())} values that are not finite"
-    return f"got values from {array.min():g} to {array.max():g} in shape {array.shape}"
-
-
 # ---------------------------------------------------------------- closed forms
 
 
 def register_kl(family_p: type, family_q: type) -> Callable[[Any], Any]:
-    """Register a closed form of KL(P || Q) for a pair of families.
+    """Register a closed form of KL(P || Q), in nats, for a pair of families.
 
-    Decorates one of two kinds of function:
+    Parameters
+    ----------
+    family_p, family_q : type
+        Subclasses of `Distribution`; a subclass inherits the forms of its family.
 
-    - a scalar formula whose arguments are parameters of P and of Q with the suffixes ``_p`` and ``_q``;
-      it becomes a `Formula`, is broadcast over batches and summed over the event;
-    - a function ``f(p, q)`` of the two distributions that returns an array of the batch shape.
+    Returns
+    -------
+    callable
+        A decorator for one of two kinds of function:
 
-    The result is in nats. A subclass inherits the forms of its family.
+        - a scalar formula whose arguments are parameters of P and of Q with the suffixes ``_p`` and
+          ``_q``; it becomes a `Formula`, is broadcast over batches and summed over the event;
+        - a function ``f(p, q)`` of the two distributions that returns an array of the batch shape.
 
     Examples
     --------

@@ -13,7 +13,8 @@ from scipy import integrate, stats
 
 import kltools as kl
 from kltools import errors
-from kltools.distribution import DOMAINS, FAMILIES, registered_pairs
+from kltools._parameters import DOMAINS
+from kltools.distribution import FAMILIES, registered_pairs
 
 D = 3  # features of the examples
 N_DRAWS = 40_000

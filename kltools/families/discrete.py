@@ -8,8 +8,9 @@ import numpy as np
 from .. import _arrays
 from .._arrays import frozen
 from .._formula import Formula
+from .._parameters import param
 from .._scalar import x_minus_log1p
-from ..distribution import Distribution, family, param, register_kl
+from ..distribution import Distribution, family, register_kl
 from ..errors import InvalidParameterError, ShapeMismatchError
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from .. import _arrays
 from .._arrays import frozen
 from .._jit import jit, run_rows
+from .._parameters import check_domain, event_ndim, param
 from .._scalar import (
     LOG_2PI,
     half_ratio_excess,
@@ -17,7 +18,7 @@ from .._scalar import (
     standard_difference,
     x_minus_log1p,
 )
-from ..distribution import Distribution, check_domain, event_ndim, family, param, register_kl
+from ..distribution import Distribution, family, register_kl
 from ..errors import InvalidParameterError, KLToolsWarning
 
 _ROUNDING_PIVOT = 1e-14

@@ -1,0 +1,85 @@
+"""Parameters of families: each declares its domain once, for validation, documentation and tests."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .errors import InvalidParameterError
+
+
+@dataclasses.dataclass(frozen=True)
+class Domain:
+    """Where a parameter may lie: in words, and as a test of finite arrays."""
+
+    requirement: str
+    event_ndim: int
+    contains: Callable[[np.ndarray], bool]
+
+
+def _is_simplex(probs: np.ndarray) -> bool:
+    total = probs.sum(axis=-1)
+    return bool((probs >= 0).all() and (np.abs(total - 1.0) <= 1e-6).all())
+
+
+def _is_symmetric(matrix: np.ndarray) -> bool:
+    if matrix.shape[-1] != matrix.shape[-2]:
+        return False
+    variance = np.abs(np.diagonal(matrix, axis1=-2, axis2=-1))
+    scale = np.sqrt(variance[..., :, None]) * np.sqrt(variance[..., None, :])
+    return bool((np.abs(matrix - np.swapaxes(matrix, -1, -2)) <= 1e-9 * scale).all())
+
+
+DOMAINS = {
+    "real": Domain("be finite", 0, lambda a: True),
+    "positive": Domain("be > 0", 0, lambda a: bool((a > 0).all())),
+    "probabilities": Domain("be >= 0 and sum to 1 (to 1e-6) along the last axis", 1, _is_simplex),
+    "symmetric": Domain("be a symmetric square matrix (or a batch of them)", 2, _is_symmetric),
+}
+
+
+def param(domain: str, *, event_ndim: int = 0) -> Any:
+    """Declare a parameter of a family: its domain, and how many trailing axes one event takes.
+
+    Parameters
+    ----------
+    domain : str
+        A key of `DOMAINS`.
+    event_ndim : int
+        Axes of the parameter that belong to one distribution: 0 for a scalar, 1 for a vector.
+
+    Returns
+    -------
+    dataclasses.Field
+
+    Examples
+    --------
+    >>> from kltools import Distribution, family, param
+    >>> @family
+    ... class Exponential(Distribution):
+    ...     rate: float = param("positive")
+    >>> Exponential(rate=2.0)
+    Exponential(rate=2.0)
+    """
+    return dataclasses.field(metadata={"domain": domain, "event_ndim": event_ndim or DOMAINS[domain].event_ndim})
+
+
+def event_ndim(cls: type, parameter: str) -> int:
+    """Trailing axes of a parameter that belong to one distribution."""
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    return fields[parameter].metadata["event_ndim"]
+
+
+def check_domain(array: np.ndarray, domain: str, name: str) -> None:
+    """Raise where an array is not finite or leaves a domain."""
+    if not np.isfinite(array).all() or not DOMAINS[domain].contains(array):
+        raise InvalidParameterError(f"{name} must {DOMAINS[domain].requirement}, {_describe_offence(array)}.")
+
+
+def _describe_offence(array: np.ndarray) -> str:
+    if array.size == 1:
+        return f"got {array.item()!r}"
+    if not np.isfinite(array).all():
+        return f"got {int((~np.isfinite(array)).sum())} values that are not finite"
+    return f"got values from {array.min():g} to {array.max():g} in shape {array.shape}"

@@ -1,0 +1,179 @@
+"""Slow, obvious reference implementations. They share no code with the library."""
+
+import itertools
+import math
+from fractions import Fraction
+
+import mpmath
+import numpy as np
+from scipy.special import digamma, gammaln
+
+TIE_TOLERANCE = 1e-9
+DISCRETE_SHARE = 0.1
+
+
+# ---------------------------------------------------------------- distances
+
+
+def distances(X, Y):
+    """All distances by the direct formula in float64, features summed one after the other."""
+    total = np.zeros((len(X), len(Y)))
+    for j in range(X.shape[1]):
+        total += (X[:, j][:, None] - Y[:, j][None, :]) ** 2
+    return np.sqrt(total)
+
+
+def exact_distances(X, Y):
+    """All distances with rational sums, rounded once: right at any scale."""
+    rows = [[[Fraction(float(a)) for a in row] for row in sample] for sample in (X, Y)]
+    out = np.empty((len(X), len(Y)))
+    with mpmath.workprec(200):
+        for (i, x), (j, y) in itertools.product(enumerate(rows[0]), enumerate(rows[1])):
+            square = sum((a - b) ** 2 for a, b in zip(x, y, strict=True))
+            out[i, j] = float(mpmath.sqrt(mpmath.mpf(square.numerator) / square.denominator))
+    return out
+
+
+def kth_distances(X, Y=None, *, k, distances=distances):
+    """Sorted distances to the 1st to k-th neighbour; without Y among the other rows of X."""
+    table = distances(X, X if Y is None else Y)
+    rows = [np.delete(row, i) if Y is None else row for i, row in enumerate(table)]
+    return np.array([np.sort(row)[:k] for row in rows])
+
+
+def counts_within(X, Y, radius, *, exclude_self=False):
+    """Number of rows of Y within radius[i] of row i of X."""
+    table = distances(X, Y)
+    if exclude_self:
+        np.fill_diagonal(table, np.inf)
+    return np.array([sum(d <= r for d in row) for row, r in zip(table, radius, strict=True)])
+
+
+# ---------------------------------------------------------------- nearest-neighbour estimates
+
+
+def is_tied(row, k):
+    """Whether in a sorted row the k-th distance is 0 or is also the next one."""
+    kth = row[k - 1]
+    return kth == 0.0 or (k < len(row) and row[k] <= kth * (1.0 + TIE_TOLERANCE))
+
+
+def knn_divergence(X, Y, ks):
+    """Wang, Kulkarni and Verdu (2009): eq. 5, and eq. 17 at equal radii where distances in X tie or are 0."""
+    return math.fsum(_knn_divergence(X, Y, k) for k in ks) / len(ks)
+
+
+def _knn_divergence(X, Y, k):
+    (n, d), m = X.shape, len(Y)
+    own = [np.sort(np.delete(row, i)) for i, row in enumerate(distances(X, X))]
+    other = [np.sort(row) for row in distances(X, Y)]
+    tied = [is_tied(a, k) or b[k - 1] == 0.0 for a, b in zip(own, other, strict=True)]
+    all_by_counts = sum(tied) > DISCRETE_SHARE * n
+    terms = []
+    for a, b, tie in zip(own, other, tied, strict=True):
+        if tie or all_by_counts:
+            radius = max(a[k - 1], b[k - 1]) * (1.0 + TIE_TOLERANCE)
+            terms.append(digamma((a <= radius).sum()) - digamma((b <= radius).sum()))
+        else:
+            terms.append(d * math.log(b[k - 1] / a[k - 1]))
+    return math.fsum(terms) / n + math.log(m / (n - 1))
+
+
+def log_ball_volume(d):
+    return d / 2 * math.log(math.pi) - gammaln(d / 2 + 1)
+
+
+def knn_log_density(rows, d, k):
+    """log density from sorted distances to all other points, one row for each query."""
+    out = []
+    for row in rows:
+        radius, count = row[k - 1], k
+        if is_tied(row, k):
+            positive = row[row > 0.0]
+            radius = radius if radius > 0.0 else positive[0]
+            count = (row <= radius * (1.0 + TIE_TOLERANCE)).sum()
+        out.append(digamma(count) - math.log(len(row)) - log_ball_volume(d) - d * math.log(radius))
+    return np.array(out)
+
+
+def knn_against_density(X, log_q, ks):
+    """One-sample form: mean of log p_k(X_i) - log q(X_i), p_k without row i (Perez-Cruz 2008, eq. 18)."""
+    rows = [np.sort(np.delete(row, i)) for i, row in enumerate(distances(X, X))]
+    return float(np.mean([(knn_log_density(rows, X.shape[1], k) - log_q).mean() for k in ks]))
+
+
+# ---------------------------------------------------------------- normal distributions
+
+
+def gaussian_kl(mean_p, cov_p, mean_q, cov_q):
+    """Textbook closed form."""
+    inverse, shift = np.linalg.inv(cov_q), np.asarray(mean_p) - np.asarray(mean_q)
+    log_dets = np.linalg.slogdet(cov_q)[1] - np.linalg.slogdet(cov_p)[1]
+    return 0.5 * float(np.trace(inverse @ cov_p) + shift @ inverse @ shift - len(shift) + log_dets)
+
+
+def moments(X):
+    return X.mean(axis=0), np.atleast_2d(np.cov(X, rowvar=False))
+
+
+def gaussian_plug_in(X, Y):
+    """What everybody uses: the closed form at the estimated moments. It is biased upwards."""
+    return gaussian_kl(*moments(X), *moments(Y))
+
+
+def unbiased_log_det(S, n):
+    d = len(S)
+    wishart = sum(digamma((n - 1 - i) / 2) for i in range(d)) + d * math.log(2 / (n - 1))
+    return np.linalg.slogdet(S)[1] - wishart
+
+
+def gaussian_divergence(X, Y):
+    """The exactly unbiased form, term by term."""
+    (n, d), m = X.shape, len(Y)
+    (mean_p, S_p), (mean_q, S_q) = moments(X), moments(Y)
+    inverse, shift, c = np.linalg.inv(S_q), mean_p - mean_q, (m - d - 2) / (m - 1)
+    trace = c * np.trace(inverse @ S_p)
+    distance = c * shift @ inverse @ shift - trace / n - d / m
+    return 0.5 * (trace + distance - d + unbiased_log_det(S_q, m) - unbiased_log_det(S_p, n))
+
+
+def gaussian_against_density(X, log_q):
+    n, d = X.shape
+    entropy = 0.5 * (d * (1 + math.log(2 * math.pi)) + unbiased_log_det(moments(X)[1], n))
+    return -entropy - float(np.mean(log_q))
+
+
+def gaussian_sandwich(X, Y):
+    """Standard error from the influence functions, one row at a time."""
+    (mean_p, S_p), (mean_q, S_q) = moments(X), moments(Y)
+    P, Q, shift = np.linalg.inv(S_p), np.linalg.inv(S_q), mean_p - mean_q
+    of_x = [0.5 * ((x - mean_q) @ Q @ (x - mean_q) - (x - mean_p) @ P @ (x - mean_p)) for x in X]
+    middle = Q @ (S_p + np.outer(shift, shift)) @ Q
+    of_y = [0.5 * v @ Q @ v - 0.5 * v @ middle @ v - v @ Q @ shift for v in Y - mean_q]
+    return math.sqrt(np.var(of_x, ddof=1) / len(X) + np.var(of_y, ddof=1) / len(Y))
+
+
+# ---------------------------------------------------------------- uncertainty
+
+
+def block_jackknife(statistic, samples, labels, blocks):
+    """Standard error from leaving out block after block, of all samples at once."""
+    values = []
+    for block in range(blocks):
+        kept = [
+            np.array([row for row, label in zip(sample, of, strict=True) if label != block])
+            for sample, of in zip(samples, labels, strict=True)
+        ]
+        values.append(statistic(*kept))
+    mean = sum(values) / blocks
+    return math.sqrt((blocks - 1) / blocks * sum((value - mean) ** 2 for value in values))
+
+
+# ---------------------------------------------------------------- Monte Carlo
+
+
+def monte_carlo(estimates, truth):
+    """Bias in standard errors of the mean, and the numbers behind it, for a readable failure."""
+    estimates = np.asarray(estimates, dtype=float)
+    error = estimates.std(ddof=1) / math.sqrt(len(estimates))
+    return (estimates.mean() - truth) / error, f"mean {estimates.mean():.5g} +- {error:.2g}, truth {truth:.5g}"
