@@ -73,6 +73,57 @@ def drop_constant_columns(
     return frozen(np.ascontiguousarray(X[:, ~same])), frozen(np.ascontiguousarray(Y[:, ~same])), None
 
 
+def drop_dependent_columns(X: np.ndarray, Y: np.ndarray, notes: Notes) -> tuple[np.ndarray, np.ndarray, float | None]:
+    """Treat columns that are linear in the columns before them: what is left, and inf where they decide it.
+
+    A column with the same dependence in X and in Y carries no information, but would be taken for a
+    dimension; it is dropped. With another constant in the dependence the samples lie in different planes.
+    """
+    exponents = column_exponents(X, Y)
+    x, y = deviations(_divided(X, exponents)), deviations(_divided(Y, exponents))
+    together = np.concatenate([x, y])
+    if len(together) < X.shape[1] + 3:  # so few rows are dependent by themselves
+        return X, Y, None
+    kept = independent_columns(together)
+    if kept.all():
+        return X, Y, None
+    kept |= independent_columns(x) | independent_columns(y)
+    columns = [int(j) for j in np.flatnonzero(~kept)]
+    if not columns:
+        return X, Y, None
+    coefficients = np.linalg.lstsq(together[:, kept], together[:, ~kept], rcond=None)[0]
+    shift = np.ldexp(X[0], -exponents) - np.ldexp(Y[0], -exponents) - x[0] + y[0]
+    apart = np.abs(shift[~kept] - shift[kept] @ coefficients)
+    if (apart > 1e-6 * (together.std(axis=0)[~kept] + np.abs(shift).max())).any():
+        notes.add(
+            InfiniteDivergenceWarning,
+            f"columns {columns} are linear in others with another constant in X than in Y: P has mass where Q has "
+            "none, the divergence is inf.",
+        )
+        return X, Y, math.inf
+    notes.add(TiesWarning, f"columns {columns} are linear in others, equally in X and Y (dependent), and are dropped.")
+    return frozen(np.ascontiguousarray(X[:, kept])), frozen(np.ascontiguousarray(Y[:, kept])), None
+
+
+def independent_columns(deviation: np.ndarray) -> np.ndarray:
+    """Which columns are not linear in those before them; the rows are deviations from a mean."""
+    d = deviation.shape[1]
+    spread = deviation.std(axis=0)
+    standard = deviation / np.where(spread > 0.0, spread, 1.0)
+    correlation = standard.T @ standard / len(deviation)
+    if cholesky_or_none(correlation) is not None:
+        return np.ones(d, dtype=bool)
+    kept = np.zeros(d, dtype=bool)
+    factor = np.zeros((d, d))
+    for j in range(d):  # a Cholesky factorisation that passes over dependent columns
+        row = np.linalg.solve(factor[kept][:, kept], correlation[kept, j])
+        pivot = correlation[j, j] - float(row @ row)
+        kept[j] = pivot > _SMALLEST_PIVOT
+        if kept[j]:
+            factor[j, kept] = [*row, math.sqrt(pivot)]
+    return kept
+
+
 def _is_constant(X: np.ndarray) -> np.ndarray:
     return np.all(X[0] == X, axis=0) if len(X) > 1 else np.zeros(X.shape[1], dtype=bool)
 

@@ -168,9 +168,23 @@ def test_a_degenerate_sample_against_a_density_is_infinitely_far_away():
     assert estimate.value == math.inf
 
 
-def test_two_degenerate_samples_have_no_answer():
-    with pytest.raises(errors.InvalidParameterError, match=r"linearly dependent.*method='knn'"):
-        gaussian(singular(50, 3), singular(60, 3, seed=2))
+def test_two_samples_in_one_plane_are_compared_within_it():
+    X, Y = singular(50, 3), singular(60, 3, seed=2)
+    with pytest.warns(errors.TiesWarning, match=r"columns \[2\] are linear in others"):
+        estimate = gaussian(X, Y)
+    assert estimate.d == 2
+    assert estimate.value == gaussian(X[:, :2], Y[:, :2]).value
+
+
+def test_samples_in_parallel_planes_are_infinitely_far_apart():
+    with pytest.warns(errors.InfiniteDivergenceWarning, match="another constant in X than in Y"):
+        assert gaussian(singular(50, 3), singular(60, 3, seed=2) + np.array([0.0, 0.0, 1.0])).value == math.inf
+
+
+def test_samples_in_different_planes_are_infinitely_far_apart():
+    X, Y = singular(50, 3), singular(60, 3, seed=2)
+    with pytest.warns(errors.InfiniteDivergenceWarning, match="in a way in which those of the other side are not"):
+        assert gaussian(X, Y[:, [2, 0, 1]]).value == math.inf
 
 
 def test_strong_correlation_is_not_degenerate():

@@ -125,9 +125,14 @@ def test_one_neighbor_on_the_training_data():
 
 
 def test_a_reference_without_a_density():
-    Y = np.arange(20.0)[:, None] * [1.0, 2.0]
-    with pytest.raises(errors.InvalidParameterError, match="linearly dependent"):
-        kl.GaussianDivergence().fit(Y).score_samples(Y)
+    with pytest.raises(errors.InvalidParameterError, match="all of its columns are constant"):
+        kl.GaussianDivergence().fit(np.ones((20, 2))).score_samples(np.ones((20, 2)))
+
+
+def test_a_reference_with_dependent_columns_has_the_density_of_the_others():
+    column = np.arange(20.0)[:, None]
+    whole = kl.GaussianDivergence().fit(column * [1.0, 2.0]).score_samples(column * [1.0, 2.0])
+    np.testing.assert_array_equal(whole, kl.GaussianDivergence().fit(column).score_samples(column))
 
 
 # ---------------------------------------------------------------- behaviour of estimators

@@ -17,7 +17,13 @@ from ..distribution import Distribution, check_distribution
 from ..errors import InvalidParameterError, InvalidTypeError, ShapeMismatchError
 from ..estimate import Deferred, DivergenceEstimate
 from ..inference import UNKNOWN
-from ..preprocessing import SCALES, Notes, drop_constant_columns, tell_lost_digits
+from ..preprocessing import (
+    SCALES,
+    Notes,
+    drop_constant_columns,
+    drop_dependent_columns,
+    tell_lost_digits,
+)
 from .problem import Problem, Result
 
 METHODS = {
@@ -179,6 +185,8 @@ def estimate_samples(
     _validation.check_enough_rows(len(X), "X", 2, "an estimate")
     tell_lost_digits((X,) if Y is None else (X, Y), notes)
     X, Y, answer = drop_constant_columns(X, Y, notes)
+    if Y is not None and answer is None:
+        X, Y, answer = drop_dependent_columns(X, Y, notes)
     problem = Problem(X, Y, q, notes, n_jobs, seed)
     result = Result(answer, lambda: UNKNOWN) if answer is not None else function(problem, **options)
     notes.issue(stacklevel + 1)

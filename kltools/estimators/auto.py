@@ -3,7 +3,6 @@
 import dataclasses
 from typing import Any
 
-from ..errors import InvalidParameterError
 from . import gaussian, knn
 from .problem import Problem, Result
 
@@ -15,13 +14,10 @@ def estimate(problem: Problem, *, n_neighbors: Any = None, scale: str = "whiten"
     needed_x, needed_y = gaussian.needed_rows(problem.d)
     enough = problem.n >= needed_x and (problem.m is None or problem.m >= needed_y)
     if problem.rows < _ROWS_PER_FEATURE * problem.d and enough:
-        try:
-            return _chosen("gaussian", gaussian.estimate(problem))
-        except InvalidParameterError:  # dependent columns: only distances are left
-            pass
+        return _chosen("gaussian", gaussian.estimate(problem))
     return _chosen("knn", knn.estimate(problem, n_neighbors=n_neighbors, scale=scale))
 
 
 def _chosen(name: str, result: Result) -> Result:
-    rule = f"gaussian where min(n, m) < {_ROWS_PER_FEATURE} d and it exists, else knn"
+    rule = f"gaussian where min(n, m) < {_ROWS_PER_FEATURE} d and the rows suffice, else knn"
     return dataclasses.replace(result, diagnostics={"chosen_method": name, "rule": rule, **result.diagnostics})

@@ -8,7 +8,7 @@ import numpy as np
 from .._formula import Formula
 from .._scalar import LOG_2PI, digamma
 from .._validation import check_enough_rows
-from ..errors import InfiniteDivergenceWarning, InvalidParameterError, SmallSampleWarning, TiesWarning
+from ..errors import InfiniteDivergenceWarning, SmallSampleWarning, TiesWarning
 from ..inference import UNKNOWN, sum_of_means
 from ..preprocessing import Notes, cholesky_or_none, column_exponents, count_shared_rows, deviations
 from .problem import Problem, Result
@@ -83,14 +83,9 @@ def estimate(problem: Problem) -> Result:
         return _against_density(problem, X, p, problem.log_q() + math.log(2.0) * exponents.sum())
     Y = np.ldexp(problem.Y, -exponents)
     q = fit(Y)
-    if p is not None and q is not None:
-        return _against_sample(X, Y, p, q)
-    if p is None and q is None:
-        raise InvalidParameterError(
-            "columns of X and of Y are linearly dependent, so that no normal density exists; "
-            "drop dependent columns, or pass method='knn'."
-        )
-    return _singular(problem, "X" if p is None else "Y")
+    if p is None or q is None:
+        return _singular(problem, "X" if p is None else "Y")
+    return _against_sample(X, Y, p, q)
 
 
 def _tell_small_sample(problem: Problem) -> None:
@@ -114,7 +109,7 @@ def _tell_shared_rows(X: np.ndarray, Y: np.ndarray, notes: Notes) -> None:
 def _singular(problem: Problem, name: str) -> Result:
     problem.notes.add(
         InfiniteDivergenceWarning,
-        f"columns of {name} are linearly dependent, those of the other side are not: "
+        f"columns of {name} are linearly dependent in a way in which those of the other side are not: "
         "P has mass where Q has none, the divergence is inf.",
     )
     return Result(math.inf, lambda: UNKNOWN)

@@ -13,7 +13,7 @@ from .._jit import effective_n_jobs
 from ..errors import InvalidParameterError
 from ..estimate import DivergenceEstimate
 from ..neighbors import Reference, in_safe_range
-from ..preprocessing import SCALES, Notes, column_exponents, fit_scaling
+from ..preprocessing import SCALES, Notes, column_exponents, deviations, fit_scaling, independent_columns
 from . import estimate_samples, gaussian, knn
 
 
@@ -208,6 +208,8 @@ class GaussianDivergence(DivergenceEstimator):
     def score_samples(self, X: Any) -> np.ndarray:
         """Log-density of the normal distribution fitted to the reference, at each row of X.
 
+        Of columns that are linearly dependent in the reference, the first ones are used.
+
         Parameters
         ----------
         X : array-like of shape (n, d)
@@ -219,9 +221,10 @@ class GaussianDivergence(DivergenceEstimator):
         """
         queries = self._rows(X)
         rows = _arrays.frozen(self._fit_X)
-        exponents = column_exponents(rows)
-        fitted = gaussian.fit(np.ldexp(rows, -exponents))
+        kept = independent_columns(deviations(rows))
+        exponents = column_exponents(rows[:, kept])
+        fitted = gaussian.fit(np.ldexp(rows[:, kept], -exponents))
         if fitted is None:
-            raise InvalidParameterError("columns of the reference are linearly dependent: it has no normal density.")
+            raise InvalidParameterError("the reference has no normal density: all of its columns are constant.")
         with np.errstate(over="ignore"):  # far out the density is 0
-            return fitted.log_density(np.ldexp(queries, -exponents)) - math.log(2.0) * exponents.sum()
+            return fitted.log_density(np.ldexp(queries[:, kept], -exponents)) - math.log(2.0) * exponents.sum()
