@@ -25,6 +25,7 @@ from numba.core.serialize import dumps
 
 ENVIRONMENT_VARIABLE = "KLTOOLS_CACHE"
 _OFF = {"0", "off", "none", "false", "no"}
+_ON = {"1", "on", "true", "yes"}
 _UNUSED_DAYS = 60
 _NUMBA_OPTIONS = ("BOUNDSCHECK", "OPT", "DEBUGINFO_DEFAULT", "LOOP_VECTORIZE", "ENABLE_AVX")
 
@@ -33,7 +34,7 @@ def _base_directory() -> Path | None:
     chosen = os.environ.get(ENVIRONMENT_VARIABLE, "").strip()
     if chosen.lower() in _OFF:
         return None
-    if chosen:
+    if chosen and chosen.lower() not in _ON:
         return Path(chosen).expanduser()
     if sys.platform == "win32":
         root = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
@@ -97,7 +98,8 @@ def directory() -> Path | None:
             base.mkdir(mode=0o700, parents=True, exist_ok=True)
             current.mkdir(mode=0o700, exist_ok=True)
             _remove_unused(base)
-        os.utime(current)
+        with contextlib.suppress(OSError):  # a read-only cache is as good
+            os.utime(current)
         return current if _is_private(base) and _is_private(current) else None
     except (OSError, RuntimeError):  # no home directory is a RuntimeError
         return None

@@ -25,6 +25,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _BLOCK_SECONDS = 0.02  # long against the cost of a call, short against a user's patience with Ctrl-C
 _GROWTH = 8
+_BLOCK_OPERATIONS = 10**8  # of a block whose rows all turn out as costly as they can be
 
 
 def jit(function: F) -> F:
@@ -39,13 +40,15 @@ def jit(function: F) -> F:
 
 
 def elementwise(function: Callable[..., float]) -> Callable[..., Any]:
-    """Compile a scalar function into a broadcasting ufunc that is called with ``out=``."""
+    """Compile a scalar function into a broadcasting ufunc of float64 that is called with ``out=``."""
+    n_arguments = function.__code__.co_argcount
     if getattr(config, "DISABLE_JIT", 0):
-        interpreted = np.frompyfunc(function, function.__code__.co_argcount, 1)
-        return functools.partial(interpreted, casting="unsafe")
+        return functools.partial(np.frompyfunc(function, n_arguments, 1), casting="unsafe")
     ufunc = numba.vectorize(function)
     if _is_ours(function):
         ufunc._dispatcher.cache = KernelCache(function, "ufunc")
+    ufunc.add(numba.float64(*[numba.float64] * n_arguments))  # here, where no other thread can see it yet
+    ufunc.disable_compile()
     return ufunc
 
 
@@ -72,8 +75,9 @@ def effective_n_jobs(n_jobs: int | None) -> int:
 class _RowQueue:
     """Hands out blocks of rows that take about `_BLOCK_SECONDS` each."""
 
-    def __init__(self, n_rows: int):
+    def __init__(self, n_rows: int, row_cost: int):
         self._n_rows = n_rows
+        self._largest = max(1, _BLOCK_OPERATIONS // max(row_cost, 1))
         self._next = 0
         self._size = 1
         self._rate = 0.0
@@ -91,7 +95,10 @@ class _RowQueue:
         with self._lock:
             self._measured += 1
             self._rate = rows / max(seconds, 1e-9)
-            self._size = max(1, min(int(self._rate * _BLOCK_SECONDS), _GROWTH * rows))
+            self._size = max(1, min(int(self._rate * _BLOCK_SECONDS), _GROWTH * rows, self._largest))
+
+    def is_empty(self) -> bool:
+        return self._next == self._n_rows
 
     def blocks_left(self) -> int:
         """How many blocks of the usual length are left, as far as is known yet."""
@@ -117,17 +124,20 @@ class _RowQueue:
                 return
 
 
-def run_rows(kernel: Callable[..., Any], n_rows: int, *arguments: Any, n_jobs: int = 1) -> None:
+def run_rows(kernel: Callable[..., Any], n_rows: int, *arguments: Any, n_jobs: int = 1, row_cost: int = 1) -> None:
     """Call ``kernel(start, stop, *arguments)`` until all `n_rows` rows are done.
 
     The calling thread compiles and measures; only what takes longer than a block goes to threads.
+    ``row_cost`` is the number of operations that a row may take at the most.
     """
-    queue = _RowQueue(n_rows)
+    queue = _RowQueue(n_rows, row_cost)
     n_jobs = min(n_jobs, available_cores())
     if n_jobs == 1:
         queue.work(kernel, arguments)
         return
     queue.work(kernel, arguments, max_blocks_left=1)
+    if queue.is_empty():
+        return
     n_workers = min(n_jobs, queue.blocks_left())
     with ThreadPoolExecutor(n_workers) as pool:
         futures = [pool.submit(queue.work, kernel, arguments) for _ in range(n_workers)]

@@ -223,7 +223,7 @@ class GaussianDivergence(DivergenceEstimator):
         rows = _arrays.frozen(self._fit_X)
         kept = independent_columns(deviations(rows))
         exponents = column_exponents(rows[:, kept])
-        fitted = gaussian.fit(np.ldexp(rows[:, kept], -exponents))
+        fitted = gaussian.fit(np.ldexp(rows[:, kept], -exponents)) if kept.any() else None
         if fitted is None:
             raise InvalidParameterError("the reference has no normal density: all of its columns are constant.")
         with np.errstate(over="ignore"):  # far out the density is 0

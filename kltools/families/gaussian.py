@@ -274,7 +274,7 @@ def kl_multivariate_normal(p: MultivariateNormal, q: MultivariateNormal) -> np.n
     shape = np.broadcast_shapes(p.batch_shape, q.batch_shape)
     out = np.empty(math.prod(shape))
     arguments = (*_rows(p, shape), *_rows(q, shape), out)
-    run_rows(_kl_full_kernel, out.size, *arguments)
+    run_rows(_kl_full_kernel, out.size, *arguments, row_cost=2 * p.event_shape[0] ** 3)
     return out.reshape(shape)
 
 
@@ -368,7 +368,9 @@ def _difference_excess(cov_p, cov_q, factor_q, work):
 def _ratio_excess(factor_p, factor_q, work):
     """The same from M = L_q^-1 L_p: half the sum of M_jj^2 - 1 - log M_jj^2 and of M_ij^2 over i > j."""
     d = factor_p.shape[0]
-    work[:, :] = factor_p
+    for i in range(d):  # a whole-array assignment takes seconds to compile
+        for j in range(d):
+            work[i, j] = factor_p[i, j]
     _solve_lower(factor_q, work)
     total = 0.0
     for i in range(d):

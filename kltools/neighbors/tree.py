@@ -162,17 +162,18 @@ class Tree:
             run_rows(_build_kernel, first_node, *arguments, n_jobs=n_jobs)
         self._nodes = (frozen(points[order]), frozen(order), edges, frozen(low), frozen(high))
         self._n_jobs = n_jobs
+        self._row_cost = points.size
 
     def nearest(self, queries: np.ndarray, k: int, exclude: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Squared distances and rows of the k nearest points, the nearest first."""
         squares = np.empty((len(queries), k))
         points = np.zeros((len(queries), k), dtype=np.int64)
         arguments = (queries, *self._nodes, exclude, squares, points)
-        run_rows(_kth_kernel, len(queries), *arguments, n_jobs=self._n_jobs)
+        run_rows(_kth_kernel, len(queries), *arguments, n_jobs=self._n_jobs, row_cost=self._row_cost)
         return squares, points
 
     def count_within(self, queries: np.ndarray, radius: np.ndarray, exclude: np.ndarray) -> np.ndarray:
         out = np.empty(len(queries), dtype=np.int64)
         arguments = (queries, *self._nodes, exclude, radius, out)
-        run_rows(_count_kernel, len(queries), *arguments, n_jobs=self._n_jobs)
+        run_rows(_count_kernel, len(queries), *arguments, n_jobs=self._n_jobs, row_cost=self._row_cost)
         return out
