@@ -16,7 +16,7 @@ from ._jit import available_cores
 from .cuda import require
 from .distribution import Distribution, kl_divergence
 from .errors import DeviceUnavailableError, InvalidParameterError, KLToolsError, ShapeMismatchError
-from .estimate import _json_ready
+from .estimate import json_ready
 from .estimators import METHODS, estimate_kl, method_options
 from .families import MultivariateNormal, MultivariateNormalDiag, Normal
 
@@ -135,7 +135,7 @@ def _gaussian(options: argparse.Namespace) -> tuple[str, tuple[str, ...]]:
     p, q = _read_gaussian(options.p), _read_gaussian(options.q)
     value = kl_divergence(p, q, unit=options.unit)
     if options.json:
-        return json.dumps(_json_ready({"value": value, "unit": options.unit, "direction": "P||Q"}), indent=2), ()
+        return json.dumps(json_ready({"value": value, "unit": options.unit, "direction": "P||Q"}), indent=2), ()
     if np.ndim(value) == 0:
         return f"KL(P||Q)     {value:.10g} {options.unit}", ()
     return "\n".join(f"{number:.10g}" for number in np.ravel(value)), ()

@@ -146,7 +146,7 @@ class DivergenceEstimate:
 
     def to_json(self, confidence_level: float = 0.95, *, indent: int | None = None) -> str:
         """`to_dict` as JSON; nan is written as null, inf as "Infinity"."""
-        return json.dumps(_json_ready(self.to_dict(confidence_level)), indent=indent)
+        return json.dumps(json_ready(self.to_dict(confidence_level)), indent=indent)
 
     def summary(self, confidence_level: float = 0.95) -> str:
         """A few lines for a person."""
@@ -188,13 +188,14 @@ class DivergenceEstimate:
         return f"<table>{''.join(rows)}</table>"
 
 
-def _json_ready(x: Any) -> Any:
+def json_ready(x: Any) -> Any:
+    """Numbers, strings, lists and dicts that JSON has; nan becomes null, inf "Infinity"."""
     if isinstance(x, dict):
-        return {str(key): _json_ready(value) for key, value in x.items()}
+        return {str(key): json_ready(value) for key, value in x.items()}
     if isinstance(x, list | tuple):
-        return [_json_ready(value) for value in x]
+        return [json_ready(value) for value in x]
     if hasattr(x, "tolist"):
-        return _json_ready(x.tolist())
+        return json_ready(x.tolist())
     if isinstance(x, float) and not math.isfinite(x):
         return None if math.isnan(x) else ("Infinity" if x > 0 else "-Infinity")
     return x

@@ -21,6 +21,8 @@ from scipy.special import digamma
 
 import kltools
 
+pytestmark = pytest.mark.jit
+
 REPORT = """
 import json, sys
 from numba.core.dispatcher import Dispatcher

@@ -303,6 +303,7 @@ def test_safe_from_many_python_threads():
     assert all(np.array_equal(result, expected) for result in seen)
 
 
+@pytest.mark.jit
 def test_memory_is_bounded():
     X, Y = pair("normal", 20_000, 20_000, 20)
     kth_neighbor_distances(X[:10], Y[:10], k=5)

@@ -5,6 +5,7 @@ import sys
 import processes
 import pytest
 
+pytestmark = pytest.mark.jit
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="fork, signals and limits of POSIX")
 
 # what every program does: estimates of several kinds, whose bits must not depend on circumstances

@@ -304,7 +304,6 @@ def _reasons(problem: Problem, ks: tuple[int, ...], terms: _Terms) -> tuple[str,
     k of N rows are found within about (k / N)^(1/d) of the distribution's width, and the bias is of the
     order of its square.
     """
-    reasons = []
     reasons = [text for category, text in problem.notes.items if category is UnreliableEstimateWarning]
     reach = (ks[-1] / problem.rows) ** (2.0 / problem.d)
     if reach > _FAR_REACH:
