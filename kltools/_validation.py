@@ -75,8 +75,12 @@ def sample_pair(x: Any, y: Any, nan_policy: str = "raise", **listeners: Any) -> 
 
 
 def check_same_columns(x: Any, y: Any) -> None:
-    """Raise where two frames name their columns differently; 0, 1, 2, ... is no name but in another order."""
-    names_x, names_y = column_names(x), column_names(y)
+    """Raise where two frames name their columns differently."""
+    check_same_names(column_names(x), column_names(y))
+
+
+def check_same_names(names_x: list[str] | None, names_y: list[str] | None) -> None:
+    """Raise where names of columns differ; None, and 0, 1, 2, ... in this order, are no names."""
     if names_x is None or names_y is None or names_x == names_y:
         return
     nameless = [str(i) for i in range(len(names_x))]

@@ -39,6 +39,7 @@ class DivergenceEstimator(DensityMixin, BaseEstimator):
         self
         """
         rows = self._validated(X, copy=True, ensure_min_samples=2)
+        self._fit_columns = _arrays.column_names(X)
         self._fit_reference(rows)
         self._fit_X = rows
         self.n_samples_fit_ = len(rows)
@@ -58,7 +59,10 @@ class DivergenceEstimator(DensityMixin, BaseEstimator):
         else:
             X = _arrays.host_array(X, "X", tell)
         with np.errstate(over="ignore", invalid="ignore"):
-            return _arrays.frozen(validate_data(self, X, dtype=np.float64, order="C", **options))
+            rows = validate_data(self, X, dtype=np.float64, order="C", **options)
+        if not options.get("reset", True):  # older versions of scikit-learn know the names of pandas only
+            _validation.check_same_names(_arrays.column_names(X), self._fit_columns)
+        return _arrays.frozen(rows)
 
     def divergence(self, X: Any) -> DivergenceEstimate:
         """Estimate KL(P || Q) for a sample X of P and the reference of Q.
