@@ -45,7 +45,7 @@ def param(domain: str, *, event_ndim: int = 0) -> Any:
     Parameters
     ----------
     domain : str
-        A key of `DOMAINS`.
+        "real", "positive", "probabilities" or "symmetric".
     event_ndim : int
         Axes of the parameter that belong to one distribution: 0 for a scalar, 1 for a vector.
 
@@ -62,6 +62,8 @@ def param(domain: str, *, event_ndim: int = 0) -> Any:
     >>> Exponential(rate=2.0)
     Exponential(rate=2.0)
     """
+    if domain not in DOMAINS:
+        raise InvalidParameterError(f"domain must be one of {', '.join(DOMAINS)}, got {domain!r}.")
     return dataclasses.field(metadata={"domain": domain, "event_ndim": event_ndim or DOMAINS[domain].event_ndim})
 
 

@@ -201,13 +201,13 @@ class Distribution:
         return unwrap(np.broadcast_to(self._entropy(), self.batch_shape))
 
     def _log_prob(self, x: np.ndarray) -> np.ndarray:
-        raise NotImplementedError
+        raise NotImplementedError(f"{self._name} defines no _log_prob(x).")
 
     def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        raise NotImplementedError
+        raise NotImplementedError(f"{self._name} defines no _sample(rng, shape).")
 
     def _entropy(self) -> np.ndarray:
-        raise NotImplementedError
+        raise NotImplementedError(f"{self._name} defines no _entropy().")
 
 
 def _broadcast(first: tuple[int, ...], second: tuple[int, ...], advice: str) -> tuple[int, ...]:
@@ -215,9 +215,6 @@ def _broadcast(first: tuple[int, ...], second: tuple[int, ...], advice: str) -> 
         return np.broadcast_shapes(first, second)
     except ValueError:
         raise ShapeMismatchError(f"shapes do not broadcast: {first} and {second}, {advice}") from None
-
-
-# ---------------------------------------------------------------- closed forms
 
 
 def register_kl(family_p: type, family_q: type) -> Callable[[Any], Any]:
@@ -251,7 +248,19 @@ def register_kl(family_p: type, family_q: type) -> Callable[[Any], Any]:
     0.3069
     """
 
+    for cls in (family_p, family_q):
+        if not (isinstance(cls, type) and issubclass(cls, Distribution)):
+            raise InvalidTypeError(f"register_kl takes subclasses of Distribution, got {cls!r}.")
+
     def register(function: Any) -> Any:
+        if not callable(function):
+            raise InvalidTypeError(f"register_kl decorates a function, got {function!r}.")
+        known = _CLOSED_FORMS.get((family_p, family_q))
+        if known is not None and _identity(known) != _identity(function):
+            raise InvalidParameterError(
+                f"KL({family_p.__name__} || {family_q.__name__}) is registered already, by {_identity(known)}; "
+                "derive a family of your own for another formula."
+            )
         names = function.parameters if isinstance(function, Formula) else tuple(inspect.signature(function).parameters)
         entry = function
         if names != ("p", "q"):
@@ -263,12 +272,16 @@ def register_kl(family_p: type, family_q: type) -> Callable[[Any], Any]:
     return register
 
 
+def _identity(function: Any) -> str:
+    return f"{function.__module__}.{getattr(function, '__qualname__', function)}"
+
+
 def _check_parameter_names(names: tuple[str, ...], family_p: type, family_q: type) -> None:
     valid = [f"{f.name}_{side}" for side, cls in (("p", family_p), ("q", family_q)) for f in dataclasses.fields(cls)]
     unknown = [name for name in names if name not in valid]
-    if unknown:
+    if unknown or not names:
         raise InvalidParameterError(
-            f"a closed form takes (p, q) or parameters out of {', '.join(valid)}; got {', '.join(unknown)}."
+            f"a closed form takes (p, q) or parameters out of {', '.join(valid)}; got {', '.join(unknown) or 'none'}."
         )
 
 

@@ -61,15 +61,13 @@ def load_table(path: Any, *, key: str | None = None) -> Table:
 def load_arrays(path: Any) -> dict[str, np.ndarray]:
     """All arrays of an .npz file by name."""
     path = Path(path)
+    if path.suffix.lower() != ".npz":
+        raise InvalidParameterError(f"{path}: an .npz file with named arrays is needed.")
     try:
         with path.open("rb") as file:
             loaded = np.load(file, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                raise InvalidParameterError(f"{path}: holds a single array; an .npz file with named arrays is needed.")
             return {name: loaded[name] for name in loaded.files}
-    except KLToolsError:
-        raise
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
         raise InvalidParameterError(f"{path}: cannot be read as .npz: {error}") from error
 
 
@@ -81,7 +79,7 @@ def _read_npy(path: Path, key: str | None) -> Table:
 def _read_npz(path: Path, key: str | None) -> Table:
     arrays = load_arrays(path)
     if key is None and len(arrays) != 1:
-        raise InvalidParameterError(f"{path}: holds the arrays {', '.join(arrays)}; choose one with a key.")
+        raise InvalidParameterError(f"{path}: holds the arrays {', '.join(arrays)}; choose one with a key (--key).")
     name = next(iter(arrays)) if key is None else key
     if name not in arrays:
         raise InvalidParameterError(f"{path}: has no array {key!r}; it holds {', '.join(arrays)}.")
@@ -94,6 +92,8 @@ def _read_csv(path: Path, key: str | None) -> Table:
     if not first_line:
         raise InvalidParameterError(f"{path}: is empty.")
     delimiter = max(_DELIMITERS, key=first_line.count)
+    if delimiter not in first_line and all(_number(word) is not None for word in first_line.split()):
+        return Table(_read_words(path))  # what numpy.savetxt writes
     first = next(csv.reader([first_line], delimiter=delimiter, skipinitialspace=True))
     has_header = any(_number(cell) is None for cell in first)
     columns = [cell.strip() for cell in first] if has_header else None
@@ -105,6 +105,10 @@ def _read_csv(path: Path, key: str | None) -> Table:
     if values is None or values.shape[1] != len(first):
         values = _parse_rows(path, delimiter, columns, len(first))
     return Table(values, columns)
+
+
+def _read_words(path: Path) -> np.ndarray:
+    return np.loadtxt(path, ndmin=2, encoding="utf-8-sig")
 
 
 def _read_numbers(path: Path, delimiter: str, has_header: bool) -> np.ndarray | None:
@@ -168,6 +172,8 @@ def _read_parquet(path: Path, key: str | None) -> Table:
         table = parquet.read_table(path)
     except pa.ArrowException as error:
         raise InvalidParameterError(f"{path}: cannot be read as .parquet: {error}") from error
+    index = (table.schema.pandas_metadata or {}).get("index_columns", [])
+    table = table.drop_columns([name for name in index if isinstance(name, str) and name in table.column_names])
     columns = []
     for name, column in zip(table.column_names, table.columns, strict=True):
         if not (

@@ -16,6 +16,8 @@ SCALES = ("whiten", "std", "none")
 _WHITEN_ROWS_PER_FEATURE = 10  # fewer rows make a whitening that stretches noise
 _ORDINARY_EXPONENT = 200  # squares of numbers up to 2**200, and their sums, are far from overflow
 _FEW_DIGITS = 1e6 * 2.2e-16
+_OUTLIER_RANGES = 20.0
+_ROWS_TO_LOOK_AT, _DISTINCT_SHARE = 1000, 0.05
 _SMALLEST_PIVOT = 1e-13  # of a correlation matrix: below it columns count as linearly dependent
 
 
@@ -80,7 +82,8 @@ def drop_dependent_columns(X: np.ndarray, Y: np.ndarray, notes: Notes) -> tuple[
     dimension; it is dropped. With another constant in the dependence the samples lie in different planes.
     """
     exponents = column_exponents(X, Y)
-    x, y = deviations(_divided(X, exponents)), deviations(_divided(Y, exponents))
+    inner_x, inner_y = (without_outliers(_divided(sample, exponents)) for sample in (X, Y))
+    x, y = deviations(inner_x), deviations(inner_y)
     together = np.concatenate([x, y])
     if len(together) < X.shape[1] + 3:  # so few rows are dependent by themselves
         return X, Y, None
@@ -92,7 +95,7 @@ def drop_dependent_columns(X: np.ndarray, Y: np.ndarray, notes: Notes) -> tuple[
     if not columns:
         return X, Y, None
     coefficients = np.linalg.lstsq(together[:, kept], together[:, ~kept], rcond=None)[0]
-    shift = np.ldexp(X[0], -exponents) - np.ldexp(Y[0], -exponents) - x[0] + y[0]
+    shift = (inner_x[0] - inner_y[0]) - (x[0] - y[0])
     apart = np.abs(shift[~kept] - shift[kept] @ coefficients)
     if (apart > 1e-6 * (together.std(axis=0)[~kept] + np.abs(shift).max())).any():
         notes.add(
@@ -141,6 +144,21 @@ def _row_hashes(X: np.ndarray) -> np.ndarray:
         hashes ^= column ^ (column >> np.uint64(32))
         hashes *= np.uint64(0x100000001B3)
     return hashes
+
+
+def tell_mixed_columns(samples: tuple[np.ndarray, ...], notes: Notes) -> None:
+    """Note columns of few distinct values beside continuous ones: densities do not know such rows."""
+    few = np.ones(samples[0].shape[1], dtype=bool)
+    for X in samples:
+        seen = np.sort(X[np.linspace(0, len(X) - 1, min(len(X), _ROWS_TO_LOOK_AT)).astype(int)], axis=0)
+        few &= (seen[1:] != seen[:-1]).sum(axis=0) + 1 <= _DISTINCT_SHARE * len(seen)
+    if few.any() and not few.all():
+        columns = [int(j) for j in np.flatnonzero(few)]
+        notes.add(
+            UnreliableEstimateWarning,
+            f"columns {columns} take few values, the others many: no density has such rows, and what those columns "
+            "contribute is misjudged; compare within their values, or drop them.",
+        )
 
 
 def tell_lost_digits(samples: tuple[np.ndarray, ...], notes: Notes) -> None:
@@ -203,7 +221,7 @@ def fit_scaling(X: np.ndarray, kind: str, other: np.ndarray | None = None, notes
     if kind == "none" or d == 1:
         return Scaling("none", 0.0, np.zeros(d, dtype=int))
     exponents = column_exponents(X, other)
-    X = _divided(X, exponents)
+    X = without_outliers(_divided(X, exponents))
     spread = _column_spreads(X)
     if other is not None and (spread == 0.0).any():
         spread = np.where(spread > 0.0, spread, _column_spreads(_divided(other, exponents)))
@@ -236,6 +254,17 @@ def column_exponents(X: np.ndarray, other: np.ndarray | None = None) -> np.ndarr
 
 def _divided(X: np.ndarray, exponents: np.ndarray) -> np.ndarray:
     return frozen(np.ldexp(X, -exponents)) if exponents.any() else X
+
+
+def without_outliers(X: np.ndarray) -> np.ndarray:
+    """Rows that lie within 20 interquartile ranges of the middle half in every column.
+
+    A scale or a dependence of columns must not be learnt from a few wild or sentinel values.
+    """
+    low, high = np.quantile(X, [0.25, 0.75], axis=0)
+    reach = _OUTLIER_RANGES * (high - low)
+    inside = ((low - reach <= X) & (high + reach >= X) | (high == low)).all(axis=1)
+    return X[inside] if inside.mean() > 0.5 else X
 
 
 def deviations(X: np.ndarray) -> np.ndarray:

@@ -42,6 +42,7 @@ def vae_kl(
 
     with v = log_var. It is the reverse divergence KL(approximation || prior), computed from log_var
     without forming the variance, so that it keeps its relative accuracy near collapse, where it is 0.
+    It is for evaluation: results are NumPy, and no gradient flows through them.
 
     Parameters
     ----------

@@ -270,6 +270,7 @@ def test_standard_error_of_the_one_sample_form():
 @pytest.mark.parametrize("d", [1, 2])
 # A jackknife variance is biased upwards (Efron and Stein 1981), most where the truth is 0 and all is noise.
 @pytest.mark.parametrize(("shift", "too_large"), [(0.0, 1.75), (1.0, 1.5)])
+@pytest.mark.jit
 def test_standard_error_is_that_of_the_spread(d, shift, too_large):
     estimates = [knn_estimate(*normals(seed, 500, 500, d, shift)) for seed in range(200)]
     spread = np.std([estimate.value for estimate in estimates], ddof=1)

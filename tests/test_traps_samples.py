@@ -129,7 +129,7 @@ def test_a_sample_against_itself():
     """dowhy: 0 for certain. The rows are told to be shared, the number is not worse than a tie's rule makes it."""
     X, _ = normals(7, 500, 1, 2)
     estimate, categories = told(X, X, method="knn")
-    assert categories == {errors.TiesWarning}
+    assert errors.TiesWarning in categories
     assert any("500 also in Y" in text for text in estimate.warnings)
     assert abs(estimate.value) < 0.3
 

@@ -14,6 +14,5 @@ def require() -> None:
     except Exception as error:  # a broken CUDA installation may fail in any way
         why = f"numba.cuda cannot be used ({type(error).__name__}: {error})"
     raise DeviceUnavailableError(
-        f"device='cuda' needs an NVIDIA GPU and the CUDA extra, but {why}; install it with "
-        "pip install 'kltools[cuda13]' (or cuda12), or pass device='cpu'."
+        f"device='cuda' needs an NVIDIA GPU, its driver and numba-cuda, but {why}; pass device='cpu'."
     )

@@ -14,7 +14,7 @@ import numpy as np
 from .. import _device, _validation
 from .._jit import effective_n_jobs
 from ..distribution import Distribution, check_distribution
-from ..errors import InvalidParameterError, InvalidTypeError, ShapeMismatchError
+from ..errors import InvalidParameterError, InvalidTypeError, ShapeMismatchError, UnreliableEstimateWarning
 from ..estimate import Deferred, DivergenceEstimate
 from ..inference import UNKNOWN
 from ..preprocessing import (
@@ -23,6 +23,7 @@ from ..preprocessing import (
     drop_constant_columns,
     drop_dependent_columns,
     tell_lost_digits,
+    tell_mixed_columns,
 )
 from .problem import Problem, Result
 
@@ -187,8 +188,12 @@ def estimate_samples(
     X, Y, answer = drop_constant_columns(X, Y, notes)
     if Y is not None and answer is None:
         X, Y, answer = drop_dependent_columns(X, Y, notes)
+    if answer is None:
+        tell_mixed_columns((X,) if Y is None else (X, Y), notes)
     problem = Problem(X, Y, q, notes, n_jobs, seed)
     result = Result(answer, lambda: UNKNOWN) if answer is not None else function(problem, **options)
+    early = tuple(text for category, text in notes.items if category is UnreliableEstimateWarning)
+    reasons = tuple(dict.fromkeys(early + result.reasons))
     notes.issue(stacklevel + 1)
     return DivergenceEstimate(
         value=result.value * factor,
@@ -201,8 +206,8 @@ def estimate_samples(
         n_ties=result.n_ties,
         n_dropped=n_dropped,
         support_mismatch=math.isinf(result.value),
-        reliable=False if result.reasons else None,
-        reasons=result.reasons,
+        reliable=False if reasons else None,
+        reasons=reasons,
         warnings=notes.texts(),
         diagnostics=result.diagnostics,
         uncertainty=Deferred(result.uncertainty),

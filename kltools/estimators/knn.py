@@ -30,6 +30,8 @@ _DISCRETE_SHARE = 0.1  # more tied rows than this, and the data as a whole are t
 _FAR_REACH = 0.2
 _ROWS_TO_PROBE, _FEWEST_ROWS_TO_PROBE = 2000, 50
 _OUTSIDE_SHARE = 0.2
+_TREND, _TREND_NOISE = 0.2, 2.5
+_UNMATCHED_SHARE = 0.05
 
 
 _digamma = Formula(digamma)
@@ -81,6 +83,7 @@ class _Terms:
     n_ties: int
     n_repeated: int
     n_shared: int
+    n_unmatched: int = 0
     share_outside: float = 0.0
 
     @property
@@ -133,7 +136,9 @@ class _WithSample(_Comparison):
                 log_ratio[chosen] = _digamma(counts[0]) - _digamma(counts[1])
             values.append(float(log_ratio.mean()) + math.log(len(Y) / (len(X) - 1)))
         n_ties, outside = int(tied.any(axis=0).sum()), _share_outside(nu.distances[0], other, self.ks[0])
-        return _Terms(tuple(values), n_ties, rho.n_at_zero, nu.n_at_zero, outside)
+        on_lattice = nu.n_at_zero > _UNMATCHED_SHARE * len(X)  # then rows of X repeat where Y has none by chance
+        n_unmatched = 0 if on_lattice else int(np.count_nonzero(rho.at_zero & ~nu.at_zero))
+        return _Terms(tuple(values), n_ties, rho.n_at_zero, nu.n_at_zero, n_unmatched, outside)
 
     def labels(self, rng: np.random.Generator, blocks: int) -> list[np.ndarray]:
         return [random_blocks(len(sample), blocks, rng) for sample in self.samples]
@@ -210,14 +215,19 @@ class _Neighborhood:
         n, available = len(queries), len(reference.points) - (exclude is not None)
         self.distances = np.empty((len(ks), n))
         self.tied = np.empty((len(ks), n), dtype=bool)
-        self.n_at_zero = 0
+        self.at_zero = np.empty(n, dtype=bool)
         for start in range(0, n, ROWS_AT_ONCE):
             rows = slice(start, start + ROWS_AT_ONCE)
             skip = None if exclude is None else exclude[rows]
             nearest = reference.kth_distances(queries[rows], min(ks[-1] + 1, available), skip)
             self.distances[:, rows] = nearest.T[[k - 1 for k in ks]]
             self.tied[:, rows] = [_is_tied(nearest, k) for k in ks]
-            self.n_at_zero += int(np.count_nonzero(nearest[:, 0] == 0.0))
+            self.at_zero[rows] = nearest[:, 0] == 0.0
+
+    @property
+    def n_at_zero(self) -> int:
+        """Queries that coincide with a point of the reference."""
+        return int(np.count_nonzero(self.at_zero))
 
 
 def _is_tied(distances: np.ndarray, k: int) -> np.ndarray:
@@ -295,7 +305,11 @@ def _tell_ties(terms: _Terms, notes: Notes) -> None:
             "A density never gives such data; for discrete columns compare counts.",
         )
     elif terms.n_repeated or terms.n_shared:
-        notes.add(TiesWarning, f"{terms.n_repeated} rows of X occur again in X, {terms.n_shared} also in Y.")
+        notes.add(
+            TiesWarning,
+            f"{terms.n_repeated} rows of X occur again in X, {terms.n_shared} also in Y: such samples are not "
+            "independent draws, and shared rows pull the estimate down; remove them from one of the samples.",
+        )
 
 
 def _reasons(problem: Problem, ks: tuple[int, ...], terms: _Terms) -> tuple[str, ...]:
@@ -304,16 +318,30 @@ def _reasons(problem: Problem, ks: tuple[int, ...], terms: _Terms) -> tuple[str,
     k of N rows are found within about (k / N)^(1/d) of the distribution's width, and the bias is of the
     order of its square.
     """
-    reasons = [text for category, text in problem.notes.items if category is UnreliableEstimateWarning]
+    reasons = []
     reach = (ks[-1] / problem.rows) ** (2.0 / problem.d)
+    trend = terms.values[0] - terms.values[-1]
+    objections = []
     if reach > _FAR_REACH:
-        text = (
+        objections.append(
             f"in {problem.d} features the nearest {ks[-1]} of {problem.rows} rows are not near: expect bias, which the "
             "interval, about variance only, does not contain; compare method='gaussian', or use fewer features "
             "or more rows."
         )
+    if abs(trend) > max(_TREND * abs(terms.value), _TREND_NOISE / math.sqrt(problem.rows)):
+        objections.append(
+            f"the estimate moves from {terms.values[0]:.3g} nats at {ks[0]} neighbours to {terms.values[-1]:.3g} at "
+            f"{ks[-1]}: expect bias, which the interval, about variance only, does not contain; use more rows, or "
+            "compare method='gaussian'."
+        )
+    if terms.n_unmatched > _UNMATCHED_SHARE * problem.n:
+        objections.append(
+            f"{terms.n_unmatched} of {problem.n} rows of X repeat within X and never occur in Y: rows were copied, or "
+            "P has atoms that Q has not, and then the divergence is inf."
+        )
+    for text in objections:
         problem.notes.add(UnreliableEstimateWarning, text)
-        reasons.append(text)
+    reasons += objections
     ceiling = math.log(problem.rows / ks[0])
     poor = []
     if terms.value > ceiling:
@@ -321,7 +349,7 @@ def _reasons(problem: Problem, ks: tuple[int, ...], terms: _Terms) -> tuple[str,
     if terms.share_outside > _OUTSIDE_SHARE:
         poor.append(f"{terms.share_outside:.0%} of the rows of X lie outside of Y")
     if poor:
-        text = f"{' and '.join(poor)}: where the samples hardly overlap, nearest neighbours give at best a lower bound."
+        text = f"{' and '.join(poor)}: the samples hardly overlap, and nearest neighbours cannot see how far apart."
         problem.notes.add(PoorOverlapWarning, text)
         reasons.append(text)
     return tuple(reasons)

@@ -102,8 +102,9 @@ class KNNDivergence(DivergenceEstimator):
 
     KL(P || Q) ~ mean_i d log(nu_k(i) / rho_k(i)) + log(m / (n - 1)), where rho_k(i) and nu_k(i) are the
     distances from row i of X to its k-th neighbour in X and in the reference. It is consistent for any
-    pair of densities, but its bias grows with the number of features: beyond about 10 expect estimates
-    that are too low. Where distances tie, points within equal radii are counted instead.
+    pair of densities, but biased in finite samples, downwards or upwards, more so with more features and
+    where P is wider than Q: see ``reliable`` and ``reasons`` of its estimates. Where distances tie, points
+    within equal radii are counted instead.
 
     Parameters
     ----------
