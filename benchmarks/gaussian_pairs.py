@@ -13,7 +13,8 @@ DIMENSIONS = (1, 2, 5, 10, 20)
 PAIRS = {
     "shift 0.5 in every coordinate": lambda d: (np.full(d, 0.5), np.ones(d)),
     "same": lambda d: (np.zeros(d), np.ones(d)),
-    "variance 2": lambda d: (np.zeros(d), np.full(d, 2.0)),
+    "q of variance 2": lambda d: (np.zeros(d), np.full(d, 2.0)),
+    "p of 1.5 times the deviation of q": lambda d: (np.zeros(d), np.full(d, 1.5**-2)),
 }
 
 

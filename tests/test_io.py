@@ -158,5 +158,5 @@ def test_missing_pyarrow_names_the_extra(tmp_path, monkeypatch):
 
 def test_load_arrays_refuses_a_plain_array(tmp_path):
     np.save(tmp_path / "p.npy", ROWS)
-    with pytest.raises(kl.InvalidParameterError, match="an .npz file with named arrays is needed"):
+    with pytest.raises(kl.InvalidParameterError, match=r"an \.npz file with named arrays is needed"):
         load_arrays(tmp_path / "p.npy")
