@@ -79,7 +79,17 @@ def test_equals_naive_at_every_offset_and_scale(kind):
 # ---------------------------------------------------------------- bias
 
 
-@pytest.mark.parametrize(("d", "n", "m", "repeats"), [(1, 10, 15, 3000), (5, 30, 40, 3000), (20, 100, 200, 400)])
+@pytest.mark.parametrize(
+    ("d", "n", "m", "repeats"),
+    [
+        (1, 10, 15, 3000),
+        (5, 30, 40, 3000),
+        (20, 100, 200, 400),
+        pytest.param(5, 100, 150, 5000, marks=pytest.mark.slow),
+        pytest.param(20, 100, 200, 5000, marks=pytest.mark.slow),
+        pytest.param(50, 200, 200, 5000, marks=pytest.mark.slow),
+    ],
+)
 def test_unbiased(d, n, m, repeats):
     values, truth = ar_estimates(d, n, m, repeats, lambda X, Y: gaussian(X, Y).value)
     z, told = naive.monte_carlo(values, truth)
