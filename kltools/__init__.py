@@ -1,4 +1,4 @@
-"""KL divergences you can trust: from formulas, log-densities, or just samples.
+"""KL divergences you can trust: from formulas, or just from samples.
 
 Everything is in nats unless `unit` says otherwise. p comes first, q second, always KL(p || q).
 """

@@ -92,7 +92,8 @@ def _read_csv(path: Path, key: str | None) -> Table:
     if not first_line:
         raise InvalidParameterError(f"{path}: is empty.")
     delimiter = max(_DELIMITERS, key=first_line.count)
-    if delimiter not in first_line and all(_number(word) is not None for word in first_line.split()):
+    words = first_line.split()
+    if delimiter not in first_line and len(words) > 1 and all(_number(word) is not None for word in words):
         return Table(_read_words(path))  # what numpy.savetxt writes
     first = next(csv.reader([first_line], delimiter=delimiter, skipinitialspace=True))
     has_header = any(_number(cell) is None for cell in first)

@@ -55,6 +55,8 @@ def test_every_kind_of_file_gives_the_rows_back(tmp_path, suffix):
         ("\ufeffa;b\r\n1;2\r\n", ["a", "b"], [[1, 2]]),
         ("x\n1\n2\n\n", ["x"], [[1], [2]]),
         ("5\n", None, [[5]]),
+        ("5\nNA\n", None, [[5], [np.nan]]),
+        ("1.5 -2\n3 4\n", None, [[1.5, -2], [3, 4]]),
         ("\n1,2\n", None, [[1, 2]]),
         ("\n\na,b\n1,2\n", ["a", "b"], [[1, 2]]),
         ("a,b\n1,\nNA,4\n", ["a", "b"], [[1, np.nan], [np.nan, 4]]),
@@ -146,6 +148,14 @@ def test_parquet_with_text_names_the_column_and_nulls_are_nan(tmp_path):
         load(path)
     pd.DataFrame({"a": [1.0, None], "b": [True, False]}).to_parquet(path)
     np.testing.assert_array_equal(load(path), [[1, 1], [np.nan, 0]])
+
+
+def test_the_index_of_a_filtered_frame_is_no_column(tmp_path):
+    path = tmp_path / "sample.parquet"
+    frame = pd.DataFrame({"a": [1.0, -1.0, 2.0], "b": [3.0, 4.0, 5.0]})
+    frame[frame.a > 0].to_parquet(path)
+    assert load_table(path).columns == ["a", "b"]
+    np.testing.assert_array_equal(load(path), [[1, 3], [2, 5]])
 
 
 def test_missing_pyarrow_names_the_extra(tmp_path, monkeypatch):
