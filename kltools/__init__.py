@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import errors
 from ._parameters import param
+from ._warmup import warmup
 from .distribution import (
     Distribution,
     family,
@@ -44,6 +45,7 @@ __all__ = [
     "param",
     "register_kl",
     "vae_kl",
+    "warmup",
     *errors.__all__,
     *_families,
 ]

@@ -4,6 +4,7 @@ No library is imported that the caller has not imported. What could be misread a
 categories, masked values) is refused with the argument's name.
 """
 
+import math
 import sys
 import warnings
 from collections.abc import Callable
@@ -23,6 +24,7 @@ _TENSOR_DTYPES = (
     *("float16", "float32", "float64", "complex64", "complex128", "bool"),
     *("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"),
 )
+_CACHE_LINE = 64  # bytes
 _LARGEST_EXACT_INTEGER = 2**53
 
 
@@ -31,6 +33,15 @@ def frozen(array: np.ndarray) -> np.ndarray:
     view = array.view()
     view.flags.writeable = False
     return view
+
+
+def aligned(shape: tuple[int, ...], dtype: Any = np.float64) -> np.ndarray:
+    """An empty array that begins with a cache line, so that vectors do not straddle two."""
+    dtype = np.dtype(dtype)
+    size = math.prod(shape) * dtype.itemsize
+    buffer = np.empty(size + _CACHE_LINE, dtype=np.uint8)
+    first = -buffer.__array_interface__["data"][0] % _CACHE_LINE
+    return buffer[first : first + size].view(dtype).reshape(shape)
 
 
 def is_tensor(x: Any) -> bool:

@@ -7,12 +7,13 @@ ever started.
 """
 
 import functools
+import math
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import numba
@@ -22,10 +23,14 @@ from numba.core import config
 from ._cache import KernelCache
 
 F = TypeVar("F", bound=Callable[..., Any])
+Progress = Callable[[float], None]
 
-_BLOCK_SECONDS = 0.02  # long against the cost of a call, short against a user's patience with Ctrl-C
+_BLOCK_SECONDS = 0.002  # long against the cost of a call, short against what a thread should wait for another
+_SECONDS_WORTH_HELP = 0.0004  # what a thread is started for
+_SMALLEST_SECONDS = 0.0002
+_FIRST_OPERATIONS = 10**6
 _GROWTH = 8
-_BLOCK_OPERATIONS = 10**8  # of a block whose rows all turn out as costly as they can be
+_BLOCK_OPERATIONS = 10**9  # of a block whose rows all turn out as costly as they can be
 
 
 def jit(function: F) -> F:
@@ -73,42 +78,47 @@ def effective_n_jobs(n_jobs: int | None) -> int:
 
 
 class _RowQueue:
-    """Hands out blocks of rows that take about `_BLOCK_SECONDS` each."""
+    """Hands out blocks of rows that take about `_BLOCK_SECONDS`, and less towards the end."""
 
-    def __init__(self, n_rows: int, row_cost: int):
+    def __init__(self, n_rows: int, row_cost: int, n_jobs: int):
         self._n_rows = n_rows
+        self._n_jobs = n_jobs
         self._largest = max(1, _BLOCK_OPERATIONS // max(row_cost, 1))
         self._next = 0
-        self._size = 1
+        self._size = max(1, _FIRST_OPERATIONS // max(row_cost, 1))
         self._rate = 0.0
-        self._measured = 0
         self._lock = threading.Lock()
-        self.stopped = threading.Event()
+        self.stopped = False
 
     def take(self) -> tuple[int, int]:
         with self._lock:
             start = self._next
-            self._next = min(start + self._size, self._n_rows)
+            share = (self._n_rows - start) // (2 * self._n_jobs) if self._n_jobs > 1 else self._size
+            smallest = max(1, int(self._rate * _SMALLEST_SECONDS))
+            self._next = min(start + max(smallest, min(self._size, share)), self._n_rows)
             return start, self._next
 
     def report(self, rows: int, seconds: float) -> None:
         with self._lock:
-            self._measured += 1
             self._rate = rows / max(seconds, 1e-9)
             self._size = max(1, min(int(self._rate * _BLOCK_SECONDS), _GROWTH * rows, self._largest))
 
     def is_empty(self) -> bool:
         return self._next == self._n_rows
 
-    def blocks_left(self) -> int:
-        """How many blocks of the usual length are left, as far as is known yet."""
-        if self._rate == 0.0:
-            return 1
-        return int((self._n_rows - self._next) / self._rate / _BLOCK_SECONDS) + 1
+    def seconds_left(self) -> float:
+        """For one thread, as far as is known yet."""
+        return (self._n_rows - self._next) / self._rate if self._rate else 0.0
 
-    def work(self, kernel: Callable[..., Any], arguments: tuple, max_blocks_left: int = 0) -> None:
-        """Run blocks until none is left, or until more than `max_blocks_left` are known to be."""
-        while not self.stopped.is_set():
+    def work(
+        self,
+        kernel: Callable[..., Any],
+        arguments: tuple,
+        most_seconds_left: float = math.inf,
+        progress: Progress | None = None,
+    ) -> None:
+        """Run blocks until none is left, or until more than `most_seconds_left` are known to be."""
+        while not self.stopped:
             start, stop = self.take()
             if start == stop:
                 return
@@ -116,35 +126,43 @@ class _RowQueue:
             try:
                 kernel(start, stop, *arguments)
             except BaseException:
-                self.stopped.set()
+                self.stopped = True
                 raise
             self.report(stop - start, time.perf_counter() - began)
-            # the first block may have been compiled, and says nothing
-            if max_blocks_left and self._measured > 1 and self.blocks_left() > max_blocks_left:
+            if progress is not None:
+                progress(self._next / self._n_rows)
+            if self.seconds_left() > most_seconds_left:
                 return
 
 
-def run_rows(kernel: Callable[..., Any], n_rows: int, *arguments: Any, n_jobs: int = 1, row_cost: int = 1) -> None:
+def run_rows(
+    kernel: Callable[..., Any],
+    n_rows: int,
+    *arguments: Any,
+    n_jobs: int = 1,
+    row_cost: int = 1,
+    share_at_once: bool = False,
+    progress: Progress | None = None,
+) -> None:
     """Call ``kernel(start, stop, *arguments)`` until all `n_rows` rows are done.
 
-    The calling thread compiles and measures; only what takes longer than a block goes to threads.
-    ``row_cost`` is the number of operations that a row may take at the most.
+    The calling thread compiles and measures; only what takes longer than to start a thread is shared.
+    ``row_cost`` is the number of operations that a row may take at the most; ``share_at_once`` says that
+    every row is worth a thread. ``progress`` is told the share that has been given out, by the calling thread.
     """
-    queue = _RowQueue(n_rows, row_cost)
     n_jobs = min(n_jobs, available_cores())
-    if n_jobs == 1:
-        queue.work(kernel, arguments)
-        return
-    queue.work(kernel, arguments, max_blocks_left=1)
-    if queue.is_empty():
-        return
-    n_workers = min(n_jobs, queue.blocks_left())
-    with ThreadPoolExecutor(n_workers) as pool:
-        futures = [pool.submit(queue.work, kernel, arguments) for _ in range(n_workers)]
+    queue = _RowQueue(n_rows, row_cost, n_jobs)
+    n_helpers = min(n_jobs, n_rows) - 1
+    if not share_at_once or n_helpers < 1:
+        queue.work(kernel, arguments, _SECONDS_WORTH_HELP if n_jobs > 1 else math.inf, progress)
+        if queue.is_empty():
+            return
+        n_helpers = min(n_helpers, int(queue.seconds_left() / _SECONDS_WORTH_HELP))
+    with ThreadPoolExecutor(n_helpers) as pool:
         try:
-            while wait(futures, timeout=0.1).not_done:  # a bounded wait lets Ctrl-C in everywhere
-                pass
+            futures = [pool.submit(queue.work, kernel, arguments) for _ in range(n_helpers)]
+            queue.work(kernel, arguments, progress=progress)
         finally:
-            queue.stopped.set()
+            queue.stopped = True  # whatever happened, the others finish the block they are at
     for future in futures:
         future.result()

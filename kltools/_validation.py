@@ -22,6 +22,8 @@ from .errors import (
 UNITS = {"nats": 1.0, "bits": 1.0 / math.log(2.0)}
 NAN_POLICIES = ("raise", "omit")
 DEFAULT_NEIGHBORS = (5, 10, 20)
+DEFAULT_MEMORY_LIMIT = 256 * 2**20
+_SMALLEST_MEMORY_LIMIT = 2**20
 _MOST_NEIGHBOR_NUMBERS = 1000
 
 
@@ -156,6 +158,19 @@ def check_n_jobs(n_jobs: Any) -> int | None:
     if integer(n_jobs, "n_jobs") == 0:
         raise InvalidParameterError("n_jobs=0 has no meaning; use None or 1 for one thread, -1 for all cores.")
     return int(n_jobs)
+
+
+def check_progress(progress: Any) -> Any:
+    if progress is not None and not callable(progress):
+        raise InvalidTypeError(f"progress must be a function of (done, total) or None, got {progress!r}.")
+    return progress
+
+
+def check_memory_limit(memory_limit: Any) -> int:
+    """Bytes; None is the default."""
+    if memory_limit is None:
+        return DEFAULT_MEMORY_LIMIT
+    return integer(memory_limit, "memory_limit", minimum=_SMALLEST_MEMORY_LIMIT)
 
 
 def confidence_level(value: Any) -> float:

@@ -16,8 +16,9 @@ SCALES = ("whiten", "std", "none")
 _WHITEN_ROWS_PER_FEATURE = 10  # fewer rows make a whitening that stretches noise
 _ORDINARY_EXPONENT = 200  # squares of numbers up to 2**200, and their sums, are far from overflow
 _FEW_DIGITS = 1e6 * 2.2e-16
+_FOLD = 64
 _OUTLIER_RANGES = 20.0
-_ROWS_TO_LOOK_AT, _DISTINCT_SHARE = 1000, 0.05
+_ROWS_TO_LOOK_AT, _DISTINCT_SHARE = 500, 0.05
 _SMALLEST_PIVOT = 1e-13  # of a correlation matrix: below it columns count as linearly dependent
 
 
@@ -81,6 +82,8 @@ def drop_dependent_columns(X: np.ndarray, Y: np.ndarray, notes: Notes) -> tuple[
     A column with the same dependence in X and in Y carries no information, but would be taken for a
     dimension; it is dropped. With another constant in the dependence the samples lie in different planes.
     """
+    if X.shape[1] == 1 or _independent_in_part(X, Y):
+        return X, Y, None
     exponents = column_exponents(X, Y)
     inner_x, inner_y = (without_outliers(_divided(sample, exponents)) for sample in (X, Y))
     x, y = deviations(inner_x), deviations(inner_y)
@@ -108,12 +111,24 @@ def drop_dependent_columns(X: np.ndarray, Y: np.ndarray, notes: Notes) -> tuple[
     return frozen(np.ascontiguousarray(X[:, kept])), frozen(np.ascontiguousarray(Y[:, kept])), None
 
 
+def _independent_in_part(X: np.ndarray, Y: np.ndarray) -> bool:
+    """Whether some of the rows show already that no column is linear in those before it."""
+    n_rows = _ROWS_TO_LOOK_AT + _WHITEN_ROWS_PER_FEATURE * X.shape[1]
+    exponents = column_exponents(X, Y)
+    parts = [deviations(without_outliers(_divided(spread_rows(Z, n_rows), exponents))) for Z in (X, Y)]
+    together = np.concatenate(parts)
+    return len(together) >= X.shape[1] + 3 and bool(independent_columns(together).all())
+
+
+def spread_rows(X: np.ndarray, at_most: int) -> np.ndarray:
+    """Some rows, evenly over the sample."""
+    return X if len(X) <= at_most else X[np.linspace(0, len(X) - 1, at_most).astype(int)]
+
+
 def independent_columns(deviation: np.ndarray) -> np.ndarray:
     """Which columns are not linear in those before them; the rows are deviations from a mean."""
     d = deviation.shape[1]
-    spread = deviation.std(axis=0)
-    standard = deviation / np.where(spread > 0.0, spread, 1.0)
-    correlation = standard.T @ standard / len(deviation)
+    correlation, _ = _correlation(deviation.T @ deviation)
     if cholesky_or_none(correlation) is not None:
         return np.ones(d, dtype=bool)
     kept = np.zeros(d, dtype=bool)
@@ -127,8 +142,26 @@ def independent_columns(deviation: np.ndarray) -> np.ndarray:
     return kept
 
 
+def _reduce_columns(function: np.ufunc, X: np.ndarray) -> np.ndarray:
+    """Reduce each column; NumPy is fast along long rows only, so that many rows are first taken as one."""
+    n, d = X.shape
+    whole = n - n % _FOLD
+    parts = [X[whole:]]
+    if whole:
+        parts.append(function.reduce(X[:whole].reshape(-1, _FOLD * d), axis=0).reshape(_FOLD, d))
+    return function.reduce(np.concatenate(parts), axis=0)
+
+
+def _ranges(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Smallest and largest value of each column."""
+    return _reduce_columns(np.minimum, X), _reduce_columns(np.maximum, X)
+
+
 def _is_constant(X: np.ndarray) -> np.ndarray:
-    return np.all(X[0] == X, axis=0) if len(X) > 1 else np.zeros(X.shape[1], dtype=bool)
+    if len(X) == 1:
+        return np.zeros(X.shape[1], dtype=bool)
+    low, high = _ranges(X)
+    return low == high
 
 
 def count_shared_rows(X: np.ndarray, Y: np.ndarray) -> int:
@@ -150,8 +183,8 @@ def tell_mixed_columns(samples: tuple[np.ndarray, ...], notes: Notes) -> None:
     """Note columns of few distinct values beside continuous ones: densities do not know such rows."""
     few = np.ones(samples[0].shape[1], dtype=bool)
     for X in samples:
-        seen = np.sort(X[np.linspace(0, len(X) - 1, min(len(X), _ROWS_TO_LOOK_AT)).astype(int)], axis=0)
-        few &= (seen[1:] != seen[:-1]).sum(axis=0) + 1 <= _DISTINCT_SHARE * len(seen)
+        seen = np.sort(np.ascontiguousarray(spread_rows(X, _ROWS_TO_LOOK_AT).T))
+        few &= (seen[:, 1:] != seen[:, :-1]).sum(axis=1) + 1 <= _DISTINCT_SHARE * seen.shape[1]
     if few.any() and not few.all():
         columns = [int(j) for j in np.flatnonzero(few)]
         notes.add(
@@ -164,9 +197,10 @@ def tell_mixed_columns(samples: tuple[np.ndarray, ...], notes: Notes) -> None:
 def tell_lost_digits(samples: tuple[np.ndarray, ...], notes: Notes) -> None:
     """Note columns whose offset is so large that float64 left few digits of their spread."""
     for X in samples:
+        low, high = _ranges(X)
         with np.errstate(over="ignore", invalid="ignore"):
-            extent = X.max(axis=0) - X.min(axis=0)
-        lost = (extent < _FEW_DIGITS * np.abs(X).max(axis=0)) & ~_is_constant(X)
+            extent = high - low
+        lost = (extent < _FEW_DIGITS * np.maximum(np.abs(low), np.abs(high))) & ((low != high) | (len(X) == 1))
         if lost.any():
             columns = [int(j) for j in np.flatnonzero(lost)]
             notes.add(
@@ -179,15 +213,14 @@ def tell_lost_digits(samples: tuple[np.ndarray, ...], notes: Notes) -> None:
 
 @jit
 def _affine_kernel(start, stop, X, center, matrix, out):
-    """Rows (x - center) matrix, each summed in one order: equal rows stay equal to the last bit."""
+    """Rows matrix (x - center), each summed in one order: equal rows stay equal to the last bit."""
     d = X.shape[1]
     for i in range(start, stop):
         for j in range(d):
-            out[i, j] = 0.0
-        for k in range(d):
-            value = X[i, k] - center[k]
-            for j in range(d):
-                out[i, j] += value * matrix[k, j]
+            total = 0.0
+            for k in range(d):
+                total += (X[i, k] - center[k]) * matrix[j, k]
+            out[i, j] = total
 
 
 @dataclass(frozen=True)
@@ -222,16 +255,16 @@ def fit_scaling(X: np.ndarray, kind: str, other: np.ndarray | None = None, notes
         return Scaling("none", 0.0, np.zeros(d, dtype=int))
     exponents = column_exponents(X, other)
     X = without_outliers(_divided(X, exponents))
-    spread = _column_spreads(X)
+    deviation = deviations(X)
+    correlation, spread = _correlation(deviation.T @ deviation / max(len(X) - 1, 1))
     if other is not None and (spread == 0.0).any():
         spread = np.where(spread > 0.0, spread, _column_spreads(_divided(other, exponents)))
     spread = np.where(spread > 0.0, spread, 1.0)
     log_det = -math.log(2.0) * float(exponents.sum()) - float(np.log(spread).sum())
     if kind == "whiten" and len(X) >= _WHITEN_ROWS_PER_FEATURE * d:
-        standard = deviations(X) / spread
-        factor = cholesky_or_none(standard.T @ standard / (len(X) - 1))
+        factor = cholesky_or_none(correlation)
         if factor is not None:
-            matrix = np.ascontiguousarray(np.linalg.solve(factor, np.diag(1.0 / spread)).T)
+            matrix = np.ascontiguousarray(np.linalg.solve(factor, np.diag(1.0 / spread)))
             log_det -= float(np.log(np.diag(factor)).sum())
             return Scaling("whiten", log_det, exponents, X[0], matrix)
         if notes is not None:
@@ -245,9 +278,8 @@ def fit_scaling(X: np.ndarray, kind: str, other: np.ndarray | None = None, notes
 
 def column_exponents(X: np.ndarray, other: np.ndarray | None = None) -> np.ndarray:
     """Powers of two that bring columns of extreme magnitude to about 1; 0 for ordinary columns."""
-    largest = np.abs(X).max(axis=0)
-    if other is not None:
-        largest = np.maximum(largest, np.abs(other).max(axis=0))
+    ends = _ranges(X) + (() if other is None else _ranges(other))
+    largest = np.abs(ends).max(axis=0)
     exponents = np.frexp(largest)[1].astype(int)
     return np.where((np.abs(exponents) > _ORDINARY_EXPONENT) & (largest > 0.0), exponents, 0)
 
@@ -261,21 +293,48 @@ def without_outliers(X: np.ndarray) -> np.ndarray:
 
     A scale or a dependence of columns must not be learnt from a few wild or sentinel values.
     """
-    low, high = np.quantile(X, [0.25, 0.75], axis=0)
+    low, high = _quartiles(spread_rows(X, _ROWS_TO_LOOK_AT))
     reach = _OUTLIER_RANGES * (high - low)
+    smallest, largest = _ranges(X)
+    if (((low - reach <= smallest) & (largest <= high + reach)) | (high == low)).all():
+        return X
     inside = ((low - reach <= X) & (high + reach >= X) | (high == low)).all(axis=1)
     return X[inside] if inside.mean() > 0.5 else X
 
 
+def _quartiles(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Values that about a quarter, and three quarters, of each column do not exceed."""
+    columns = np.sort(np.ascontiguousarray(X.T))
+    last = len(X) - 1
+    return columns[:, last // 4], columns[:, last - last // 4]
+
+
 def deviations(X: np.ndarray) -> np.ndarray:
     """Rows minus the mean row, without loss of digits where the data have a large offset."""
-    shifted = X - X[0]
-    return shifted - shifted.mean(axis=0)
+    shifted = np.empty(X.shape)
+    _shift_kernel(X, X[0], shifted)
+    _shift_kernel(shifted, _reduce_columns(np.add, shifted) / len(X), shifted)
+    return shifted
+
+
+@jit
+def _shift_kernel(X, origin, out):
+    for i in range(X.shape[0]):
+        for j in range(X.shape[1]):
+            out[i, j] = X[i, j] - origin[j]
 
 
 def _column_spreads(X: np.ndarray) -> np.ndarray:
     """Standard deviations; exactly 0 for a constant column."""
-    return np.where(_is_constant(X), 0.0, deviations(X).std(axis=0, ddof=1))
+    deviation = deviations(X)
+    return np.sqrt(np.einsum("ij,ij->j", deviation, deviation) / max(len(X) - 1, 1))
+
+
+def _correlation(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Correlation matrix, with 0 for constant columns, and standard deviations."""
+    spread = np.sqrt(np.diag(covariance))
+    unit = np.where(spread > 0.0, spread, 1.0)
+    return covariance / unit[:, None] / unit, spread
 
 
 def cholesky_or_none(correlation: np.ndarray) -> np.ndarray | None:

@@ -4,6 +4,7 @@ import itertools
 import math
 from fractions import Fraction
 
+import cases
 import mpmath
 import numpy as np
 from scipy.special import digamma, gammaln
@@ -34,6 +35,17 @@ def exact_distances(X, Y):
     return out
 
 
+def summed_once(X, Y):
+    """All distances by the direct formula in float64, but for the sum, which is rounded once: for many features."""
+    squares = (X[:, None, :] - Y[None, :, :]) ** 2
+    return np.sqrt([[math.fsum(terms) for terms in row] for row in squares.tolist()])
+
+
+def maximum_distances(X, Y):
+    """All distances in the maximum norm."""
+    return np.abs(X[:, None, :] - Y[None, :, :]).max(axis=2)
+
+
 def kth_distances(X, Y=None, *, k, distances=distances):
     """Sorted distances to the 1st to k-th neighbour; without Y among the other rows of X."""
     table = distances(X, X if Y is None else Y)
@@ -47,6 +59,60 @@ def counts_within(X, Y, radius, *, exclude_self=False):
     if exclude_self:
         np.fill_diagonal(table, np.inf)
     return np.array([sum(d <= r for d in row) for row, r in zip(table, radius, strict=True)])
+
+
+SIZES = (1, 2, 7, 8, 9, 31, 32, 33, 63, 64, 65, 255, 256, 257, 700)
+SEARCHED = {
+    **{name: cases.KINDS[name] for name in cases.KINDS if name not in cases.EXTREME},
+    "clusters": lambda rng, n, d: (
+        1e3 * np.random.default_rng(7).standard_normal((20, d))[rng.integers(0, 20, n)]
+        + 1e-3 * rng.standard_normal((n, d))
+    ),
+    "as_large_as_can_be": lambda rng, n, d: np.ldexp(rng.standard_normal((n, d)), 477),
+    "as_small_as_can_be": lambda rng, n, d: np.ldexp(rng.standard_normal((n, d)), -200),
+}
+
+
+def searches(d, sizes=SIZES):
+    """Points of every kind and number, with queries of which some are points, k, and excluded rows or None."""
+    for trial, m in enumerate(sizes):
+        rng = np.random.default_rng([d, m])
+        kind = list(SEARCHED)[(trial + d) % len(SEARCHED)]
+        sample = SEARCHED[kind]
+        n = (1, 7, 8, 9, 17)[(trial + d) % 5]
+        points, queries = sample(rng, m, d), sample(rng, n, d)
+        queries[::2] = points[rng.integers(0, m, len(queries[::2]))]
+        exclude = rng.integers(-1, m, n) if m > 1 and rng.random() < 0.6 else None
+        k = min((1, 2, 5, 31, 64, 65, m)[rng.integers(7)], m if exclude is None else m - 1)
+        yield kind, points, queries, k, exclude
+
+
+def without(table, exclude):
+    """A table of distances in which column exclude[i] of row i is inf; -1 excludes none."""
+    table = table.copy()
+    for i, j in enumerate([] if exclude is None else exclude):
+        if j >= 0:
+            table[i, j] = np.inf
+    return table
+
+
+def check_search(structure, queries, k, exclude, table, maxulp=4):
+    """Whether the k neighbours, their rows, and counts, that a structure finds, are those of a table of distances.
+
+    Its distances are compared to `maxulp`, but with each other to the bit.
+    """
+    table = without(table, exclude)
+    distances, rows = structure.nearest(queries, k, exclude, True)
+    np.testing.assert_array_max_ulp(distances, np.sort(table, axis=1)[:, :k], maxulp)
+    np.testing.assert_array_max_ulp(np.take_along_axis(table, rows, axis=1), distances, maxulp)
+    assert all(len(set(row)) == k for row in rows.tolist())
+    np.testing.assert_array_equal(structure.nearest(queries, k, exclude, False)[0], distances)
+    for j in {0, k // 2, k - 1}:
+        radius = distances[:, j].copy()
+        counts = structure.count_within(queries, radius, exclude)
+        slack = 2 * maxulp * np.spacing(radius)
+        assert (counts >= (distances <= radius[:, None]).sum(axis=1)).all()
+        assert (counts <= (table <= (radius + slack)[:, None]).sum(axis=1)).all()
 
 
 # ---------------------------------------------------------------- nearest-neighbour estimates

@@ -265,7 +265,7 @@ def dispatchers():
 @compiled_only
 def test_every_kernel_is_compiled_with_the_same_options():
     found = dict(dispatchers())
-    assert "kltools.neighbors.tree._kth_kernel" in found
+    assert "kltools.neighbors.tree._nearest_kernel" in found
     for name, function in found.items():
         options = {option: value for option, value in function.targetoptions.items() if value}
         assert options == {"nopython": True, "nogil": True, "error_model": "numpy"}, name

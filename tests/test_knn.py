@@ -246,14 +246,18 @@ def test_distances_without_blocks(ks, arrange):
     """A block in one clump takes all near neighbours away, so that more of them must be asked for."""
     X, Y = (Z[np.argsort(Z[:, 0])] for Z in pair("normal", 70, 95, 2))
     blocks_of_x, blocks_of_y = (arrange(np.arange(n) % 3) for n in (70, 95))
-    for points, labels, exclude in ((Y, blocks_of_y, None), (X, blocks_of_x, np.arange(70))):
+    own, other = Reference(X), Reference(Y)
+    X, blocks_of_x = own.points, blocks_of_x[own.order]
+    Y, blocks_of_y = other.points, blocks_of_y[other.order]
+    cases = ((other, Y, blocks_of_y, None), (own, X, blocks_of_x, np.arange(70)))
+    for among, points, labels, exclude in cases:
         expected = []
         for block in range(3):
             left = X[blocks_of_x != block]
             reference = left if exclude is not None else points[labels != block]
             distances = naive.kth_distances(left, None if exclude is not None else reference, k=ks[-1])
             expected.append(np.log(distances[:, [k - 1 for k in ks]]).mean())
-        found = mean_log_distances(Reference(points), X, ks, labels, blocks_of_x, exclude)
+        found = mean_log_distances(among, X, ks, labels, blocks_of_x, exclude)
         np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 

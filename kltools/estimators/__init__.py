@@ -13,6 +13,7 @@ import numpy as np
 
 from .. import _device, _validation
 from .._jit import effective_n_jobs
+from .._validation import DEFAULT_MEMORY_LIMIT
 from ..distribution import Distribution, check_distribution
 from ..errors import InvalidParameterError, InvalidTypeError, ShapeMismatchError, UnreliableEstimateWarning
 from ..estimate import Deferred, DivergenceEstimate
@@ -63,6 +64,8 @@ def estimate_kl(
     n_jobs: int | None = None,
     device: str | None = None,
     random_state: Any = None,
+    progress: Callable[[int, int], object] | None = None,
+    memory_limit: int | None = None,
     **options: Any,
 ) -> DivergenceEstimate:
     r"""Estimate KL(P || Q) in nats from samples X of P and Y of Q.
@@ -89,6 +92,10 @@ def estimate_kl(
         None follows the data.
     random_state : None, int, numpy.random.Generator or numpy.random.RandomState
         For the random blocks of the standard error; the value itself has no randomness.
+    progress : callable, optional
+        Called as ``progress(done, total)`` with rows searched, now and then, by the calling thread.
+    memory_limit : int, optional
+        Bytes of workspace beside some copies of the data; by default 256 MiB. Less is slower, not different.
     **options
         Options of the method, documented with its estimator class.
 
@@ -150,6 +157,8 @@ def estimate_kl(
         n_dropped=n_dropped,
         notes=notes,
         stacklevel=2,
+        progress=_validation.check_progress(progress),
+        memory_limit=_validation.check_memory_limit(memory_limit),
     )
 
 
@@ -176,6 +185,8 @@ def estimate_samples(
     n_dropped: int = 0,
     notes: Notes,
     stacklevel: int,
+    progress: Callable[[int, int], object] | None = None,
+    memory_limit: int = DEFAULT_MEMORY_LIMIT,
 ) -> DivergenceEstimate:
     """Behind the door: an estimate from validated samples; warnings point `stacklevel` frames up."""
     function = method_function(method)
@@ -190,7 +201,7 @@ def estimate_samples(
         X, Y, answer = drop_dependent_columns(X, Y, notes)
     if answer is None:
         tell_mixed_columns((X,) if Y is None else (X, Y), notes)
-    problem = Problem(X, Y, q, notes, n_jobs, seed)
+    problem = Problem(X, Y, q, notes, n_jobs, seed, memory_limit, progress)
     result = Result(answer, lambda: UNKNOWN) if answer is not None else function(problem, **options)
     early = tuple(text for category, text in notes.items if category is UnreliableEstimateWarning)
     reasons = tuple(dict.fromkeys(early + result.reasons))

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,17 +19,18 @@ from ..errors import (
     UnreliableEstimateWarning,
 )
 from ..inference import UNKNOWN, Uncertainty, jackknife_uncertainty, random_blocks
-from ..neighbors import ROWS_AT_ONCE, Reference, in_safe_range
+from ..neighbors import Reference, in_safe_range
 from ..neighbors.leave_out import mean_log_distances
+from ..neighbors.neighborhood import Search
+from ..neighbors.reductions import TIE_TOLERANCE, log_ratio_moments, log_ratios
 from ..preprocessing import SCALES, Notes, fit_scaling
 from .problem import Problem, Result
 
-_TIE_TOLERANCE = 1e-9  # relative: distances on a decimal lattice differ in their last bits
 _JACKKNIFE_BLOCKS = 20
 _ROWS_PER_NEIGHBOR = 10
 _DISCRETE_SHARE = 0.1  # more tied rows than this, and the data as a whole are taken as discrete
 _FAR_REACH = 0.2
-_ROWS_TO_PROBE, _FEWEST_ROWS_TO_PROBE = 2000, 50
+_ROWS_TO_PROBE, _FEWEST_ROWS_TO_PROBE = 1000, 50
 _OUTSIDE_SHARE = 0.2
 _TREND, _TREND_NOISE = 0.2, 2.5
 _UNMATCHED_SHARE = 0.05
@@ -52,10 +54,12 @@ def estimate(problem: Problem, *, n_neighbors: Any = None, scale: str = "whiten"
             return _outside_support(problem, int(np.isneginf(log_q).sum()))
         (X,), exponent = in_safe_range(X)
         log_det = scaling.log_det - exponent * problem.d * math.log(2.0)
-        comparison: _Comparison = _WithDensity((X, log_q - log_det), ks, problem.n_jobs)
+        search = Search(ks, problem.n_jobs, problem.memory_limit, problem.progress)
+        comparison: _Comparison = _WithDensity((X, log_q - log_det), search)
     else:
         samples, _ = in_safe_range(X, scaling.apply(problem.Y, problem.n_jobs))
-        comparison = _WithSample(tuple(samples), ks, problem.n_jobs)
+        search = Search(ks, problem.n_jobs, problem.memory_limit, problem.progress, n_searches=2)
+        comparison = _WithSample(tuple(samples), search)
     terms = comparison.terms()
     _tell_small_sample(problem, ks)
     _tell_ties(terms, problem.notes)
@@ -96,8 +100,11 @@ class _Comparison:
     """A scaled sample of P together with what stands for Q; `samples` has one entry for each."""
 
     samples: tuple[np.ndarray, ...]
-    ks: tuple[int, ...]
-    n_jobs: int
+    search: Search
+
+    @property
+    def ks(self) -> tuple[int, ...]:
+        return self.search.ks
 
     def terms(self) -> _Terms:
         """The estimate."""
@@ -120,21 +127,29 @@ class _WithSample(_Comparison):
     tenth of the rows are so, all of them are treated so.
     """
 
-    def terms(self) -> _Terms:
+    @cached_property
+    def references(self) -> tuple[Reference, Reference]:
         X, Y = self.samples
-        own, other, itself = Reference(X, self.n_jobs), Reference(Y, self.n_jobs), np.arange(len(X))
-        rho, nu = _Neighborhood(own, X, self.ks, itself), _Neighborhood(other, X, self.ks)
+        return self.search.reference(X), self.search.reference(Y)
+
+    def terms(self) -> _Terms:
+        own, other = self.references
+        X, m = own.points, len(other.points)
+        rho, nu = self.search.among(own), self.search.of(X, other)
         # far from Y, distances to it agree to many digits: not a tie unless X says so too
         tied = rho.tied | (nu.distances == 0.0)
         values = []
         for row, _ in enumerate(self.ks):
-            log_ratio = X.shape[1] * _log_of_ratio(nu.distances[row], rho.distances[row])
-            if tied[row].any():
-                chosen = np.flatnonzero(tied[row] | (tied[row].mean() > _DISCRETE_SHARE))
-                radius = np.maximum(rho.distances[row], nu.distances[row])[chosen] * (1.0 + _TIE_TOLERANCE)
-                counts = own.count_within(X[chosen], radius, itself[chosen]), other.count_within(X[chosen], radius)
-                log_ratio[chosen] = _digamma(counts[0]) - _digamma(counts[1])
-            values.append(float(log_ratio.mean()) + math.log(len(Y) / (len(X) - 1)))
+            if not tied[row].any():
+                moments = log_ratio_moments(nu.distances[row], rho.distances[row], self.search.n_jobs)
+                values.append(X.shape[1] * moments.mean + math.log(m / (len(X) - 1)))
+                continue
+            log_ratio = X.shape[1] * log_ratios(nu.distances[row], rho.distances[row], self.search.n_jobs)
+            chosen = np.flatnonzero(tied[row] | (tied[row].mean() > _DISCRETE_SHARE))
+            radius = np.maximum(rho.distances[row], nu.distances[row])[chosen] * (1.0 + TIE_TOLERANCE)
+            counts = own.count_within(X[chosen], radius, chosen), other.count_within(X[chosen], radius)
+            log_ratio[chosen] = _digamma(counts[0]) - _digamma(counts[1])
+            values.append(float(log_ratio.mean()) + math.log(m / (len(X) - 1)))
         n_ties, outside = int(tied.any(axis=0).sum()), _share_outside(nu.distances[0], other, self.ks[0])
         on_lattice = nu.n_at_zero > _UNMATCHED_SHARE * len(X)  # then rows of X repeat where Y has none by chance
         n_unmatched = 0 if on_lattice else int(np.count_nonzero(rho.at_zero & ~nu.at_zero))
@@ -144,10 +159,11 @@ class _WithSample(_Comparison):
         return [random_blocks(len(sample), blocks, rng) for sample in self.samples]
 
     def values_without_blocks(self, labels: list[np.ndarray]) -> np.ndarray:
-        X, Y = self.samples
-        own, other, itself = Reference(X, self.n_jobs), Reference(Y, self.n_jobs), np.arange(len(X))
+        own, other = self.references
+        X = own.points
+        labels = [label[reference.order] for label, reference in zip(labels, self.references, strict=True)]
         nu = mean_log_distances(other, X, self.ks, labels[1], labels[0])
-        rho = mean_log_distances(own, X, self.ks, labels[0], labels[0], itself)
+        rho = mean_log_distances(own, X, self.ks, labels[0], labels[0], np.arange(len(X)))
         n, m = (len(label) - np.bincount(label) for label in labels)
         return X.shape[1] * (nu - rho) + np.log(m / (n - 1))
 
@@ -155,9 +171,13 @@ class _WithSample(_Comparison):
 class _WithDensity(_Comparison):
     """Mean of log p_k(X_i) - log q(X_i) (Perez-Cruz 2008, eq. 18); the samples are X and log q(X)."""
 
+    @cached_property
+    def reference(self) -> Reference:
+        return self.search.reference(self.samples[0])
+
     def terms(self) -> _Terms:
-        X, log_q = self.samples
-        densities, tied, n_at_zero = _log_densities(Reference(X, self.n_jobs), X, self.ks, np.arange(len(X)))
+        log_q = self.samples[1][self.reference.order]
+        densities, tied, n_at_zero = _log_densities(self.search, self.reference, None)
         values = tuple(float((density - log_q).mean()) for density in densities)
         return _Terms(values, int(tied.any(axis=0).sum()), n_at_zero, 0)
 
@@ -165,19 +185,13 @@ class _WithDensity(_Comparison):
         return [random_blocks(len(self.samples[0]), blocks, rng)] * 2
 
     def values_without_blocks(self, labels: list[np.ndarray]) -> np.ndarray:
-        (X, log_q), label = self.samples, labels[0]
+        order = self.reference.order
+        X, log_q, label = self.reference.points, self.samples[1][order], labels[0][order]
         d = X.shape[1]
-        rho = mean_log_distances(Reference(X, self.n_jobs), X, self.ks, label, label, np.arange(len(X)))
+        rho = mean_log_distances(self.reference, X, self.ks, label, label, np.arange(len(X)))
         n = len(label) - np.bincount(label)
         mean_log_q = (log_q.sum() - np.bincount(label, weights=log_q)) / n
         return float(_digamma(self.ks).mean()) - np.log(n - 1) - log_ball_volume(d) - d * rho - mean_log_q
-
-
-def _log_of_ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """log(a / b), of the ratio itself where float64 holds it: a common power of two then changes no bit."""
-    with np.errstate(all="ignore"):
-        ratio = a / b
-        return np.where((ratio > 1e-300) & (ratio < 1e300), np.log(ratio), np.log(a) - np.log(b))
 
 
 def _share_outside(nu: np.ndarray, other: Reference, k: int) -> float:
@@ -187,7 +201,8 @@ def _share_outside(nu: np.ndarray, other: Reference, k: int) -> float:
         return 0.0
     probed = np.linspace(0, m - 1, min(m, _ROWS_TO_PROBE)).astype(int)
     spacing = other.kth_distances(other.points[probed], k, probed)[:, -1]
-    return float((nu > np.quantile(spacing, 0.99)).mean())
+    usual = np.sort(spacing)[int(0.99 * (len(spacing) - 1))]
+    return float((nu > usual).mean())
 
 
 def _block_jackknife(comparison: _Comparison, has_ties: bool, problem: Problem) -> Uncertainty:
@@ -202,66 +217,41 @@ def _block_jackknife(comparison: _Comparison, has_ties: bool, problem: Problem) 
     values = []
     for block in range(blocks):
         samples = tuple(s[label != block] for s, label in zip(comparison.samples, labels, strict=True))
-        values.append(dataclasses.replace(comparison, samples=samples).terms().value)
+        search = dataclasses.replace(comparison.search, progress=None)
+        values.append(dataclasses.replace(comparison, samples=samples, search=search).terms().value)
     return jackknife_uncertainty(np.array(values))
-
-
-class _Neighborhood:
-    """Distances to the neighbours of the asked numbers, shape (len(ks), n), and which of them tie."""
-
-    def __init__(
-        self, reference: Reference, queries: np.ndarray, ks: tuple[int, ...], exclude: np.ndarray | None = None
-    ):
-        n, available = len(queries), len(reference.points) - (exclude is not None)
-        self.distances = np.empty((len(ks), n))
-        self.tied = np.empty((len(ks), n), dtype=bool)
-        self.at_zero = np.empty(n, dtype=bool)
-        for start in range(0, n, ROWS_AT_ONCE):
-            rows = slice(start, start + ROWS_AT_ONCE)
-            skip = None if exclude is None else exclude[rows]
-            nearest = reference.kth_distances(queries[rows], min(ks[-1] + 1, available), skip)
-            self.distances[:, rows] = nearest.T[[k - 1 for k in ks]]
-            self.tied[:, rows] = [_is_tied(nearest, k) for k in ks]
-            self.at_zero[rows] = nearest[:, 0] == 0.0
-
-    @property
-    def n_at_zero(self) -> int:
-        """Queries that coincide with a point of the reference."""
-        return int(np.count_nonzero(self.at_zero))
-
-
-def _is_tied(distances: np.ndarray, k: int) -> np.ndarray:
-    """Whether the k-th distance is 0 or also that of the next neighbour, to the rounding of a lattice."""
-    kth = distances[:, k - 1]
-    if k == distances.shape[1]:
-        return kth == 0.0
-    return (kth == 0.0) | (distances[:, k] <= kth * (1.0 + _TIE_TOLERANCE))
 
 
 def log_density(reference: Reference, queries: np.ndarray, ks: tuple[int, ...]) -> np.ndarray:
     """k-NN estimate of the log-density of the reference at each query, averaged over k."""
-    return np.mean(_log_densities(reference, queries, ks, None)[0], axis=0)
+    order = reference.order_of(queries)
+    result = np.empty(len(queries))
+    search = Search(ks, reference.n_jobs)
+    result[order] = np.mean(_log_densities(search, reference, queries[order])[0], axis=0)
+    return result
 
 
 def _log_densities(
-    reference: Reference, queries: np.ndarray, ks: tuple[int, ...], exclude: np.ndarray | None
+    search: Search, reference: Reference, queries: np.ndarray | None
 ) -> tuple[list[np.ndarray], np.ndarray, int]:
     """digamma(l) - log N - log c_d - d log r at each query for every k; which tie; how many lie on a point.
 
     r is the k-th distance and l = k; where that distance is 0 or not unique, r is the smallest positive
-    one from there on and l the number of points within it. N is the number of points that count.
+    one from there on and l the number of points within it. N is the number of points that count. Without
+    queries the density is that of the other points, at each of the points.
     """
     m, d = reference.points.shape
-    available = m - (exclude is not None)
-    near = _Neighborhood(reference, queries, ks, exclude)
+    available = m - (queries is None)
+    near = search.among(reference) if queries is None else search.of(queries, reference)
+    asked, exclude = (reference.points, np.arange(m)) if queries is None else (queries, None)
     densities = []
-    for k, radius, tied in zip(ks, near.distances, near.tied, strict=True):
-        count = np.full(len(queries), k)
+    for k, radius, tied in zip(search.ks, near.distances, near.tied, strict=True):
+        count = np.full(len(asked), k)
         if tied.any():
             rows = np.flatnonzero(tied)
             skip = None if exclude is None else exclude[rows]
-            radius[rows] = _smallest_positive(reference, queries[rows], radius[rows], k, available, skip)
-            count[rows] = reference.count_within(queries[rows], radius[rows] * (1.0 + _TIE_TOLERANCE), skip)
+            radius[rows] = _smallest_positive(reference, asked[rows], radius[rows], k, available, skip)
+            count[rows] = reference.count_within(asked[rows], radius[rows] * (1.0 + TIE_TOLERANCE), skip)
         with np.errstate(divide="ignore"):
             densities.append(_digamma(count) - math.log(available) - log_ball_volume(d) - d * np.log(radius))
     return densities, near.tied, near.n_at_zero

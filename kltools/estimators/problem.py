@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .._validation import DEFAULT_MEMORY_LIMIT
 from ..distribution import Distribution
 from ..inference import Uncertainty
 from ..preprocessing import Notes
@@ -21,6 +22,8 @@ class Problem:
     notes: Notes
     n_jobs: int
     seed: int
+    memory_limit: int = DEFAULT_MEMORY_LIMIT
+    progress: Callable[[int, int], object] | None = None
 
     @property
     def n(self) -> int:

@@ -1,17 +1,25 @@
-"""Exact nearest-neighbour distances: the ground that every sample-based estimator stands on."""
+"""Exact nearest-neighbour distances: the ground that every sample-based estimator stands on.
+
+A `Reference` chooses among the structures `line` (one feature), `tree` (few features, or few that matter)
+and `brute` (many); all have the methods ``nearest``, ``count_within`` and ``order_of``.
+"""
+
+from typing import Any
 
 import numpy as np
 
 from .. import _arrays, _device, _validation
-from .._jit import effective_n_jobs
+from .._jit import Progress, effective_n_jobs
+from .._simd import EUCLIDEAN, MAXIMUM
 from ..errors import NotEnoughSamplesError, ShapeMismatchError
-from . import brute, tree, wide
+from . import brute, line, tree, wide
 
 __all__ = ["Reference", "kth_neighbor_distances"]
 
-ROWS_AT_ONCE = 1 << 16  # queries whose neighbours are held in memory by those who need a mean alone
-_TREE_MAX_FEATURES = 8
-_TREE_MIN_ROWS = 128
+NORMS = {"euclidean": EUCLIDEAN, "maximum": MAXIMUM}
+_ALWAYS_TREE, _NEVER_TREE = 8, 16  # features; in between a probe decides
+_FEWEST_ROWS_TO_PROBE, _PROBED, _PROBED_NEIGHBORS = 4000, 200, 5
+_LARGEST_SHARE_VISITED = 0.2  # of the leaves; a tree compares in float64 and in smaller tiles
 _LARGEST_EXPONENT = 480  # squares of differences of numbers up to 2**480, and their sums, do not overflow
 _SMALLEST_EXPONENT = -200  # squares of what float64 resolves in smaller numbers might underflow
 
@@ -21,7 +29,7 @@ def in_safe_range(*arrays: np.ndarray) -> tuple[list[np.ndarray], int]:
 
     The exponent is 0 for ordinary data, which are then not touched at all.
     """
-    largest = max((float(np.abs(a).max()) for a in arrays if a.size), default=0.0)
+    largest = max(wide.largest(a) for a in arrays)
     exponent = int(np.frexp(largest)[1])
     if largest == 0.0 or _SMALLEST_EXPONENT <= exponent <= _LARGEST_EXPONENT:
         return list(arrays), 0
@@ -29,10 +37,24 @@ def in_safe_range(*arrays: np.ndarray) -> tuple[list[np.ndarray], int]:
     return [_arrays.frozen(np.ldexp(a, -exponent)) for a in arrays], exponent
 
 
+def _structure(points: np.ndarray, norm: str, n_jobs: int) -> Any:
+    """Points prepared by the algorithm that suits them."""
+    m, d = points.shape
+    if d == 1:
+        return line.Line(points, n_jobs)
+    if d <= _ALWAYS_TREE or norm != "euclidean":
+        return tree.Tree(points, NORMS[norm], n_jobs)
+    if d < _NEVER_TREE and m >= _FEWEST_ROWS_TO_PROBE:
+        candidate = tree.Tree(points, NORMS[norm], n_jobs)
+        if candidate.share_visited(_PROBED, _PROBED_NEIGHBORS) < _LARGEST_SHARE_VISITED:
+            return candidate
+    return brute.Brute(points, n_jobs)
+
+
 class Reference:
     """Points among which neighbours are searched, prepared once for any number of searches.
 
-    Distances are those of the direct formula sqrt(sum((x - y)**2)) in float64, whatever the algorithm.
+    Distances are those of the direct formula in float64, to 4 units in the last place, whatever the algorithm.
 
     Parameters
     ----------
@@ -40,52 +62,81 @@ class Reference:
         Validated, and scaled so that squared distances do not overflow (`in_safe_range`).
     n_jobs : int
         Threads.
+    norm : {"euclidean", "maximum"}
+
+    Attributes
+    ----------
+    points : ndarray of shape (m, d)
+        The points in an order in which neighbours stand close together. Searches for them in this order are
+        fast, and rows that searches tell are rows of this array.
+    order : ndarray of shape (m,)
+        Their rows in the array given.
     """
 
-    def __init__(self, points: np.ndarray, n_jobs: int = 1):
-        self.points = points = _arrays.frozen(points)
+    def __init__(self, points: np.ndarray, n_jobs: int = 1, norm: str = "euclidean"):
         self.n_jobs = n_jobs
-        m, d = points.shape
-        use_tree = d <= _TREE_MAX_FEATURES and m >= _TREE_MIN_ROWS
-        self._search = tree.Tree(points, n_jobs) if use_tree else brute.Brute(points, n_jobs)
-        self._wide = wide.is_wide(points)
+        self._structure = _structure(_arrays.frozen(points), norm, n_jobs)
+        self.points = self._structure.points
+        self._squares = norm == "euclidean" and self.points.shape[1] > 1
+        self._wide = self._squares and wide.is_wide(self.points)
 
-    def nearest(self, queries: np.ndarray, k: int, exclude: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    @property
+    def order(self) -> np.ndarray:
+        return self._structure.order
+
+    def order_of(self, queries: np.ndarray) -> np.ndarray:
+        """An order of other points in which searches for them are fast."""
+        return self._structure.order_of(_arrays.frozen(queries))
+
+    def nearest(
+        self, queries: np.ndarray | None, k: int, exclude: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Distances to the k nearest points, ascending, and the rows of those, each of shape (n, k).
 
-        ``exclude[i]`` is the row of the reference that is no neighbour of query i (-1 for none).
+        ``exclude[i]`` is the row that is no neighbour of query i (-1 for none). Without queries the
+        neighbours of each of the points among the others are found.
         """
-        queries, exclude = _arrays.frozen(queries), _exclusion(exclude, len(queries))
-        squares, rows = self._search.nearest(queries, k, exclude)
-        distances = np.sqrt(squares, out=squares)
-        for i in self._suspects(queries, distances[:, 0]):
-            exact = wide.distances(queries[i], self.points, exclude[i])
-            rows[i] = np.argsort(exact, kind="stable")[:k]
-            distances[i] = exact[rows[i]]
-        return distances, rows
+        return self._nearest(queries, k, exclude, with_rows=True)
 
-    def kth_distances(self, queries: np.ndarray, k: int, exclude: np.ndarray | None = None) -> np.ndarray:
+    def kth_distances(
+        self,
+        queries: np.ndarray | None,
+        k: int,
+        exclude: np.ndarray | None = None,
+        progress: Progress | None = None,
+    ) -> np.ndarray:
         """Distances to the 1st to k-th neighbour, ascending, shape (n, k)."""
-        return self.nearest(queries, k, exclude)[0]
+        return self._nearest(queries, k, exclude, with_rows=False, progress=progress)[0]
+
+    def _nearest(self, queries, k, exclude, with_rows, progress=None):
+        if queries is None:
+            queries, exclude = self.points, np.arange(len(self.points))
+        queries = _arrays.frozen(queries)
+        exclude = None if exclude is None else _arrays.frozen(exclude)
+        distances, rows = self._structure.nearest(queries, k, exclude, with_rows, progress)
+        for i in self._suspects(queries, distances[:, 0]):
+            exact = wide.distances(queries[i], self.points, -1 if exclude is None else exclude[i])
+            nearest = np.argsort(exact, kind="stable")[:k]
+            distances[i] = exact[nearest]
+            if with_rows:
+                rows[i] = nearest
+        return distances, rows
 
     def count_within(self, queries: np.ndarray, radius: np.ndarray, exclude: np.ndarray | None = None) -> np.ndarray:
         """Number of points at distance <= radius[i] from query i, shape (n,)."""
-        queries, exclude = _arrays.frozen(queries), _exclusion(exclude, len(queries))
-        radius = _arrays.frozen(radius)
-        counts = self._search.count_within(queries, radius, exclude)
+        queries, radius = _arrays.frozen(queries), _arrays.frozen(radius)
+        exclude = None if exclude is None else _arrays.frozen(exclude)
+        counts = self._structure.count_within(queries, radius, exclude)
         for i in self._suspects(queries, radius):
-            counts[i] = np.count_nonzero(wide.distances(queries[i], self.points, exclude[i]) <= radius[i])
+            distances = wide.distances(queries[i], self.points, -1 if exclude is None else exclude[i])
+            counts[i] = np.count_nonzero(distances <= radius[i])
         return counts
 
     def _suspects(self, queries: np.ndarray, distance: np.ndarray) -> np.ndarray:
         """Queries at whose distances squares have underflowed, though points may differ."""
-        if not (self._wide or wide.is_wide(queries)):
+        if not self._squares or not (self._wide or wide.is_wide(queries)):
             return np.empty(0, dtype=np.intp)
         return np.flatnonzero(distance < wide.SMALLEST_SAFE_DISTANCE)
-
-
-def _exclusion(exclude: np.ndarray | None, n: int) -> np.ndarray:
-    return _arrays.frozen(np.full(n, -1) if exclude is None else exclude)
 
 
 def kth_neighbor_distances(X, Y=None, *, k, n_jobs=None, device=None):
@@ -93,7 +144,7 @@ def kth_neighbor_distances(X, Y=None, *, k, n_jobs=None, device=None):
 
     .. math:: \rho_k(i) = \min\{r : \#\{j : \lVert x_i - y_j \rVert \le r\} \ge k\}
 
-    The distances are those of the direct float64 formula, to the last bits; nothing is approximated.
+    The distances are those of the direct float64 formula, to 4 units in the last place; nothing is approximated.
 
     Parameters
     ----------
@@ -145,7 +196,15 @@ def kth_neighbor_distances(X, Y=None, *, k, n_jobs=None, device=None):
     if k > available:
         raise NotEnoughSamplesError(f"k={k} needs as many neighbours, there are {available} (shape {points.shape}).")
     (queries, points), exponent = in_safe_range(queries, points)
-    exclude = np.arange(len(queries)) if Y is None else None
-    distances = Reference(points, n_jobs).kth_distances(queries, k, exclude)
-    with np.errstate(over="ignore"):  # a distance beyond the largest float64 is inf
-        return np.ldexp(distances, exponent)
+    reference = Reference(points, n_jobs)
+    if Y is None:
+        order, sorted_queries = reference.order, None
+    else:
+        order = reference.order_of(queries)
+        sorted_queries = queries[order]
+    distances = np.empty((len(queries), k))
+    distances[order] = reference.kth_distances(sorted_queries, k)
+    if exponent:
+        with np.errstate(over="ignore"):  # a distance beyond the largest float64 is inf
+            return np.ldexp(distances, exponent)
+    return distances

@@ -9,7 +9,7 @@ from .._jit import jit
 
 @jit
 def replace_farthest(squares, points, square, point):
-    """Drop the farthest point of the heap and take in a nearer one."""
+    """Drop the farthest point of the heap and take in a nearer one; `points` may be None."""
     size = squares.shape[0]
     parent = 0
     while True:
@@ -21,10 +21,12 @@ def replace_farthest(squares, points, square, point):
         if squares[child] <= square:
             break
         squares[parent] = squares[child]
-        points[parent] = points[child]
+        if points is not None:
+            points[parent] = points[child]
         parent = child
     squares[parent] = square
-    points[parent] = point
+    if points is not None:
+        points[parent] = point
 
 
 @jit
@@ -32,10 +34,13 @@ def sort_heap(squares, points):
     """Sort a heap in place, the nearest first."""
     for last in range(squares.shape[0] - 1, 0, -1):
         square = squares[0]
-        point = points[0]
-        replace_farthest(squares[:last], points[:last], squares[last], points[last])
+        if points is None:
+            replace_farthest(squares[:last], None, squares[last], 0)
+        else:
+            point = points[0]
+            replace_farthest(squares[:last], points[:last], squares[last], points[last])
+            points[last] = point
         squares[last] = square
-        points[last] = point
 
 
 @jit
@@ -52,3 +57,10 @@ def largest_square_within(radius):
         square = following
         following = np.nextafter(square, np.inf)
     return square
+
+
+@jit
+def beyond(radius, norm):
+    """What the distances within a radius, squared for the Euclidean norm (2), are smaller than."""
+    limit = largest_square_within(radius) if norm == 2 else radius
+    return np.nextafter(limit, np.inf)

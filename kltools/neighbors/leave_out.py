@@ -4,7 +4,9 @@ import numpy as np
 
 from .._arrays import frozen
 from .._jit import jit, run_rows
-from . import ROWS_AT_ONCE, Reference
+from . import Reference
+
+_ROWS_AT_ONCE = 1 << 16
 
 _SPARE_NEIGHBORS = 8  # of k + 8 neighbours, more than 8 in one of many blocks is rare
 
@@ -25,8 +27,8 @@ def mean_log_distances(
     n_blocks = int(labels.max()) + 1
     kept = query_labels[:, None] != np.arange(n_blocks)
     sums = np.zeros(n_blocks)
-    for start in range(0, len(queries), ROWS_AT_ONCE):
-        rows = slice(start, start + ROWS_AT_ONCE)
+    for start in range(0, len(queries), _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
         skip = None if exclude is None else exclude[rows]
         part = _mean_over_k(reference, queries[rows], ks, labels, query_labels[rows], n_blocks, skip)
         sums += part.sum(axis=0, where=kept[rows])

@@ -1,179 +1,336 @@
-"""A balanced kd-tree without pointers, for few features.
+"""A balanced kd-tree without pointers, for few features; eight queries descend it at once.
 
-Node i has the children 2i and 2i + 1; the points are permuted so that every node is a range of them.
-A node keeps the bounding box of its points. The box's distance to a query is summed in the order of the
-direct formula, and rounding is monotone, so a computed box distance never exceeds a computed distance
-to a point inside: pruning by it is exact to the last bit.
+The queries of a group lie in the lanes of vectors, one vector for each feature. A node is entered where
+the box around its points is nearer to any of the queries than the k points that query already knows.
 """
+
+import math
 
 import numpy as np
 
-from .._arrays import frozen
+from .._arrays import aligned, frozen
 from .._jit import jit, run_rows
-from ._nearest import largest_square_within, replace_farthest, sort_heap
+from .._simd import (
+    Const,
+    bits,
+    box_distances,
+    constant,
+    distances,
+    equal,
+    item,
+    less,
+    load,
+    load_many,
+    maximum,
+    minimum,
+    select,
+    splat,
+    sqrt,
+    store,
+)
+from ._build import GROUP, LANES, leaf_edges, level_kernel, row_width, subtree_kernel, top_kernel
+from ._nearest import beyond, replace_farthest, sort_heap
 
-_LEAF_ROWS = 16
-
-
-@jit
-def _bounding_box(points, order, first, last, low, high):
-    for feature in range(points.shape[1]):
-        smallest = np.inf
-        largest = -np.inf
-        for position in range(first, last):
-            value = points[order[position], feature]
-            smallest = min(smallest, value)
-            largest = max(largest, value)
-        low[feature] = smallest
-        high[feature] = largest
-
-
-@jit
-def _partition(values, order, first, last, middle):
-    """Reorder so that no value before `middle` exceeds one after it (Hoare's selection)."""
-    last -= 1
-    while first < last:
-        pivot = values[order[(first + last) // 2]]
-        i = first
-        j = last
-        while i <= j:
-            while values[order[i]] < pivot:
-                i += 1
-            while values[order[j]] > pivot:
-                j -= 1
-            if i <= j:
-                order[i], order[j] = order[j], order[i]
-                i += 1
-                j -= 1
-        if middle <= j:
-            last = j
-        elif middle >= i:
-            first = i
-        else:
-            return
+_STACK = 64
+_MOST_INSERTED = 64  # neighbours kept sorted in vectors; more are kept in heaps
+_PARALLEL_ROWS = 20_000
+_SUBTREE_BYTES = 2**18
 
 
 @jit
-def _build_kernel(start, stop, first_node, leaf_span, points, edges, order, low, high):
-    """Box and split the nodes of one level; a node spans `leaf_span` leaves."""
-    for offset in range(start, stop):
-        node = first_node + offset
-        first = edges[offset * leaf_span]
-        last = edges[(offset + 1) * leaf_span]
-        _bounding_box(points, order, first, last, low[node], high[node])
-        if leaf_span > 1:
-            feature = np.argmax(high[node] - low[node])
-            middle = edges[offset * leaf_span + leaf_span // 2]
-            _partition(points[:, feature], order, first, last, middle)
+def _gather(queries, first, columns, center, d):
+    """Transpose the queries of a group into columns; lanes beyond the last query repeat it."""
+    n_features = constant(d)
+    for feature in range(n_features):
+        total = 0.0
+        for lane in range(GROUP):
+            row = min(first + lane, queries.shape[0] - 1)
+            value = item(queries, row * n_features + feature)
+            columns[feature * GROUP + lane] = value
+            total += value
+        center[feature] = total / GROUP
 
 
 @jit
-def _box_distance(query, low, high):
-    """Squared distance from a query to the nearest place of a box."""
-    total = 0.0
-    for feature in range(query.shape[0]):
-        outside = max(low[feature] - query[feature], query[feature] - high[feature], 0.0)
-        total += outside * outside
-    return total
+def _gather_excluded(exclude, first, excluded):
+    for lane in range(GROUP):
+        excluded[lane] = exclude[first + lane] if first + lane < exclude.shape[0] else -1
 
 
 @jit
-def _squared_distance(query, point):
-    total = 0.0
-    for feature in range(query.shape[0]):
-        difference = query[feature] - point[feature]
-        total += difference * difference
-    return total
-
-
-@jit
-def _kth_kernel(start, stop, queries, points, order, edges, low, high, exclude, out_squares, out_points):
+def _next_leaf(stack, depth, query, center, bound, tree, norm, width):
+    """The next leaf in which one of the queries may find a point nearer than its bound, or -1."""
+    edges, features, low, high = tree
     n_leaves = edges.shape[0] - 1
-    stack = np.empty(128, np.int64)
-    bound = np.empty(128)
-    for i in range(start, stop):
-        query = queries[i]
-        nearest = out_squares[i]
-        nearest[:] = np.inf
-        stack[0] = 1
-        bound[0] = 0.0
-        depth = 1
-        while depth > 0:
-            depth -= 1
-            node = stack[depth]
-            if bound[depth] >= nearest[0]:
-                continue
-            while node < n_leaves:
-                left = _box_distance(query, low[2 * node], high[2 * node])
-                right = _box_distance(query, low[2 * node + 1], high[2 * node + 1])
-                near = 2 * node + (right < left)
-                stack[depth] = near ^ 1
-                bound[depth] = max(left, right)
-                depth += 1
-                node = near
-            leaf = node - n_leaves
-            for position in range(edges[leaf], edges[leaf + 1]):
-                square = _squared_distance(query, points[position])
-                if square < nearest[0] and order[position] != exclude[i]:
-                    replace_farthest(nearest, out_points[i], square, order[position])
-        sort_heap(nearest, out_points[i])
+    stride = constant(width)
+    while depth > 0:
+        depth -= 1
+        node = item(stack, depth)
+        while bits(less(box_distances(query, low, high, node * stride, norm), bound)) != 0:
+            if node >= n_leaves:
+                return node - n_leaves, depth
+            feature = item(features, node)
+            left = 2 * node
+            near = left + (item(center, feature) > item(high, left * stride + feature))
+            stack[depth] = 2 * left + 1 - near
+            depth += 1
+            node = near
+    return -1, 0
 
 
 @jit
-def _count_kernel(start, stop, queries, points, order, edges, low, high, exclude, radius, out):
-    n_leaves = edges.shape[0] - 1
-    stack = np.empty(128, np.int64)
-    for i in range(start, stop):
-        query = queries[i]
-        limit = largest_square_within(radius[i])
-        count = 0
+def _insert(best, x, y, k):
+    """Sort two vectors into the k vectors that ascend in each lane."""
+    for i in range(0, k * GROUP, GROUP):
+        known = load(best, i, LANES)
+        smaller = minimum(x, known)
+        x = maximum(x, known)
+        store(best, i, minimum(y, smaller))
+        y = maximum(y, smaller)
+
+
+@jit
+def _insert_with_row(best, best_rows, x, row, k):
+    """Sort a vector into the k vectors that ascend in each lane, and the row it belongs to into theirs."""
+    rows = splat(row, LANES)
+    for i in range(0, k * GROUP, GROUP):
+        known, known_rows = load(best, i, LANES), load(best_rows, i, LANES)
+        nearer = less(x, known)
+        store(best, i, select(nearer, x, known))
+        store(best_rows, i, select(nearer, rows, known_rows))
+        x, rows = select(nearer, known, x), select(nearer, known_rows, rows)
+
+
+@jit
+def _nearest_kernel(start, stop, queries, points, tree, exclude, k, norm, width, d, out, out_rows):
+    """The k smallest distances of the groups of queries [start, stop), kept sorted in vectors."""
+    edges = tree[0]
+    n_features = constant(d)
+    columns, center = np.empty(n_features * GROUP), np.empty(n_features)
+    excluded = np.empty(GROUP, np.int64)
+    best = np.empty(k * GROUP)
+    best_rows = np.zeros(k * GROUP, np.int64)
+    last = (k - 1) * GROUP
+    stack = np.empty(_STACK, np.int64)
+    for group in range(start, stop):
+        first_query = group * GROUP
+        _gather(queries, first_query, columns, center, d)
+        query = load_many(columns, 0, LANES, d)
+        if exclude is not None:
+            _gather_excluded(exclude, first_query, excluded)
+        best[:] = np.inf
+        bound = load(best, last, LANES)
         stack[0] = 1
         depth = 1
-        while depth > 0:
-            depth -= 1
-            node = stack[depth]
-            if _box_distance(query, low[node], high[node]) > limit:
-                continue
-            if node < n_leaves:
-                stack[depth] = 2 * node
-                stack[depth + 1] = 2 * node + 1
-                depth += 2
-                continue
-            leaf = node - n_leaves
-            for position in range(edges[leaf], edges[leaf + 1]):
-                inside = _squared_distance(query, points[position]) <= limit
-                if inside and order[position] != exclude[i]:
-                    count += 1
-        out[i] = count
+        while True:
+            leaf, depth = _next_leaf(stack, depth, query, center, bound, tree, norm, width)
+            if leaf < 0:
+                break
+            row, end = item(edges, leaf), item(edges, leaf + 1)
+            while row < end:
+                x = distances(query, points, row * n_features, norm)
+                other = min(row + 1, end - 1)
+                y = distances(query, points, other * n_features, norm)
+                if bits(less(minimum(x, y), bound)) != 0:
+                    if exclude is not None:
+                        skipped = load(excluded, 0, LANES)
+                        x = select(equal(skipped, row), np.inf, x)
+                        y = select(equal(skipped, other), np.inf, y)
+                    if other == row:
+                        y = splat(np.inf, LANES)
+                    if out_rows is None:
+                        _insert(best, x, y, k)
+                    else:
+                        _insert_with_row(best, best_rows, x, row, k)
+                        _insert_with_row(best, best_rows, y, other, k)
+                    bound = load(best, last, LANES)
+                row += 2
+        if constant(norm) == 2:
+            for i in range(0, k * GROUP, GROUP):
+                store(best, i, sqrt(load(best, i, LANES)))
+        for lane in range(min(GROUP, queries.shape[0] - first_query)):
+            for j in range(k):
+                out[first_query + lane, j] = best[j * GROUP + lane]
+                if out_rows is not None:
+                    out_rows[first_query + lane, j] = best_rows[j * GROUP + lane]
+
+
+@jit
+def _heap_kernel(start, stop, queries, points, tree, exclude, norm, width, d, out, out_rows):
+    """The same for any k, with the rows of the neighbours, kept in a heap for each query."""
+    edges = tree[0]
+    n_features = constant(d)
+    columns, center = np.empty(n_features * GROUP), np.empty(n_features)
+    excluded = np.full(GROUP, -1)
+    bounds, found = np.empty(GROUP), np.empty(GROUP)
+    stack = np.empty(_STACK, np.int64)
+    for group in range(start, stop):
+        first_query = group * GROUP
+        n_queries = min(GROUP, queries.shape[0] - first_query)
+        _gather(queries, first_query, columns, center, d)
+        query = load_many(columns, 0, LANES, d)
+        if exclude is not None:
+            _gather_excluded(exclude, first_query, excluded)
+        bounds[:] = -1.0
+        bounds[:n_queries] = np.inf
+        out[first_query : first_query + n_queries] = np.inf
+        stack[0] = 1
+        bound = load(bounds, 0, LANES)
+        depth = 1
+        while True:
+            leaf, depth = _next_leaf(stack, depth, query, center, bound, tree, norm, width)
+            if leaf < 0:
+                break
+            for row in range(item(edges, leaf), item(edges, leaf + 1)):
+                x = distances(query, points, row * n_features, norm)
+                if bits(less(x, bound)) == 0:
+                    continue
+                store(found, 0, x)
+                for lane in range(n_queries):
+                    if found[lane] < bounds[lane] and excluded[lane] != row:
+                        heap = out[first_query + lane]
+                        replace_farthest(heap, out_rows[first_query + lane], found[lane], row)
+                        bounds[lane] = heap[0]
+                bound = load(bounds, 0, LANES)
+        for lane in range(n_queries):
+            heap = out[first_query + lane]
+            sort_heap(heap, out_rows[first_query + lane])
+            if constant(norm) == 2:
+                for j in range(heap.shape[0]):
+                    heap[j] = math.sqrt(heap[j])
+
+
+@jit
+def _visits_kernel(start, stop, queries, points, tree, exclude, radius, norm, width, d, out):
+    """How many leaves hold the points within its radius of any query of a group."""
+    columns, center = np.empty(constant(d) * GROUP), np.empty(constant(d))
+    stack = np.empty(_STACK, np.int64)
+    bounds = np.empty(GROUP)
+    for group in range(start, stop):
+        _gather(queries, group * GROUP, columns, center, d)
+        for lane in range(GROUP):
+            bounds[lane] = beyond(radius[min(group * GROUP + lane, queries.shape[0] - 1)], constant(norm))
+        stack[0] = 1
+        depth = 1
+        out[group] = -1
+        leaf = 0
+        while leaf >= 0:
+            out[group] += 1
+            query = load_many(columns, 0, LANES, d)
+            leaf, depth = _next_leaf(stack, depth, query, center, load(bounds, 0, LANES), tree, norm, width)
+
+
+@jit
+def _count_kernel(start, stop, queries, points, tree, exclude, radius, norm, width, d, out):
+    """How many points lie within its radius of each query."""
+    edges = tree[0]
+    n_features = constant(d)
+    columns, center = np.empty(n_features * GROUP), np.empty(n_features)
+    excluded = np.full(GROUP, -1)
+    bounds, totals = np.empty(GROUP), np.empty(GROUP)
+    stack = np.empty(_STACK, np.int64)
+    for group in range(start, stop):
+        first_query = group * GROUP
+        n_queries = min(GROUP, queries.shape[0] - first_query)
+        _gather(queries, first_query, columns, center, d)
+        query = load_many(columns, 0, LANES, d)
+        bounds[:] = -1.0
+        for lane in range(n_queries):
+            bounds[lane] = beyond(radius[first_query + lane], constant(norm))
+        if exclude is not None:
+            _gather_excluded(exclude, first_query, excluded)
+        skipped = load(excluded, 0, LANES)
+        bound = load(bounds, 0, LANES)
+        total = splat(0.0, LANES)
+        stack[0] = 1
+        depth = 1
+        while True:
+            leaf, depth = _next_leaf(stack, depth, query, center, bound, tree, norm, width)
+            if leaf < 0:
+                break
+            for row in range(item(edges, leaf), item(edges, leaf + 1)):
+                inside = less(distances(query, points, row * n_features, norm), bound)
+                total = select(equal(skipped, row), total, total + select(inside, 1.0, 0.0))
+        store(totals, 0, total)
+        for lane in range(n_queries):
+            out[first_query + lane] = totals[lane]
 
 
 class Tree:
-    def __init__(self, points: np.ndarray, n_jobs: int):
+    """Points in the order of the tree; `order` are their rows in the array given."""
+
+    def __init__(self, points: np.ndarray, norm: Const, n_jobs: int):
         m, d = points.shape
-        n_levels = max(0, int(np.ceil(np.log2(m / _LEAF_ROWS))))
-        n_leaves = 1 << n_levels
-        edges = frozen(np.arange(n_leaves + 1) * m // n_leaves)
-        order = np.arange(m)
-        low = np.empty((2 * n_leaves, d))
-        high = np.empty((2 * n_leaves, d))
-        for level in range(n_levels + 1):
-            first_node = 1 << level
-            arguments = (first_node, n_leaves >> level, points, edges, order, low, high)
-            run_rows(_build_kernel, first_node, *arguments, n_jobs=n_jobs)
-        self._nodes = (frozen(points[order]), frozen(order), edges, frozen(low), frozen(high))
-        self._n_jobs = n_jobs
-        self._row_cost = points.size
+        edges = leaf_edges(m)
+        n_leaves = len(edges) - 1
+        depth = n_leaves.bit_length() - 1
+        rows = aligned((m, row_width(d)))
+        rows[:, d + 1 :] = 0.0
+        rows[:, :d] = points
+        rows[:, d] = np.arange(m)
+        features = np.zeros(n_leaves, dtype=np.int64)
+        low = aligned((2 * n_leaves, rows.shape[1]))
+        high = aligned((2 * n_leaves, rows.shape[1]))
+        self._width, self._d, self._norm, self._n_jobs = Const(rows.shape[1]), Const(d), norm, n_jobs
+        top = 0  # levels split one by one, until the subtrees fit into a cache and occupy all threads
+        while top < depth and (rows.nbytes >> top > _SUBTREE_BYTES or (n_jobs > 1 << top and m > _PARALLEL_ROWS)):
+            top += 1
+        shape = self._width, self._d
+        for level in range(top):
+            run_rows(
+                level_kernel,
+                1 << level,
+                level,
+                edges,
+                rows,
+                features,
+                *shape,
+                n_jobs=n_jobs,
+                row_cost=rows.size >> level,
+            )
+        cost = (rows.size >> top) * (depth - top + 1)
+        run_rows(
+            subtree_kernel, 1 << top, top, depth, edges, rows, features, low, high, *shape, n_jobs=n_jobs, row_cost=cost
+        )
+        if top:
+            top_kernel(0, 1, top, low, high, self._width)
+        self._tree = tuple(frozen(a) for a in (edges, features, low, high))
+        self.points = frozen(np.ascontiguousarray(rows[:, :d]))
+        self.order = rows[:, d].astype(np.int64)
 
-    def nearest(self, queries: np.ndarray, k: int, exclude: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Squared distances and rows of the k nearest points, the nearest first."""
-        squares = np.empty((len(queries), k))
-        points = np.zeros((len(queries), k), dtype=np.int64)
-        arguments = (queries, *self._nodes, exclude, squares, points)
-        run_rows(_kth_kernel, len(queries), *arguments, n_jobs=self._n_jobs, row_cost=self._row_cost)
-        return squares, points
+    def nearest(self, queries, k: int, exclude, with_rows: bool, progress=None):
+        """Distances to the k nearest points, and their rows if asked for."""
+        out = np.empty((len(queries), k))
+        insert = k <= _MOST_INSERTED
+        out_rows = np.zeros((len(queries), k), dtype=np.int64) if with_rows or not insert else None
+        shape = self._norm, self._width, self._d
+        if insert:
+            self._run(_nearest_kernel, queries, exclude, k, *shape, out, out_rows, progress=progress)
+        else:
+            self._run(_heap_kernel, queries, exclude, *shape, out, out_rows, progress=progress)
+        return out, out_rows
 
-    def count_within(self, queries: np.ndarray, radius: np.ndarray, exclude: np.ndarray) -> np.ndarray:
+    def count_within(self, queries: np.ndarray, radius: np.ndarray, exclude) -> np.ndarray:
         out = np.empty(len(queries), dtype=np.int64)
-        arguments = (queries, *self._nodes, exclude, radius, out)
-        run_rows(_count_kernel, len(queries), *arguments, n_jobs=self._n_jobs, row_cost=self._row_cost)
+        self._run(_count_kernel, queries, exclude, radius, self._norm, self._width, self._d, out)
         return out
+
+    def share_visited(self, n_queries: int, k: int) -> float:
+        """Share of the leaves that a search for the k nearest enters, from searches for a few of the points."""
+        groups = -(-len(self.points) // GROUP)
+        chosen = np.linspace(0, groups - 1, min(groups, -(-n_queries // GROUP))).astype(int)
+        rows = np.minimum((chosen[:, None] * GROUP + np.arange(GROUP)).ravel(), len(self.points) - 1)
+        queries = frozen(self.points[rows])
+        radius = frozen(self.nearest(queries, min(k, len(self.points)), None, False)[0][:, -1])
+        visits = np.empty(len(chosen), dtype=np.int64)
+        self._run(_visits_kernel, queries, None, radius, self._norm, self._width, self._d, visits)
+        return float(visits.mean()) / (len(self._tree[0]) - 1)
+
+    def order_of(self, queries: np.ndarray) -> np.ndarray:
+        """The order in which a search for these queries is fast."""
+        return Tree(queries, self._norm, self._n_jobs).order
+
+    def _run(self, kernel, queries, exclude, *arguments, progress=None) -> None:
+        groups = -(-len(queries) // GROUP)
+        arguments = queries, self.points, self._tree, exclude, *arguments
+        run_rows(kernel, groups, *arguments, n_jobs=self._n_jobs, row_cost=self.points.size, progress=progress)

@@ -1,0 +1,91 @@
+"""Distances to chosen neighbours of all rows, found part by part, and which of them tie."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .._arrays import frozen
+from .._jit import run_rows
+from .._validation import DEFAULT_MEMORY_LIMIT
+from . import Reference
+from .reductions import choose_kernel
+
+_FEWEST_ROWS_AT_ONCE = 1024
+
+
+@dataclass(frozen=True)
+class Neighborhood:
+    """Distances to the neighbours of the asked numbers, shape (len(ks), n), and which of them tie.
+
+    A distance ties where it is 0 or, to the rounding of a lattice, also that of the next neighbour.
+    ``at_zero`` are the queries that coincide with a point.
+    """
+
+    distances: np.ndarray
+    tied: np.ndarray
+    at_zero: np.ndarray
+
+    @property
+    def n_at_zero(self) -> int:
+        return int(np.count_nonzero(self.at_zero))
+
+
+@dataclass(frozen=True)
+class Search:
+    """Which neighbours are sought, and the circumstances: threads, bytes of workspace, who is told how far it is.
+
+    ``progress(done, total)`` counts rows over ``n_searches`` searches.
+    """
+
+    ks: tuple[int, ...]
+    n_jobs: int = 1
+    memory_limit: int = DEFAULT_MEMORY_LIMIT
+    progress: Callable[[int, int], object] | None = None
+    n_searches: int = 1
+    _done: list[int] = field(default_factory=lambda: [0], compare=False)
+
+    def reference(self, points: np.ndarray) -> Reference:
+        return Reference(points, self.n_jobs)
+
+    def rows_at_once(self, k: int) -> int:
+        """How many rows of k distances, each with its neighbour, are held at a time."""
+        return max(_FEWEST_ROWS_AT_ONCE, self.memory_limit // (16 * k))
+
+    def among(self, reference: Reference) -> Neighborhood:
+        """Neighbours of the points of a reference among the others."""
+        return self._run(reference, reference.points, itself=True)
+
+    def of(self, queries: np.ndarray, reference: Reference) -> Neighborhood:
+        """Neighbours of other points."""
+        return self._run(reference, queries, itself=False)
+
+    def _run(self, reference: Reference, queries: np.ndarray, itself: bool) -> Neighborhood:
+        n, available = len(queries), len(reference.points) - itself
+        k = min(self.ks[-1] + 1, available)
+        result = Neighborhood(
+            np.empty((len(self.ks), n)), np.empty((len(self.ks), n), dtype=bool), np.empty(n, dtype=bool)
+        )
+        outputs = result.distances, result.tied, result.at_zero
+        step = self.rows_at_once(k)
+        for first in range(0, n, step):
+            rows = slice(first, min(first + step, n))
+            if itself and n <= step:
+                asked: tuple = (None, k, None)
+            else:
+                asked = (queries[rows], k, np.arange(rows.start, rows.stop) if itself else None)
+            nearest = frozen(reference.kth_distances(*asked, progress=self._teller(rows, n)))
+            arguments = nearest, np.array(self.ks), first, *outputs
+            run_rows(choose_kernel, len(nearest), *arguments, n_jobs=self.n_jobs, row_cost=len(self.ks))
+        self._done[0] += n
+        return result
+
+    def _teller(self, rows: slice, n: int):
+        if self.progress is None:
+            return None
+        done, total, tell = self._done[0] + rows.start, self.n_searches * n, self.progress
+
+        def told(share: float) -> None:
+            tell(done + int(share * (rows.stop - rows.start)), total)
+
+        return told

@@ -1,0 +1,82 @@
+"""What is made of neighbour distances while they are at hand: chosen neighbours, ties, means of logarithms."""
+
+import math
+
+import numpy as np
+
+from .._arrays import frozen
+from .._jit import jit, run_rows
+from .._simd import Const, everywhere, less, load, log, select, store
+from ..inference import Moments
+
+TIE_TOLERANCE = 1e-9  # relative: distances on a decimal lattice differ in their last bits
+_CHUNK = 4096  # rows summed together, whatever the number of threads
+_LANES = Const(8)
+
+
+@jit
+def choose_kernel(start, stop, nearest, ks, first, distances, tied, at_zero):
+    """Distances to the ks-th neighbours, and which are 0 or also those of the next neighbour."""
+    n_known = nearest.shape[1]
+    for i in range(start, stop):
+        for j in range(ks.shape[0]):
+            kth = nearest[i, ks[j] - 1]
+            distances[j, first + i] = kth
+            again = ks[j] < n_known and nearest[i, ks[j]] <= kth * (1.0 + TIE_TOLERANCE)
+            tied[j, first + i] = kth == 0.0 or again
+        at_zero[first + i] = nearest[i, 0] == 0.0
+
+
+@jit
+def _log_ratio_kernel(start, stop, a, b, moments, terms):
+    """Mean and squared deviations of log(a / b) in chunks of rows."""
+    kept = np.zeros(_CHUNK)
+    for chunk in range(start, stop):
+        first = chunk * _CHUNK
+        n = min(_CHUNK, a.shape[0] - first)
+        for i in range(0, n - n % 8, 8):
+            above, below = load(a, first + i, _LANES), load(b, first + i, _LANES)
+            ratio = above / below
+            result = log(ratio)
+            if not (everywhere(less(1e-300, ratio)) and everywhere(less(ratio, 1e300))):
+                apart = log(above) - log(below)  # not always: a common power of two must change no bit
+                result = select(less(1e-300, ratio), select(less(ratio, 1e300), result, apart), apart)
+            store(kept, i, result)
+        for i in range(n - n % 8, n):
+            ratio = a[first + i] / b[first + i]
+            plain = 1e-300 < ratio < 1e300
+            kept[i] = math.log(ratio) if plain else math.log(a[first + i]) - math.log(b[first + i])
+        total_of_chunk = 0.0
+        for i in range(n):
+            total_of_chunk += kept[i]
+        mean = total_of_chunk / n
+        squares = 0.0
+        for i in range(n):
+            squares += (kept[i] - mean) ** 2
+        moments[chunk, 0] = mean
+        moments[chunk, 1] = squares
+        if terms is not None:
+            terms[first : first + n] = kept[:n]
+
+
+def log_ratio_moments(a: np.ndarray, b: np.ndarray, n_jobs: int = 1) -> Moments:
+    """Moments of log(a_i / b_i)."""
+    return _log_ratios(a, b, n_jobs, None)
+
+
+def log_ratios(a: np.ndarray, b: np.ndarray, n_jobs: int = 1) -> np.ndarray:
+    """log(a_i / b_i), one by one."""
+    terms = np.empty(len(a))
+    _log_ratios(a, b, n_jobs, terms)
+    return terms
+
+
+def _log_ratios(a, b, n_jobs, terms) -> Moments:
+    n = len(a)
+    parts = np.empty((-(-n // _CHUNK), 2))
+    run_rows(_log_ratio_kernel, len(parts), frozen(a), frozen(b), parts, terms, n_jobs=n_jobs, row_cost=_CHUNK)
+    counts = [min(_CHUNK, n - first) for first in range(0, n, _CHUNK)]
+    moments = [
+        Moments(count, float(mean), float(squares)) for count, (mean, squares) in zip(counts, parts, strict=True)
+    ]
+    return sum(moments[1:], start=moments[0])
