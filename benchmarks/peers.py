@@ -1,6 +1,6 @@
 """k-NN estimates of KL by kltools, by its peers, and by the script people paste, on the same data.
 
-Needs infomeasure and universal-divergence (the environment `bench` of tox installs them).
+Needs divergence, infomeasure and universal-divergence (the environment `bench` of tox installs them).
 """
 
 import math
@@ -8,6 +8,7 @@ import statistics
 import time
 import warnings
 
+import divergence
 import infomeasure
 import numpy as np
 import universal_divergence
@@ -33,6 +34,7 @@ ESTIMATORS = {
     "cKDTree script": pasted_script,
     "universal-divergence": lambda X, Y: universal_divergence.estimate(X, Y, k=K),
     "infomeasure": lambda X, Y: float(infomeasure.kld(X, Y, approach="kl", k=K)),
+    "divergence": lambda X, Y: float(divergence.knn_kl_divergence(X, Y, k=K)),
 }
 
 

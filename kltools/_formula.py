@@ -10,6 +10,7 @@ import numpy as np
 
 from . import _device
 from ._jit import elementwise, jit
+from ._once import once
 
 _BLOCK_ELEMENTS = 1 << 20  # elements computed at once before they are summed: 8 MiB
 
@@ -42,11 +43,11 @@ class Formula:
     def __repr__(self) -> str:
         return f"Formula({self.function.__name__}({', '.join(self.parameters)}))"
 
-    @functools.cached_property
+    @once
     def scalar(self) -> Callable[..., float]:
         return jit(self.function)
 
-    @functools.cached_property
+    @once
     def _ufunc(self) -> Callable[..., Any]:
         return elementwise(self.function)
 

@@ -150,19 +150,20 @@ def run_rows(
     ``row_cost`` is the number of operations that a row may take at the most; ``share_at_once`` says that
     every row is worth a thread. ``progress`` is told the share that has been given out, by the calling thread.
     """
-    n_jobs = min(n_jobs, available_cores())
+    n_jobs = min(n_jobs, available_cores()) if n_jobs > 1 else 1
     queue = _RowQueue(n_rows, row_cost, n_jobs)
     n_helpers = min(n_jobs, n_rows) - 1
     if not share_at_once or n_helpers < 1:
         queue.work(kernel, arguments, _SECONDS_WORTH_HELP if n_jobs > 1 else math.inf, progress)
-        if queue.is_empty():
-            return
         n_helpers = min(n_helpers, int(queue.seconds_left() / _SECONDS_WORTH_HELP))
-    with ThreadPoolExecutor(n_helpers) as pool:
-        try:
-            futures = [pool.submit(queue.work, kernel, arguments) for _ in range(n_helpers)]
-            queue.work(kernel, arguments, progress=progress)
-        finally:
-            queue.stopped = True  # whatever happened, the others finish the block they are at
-    for future in futures:
-        future.result()
+    if not queue.is_empty():
+        with ThreadPoolExecutor(n_helpers) as pool:
+            try:
+                futures = [pool.submit(queue.work, kernel, arguments) for _ in range(n_helpers)]
+                queue.work(kernel, arguments, progress=progress)
+            finally:
+                queue.stopped = True  # whatever happened, the others finish the block they are at
+        for future in futures:
+            future.result()
+    if progress is not None:
+        progress(1.0)

@@ -8,10 +8,9 @@ import numpy as np
 
 from . import _validation
 from .estimators import METHODS, estimate_kl
-from .neighbors import kth_neighbor_distances
+from .neighbors import ALWAYS_TREE, FEWEST_ROWS_TO_PROBE, NEVER_TREE, kth_neighbor_distances
 
 _ROWS = 300  # more than any structure takes in one piece
-_ROWS_OF_MANY_FEATURES = 4500  # so many that a probe decides between the structures
 _FEATURES = (1, 2, 3, 20)
 
 
@@ -42,11 +41,13 @@ def warmup(d: int | Iterable[int] | None = None, k: int | Iterable[int] | None =
     ks = _positive(k, "k", (5,))
     rng = np.random.default_rng(0)
     for features in _positive(d, "d", _FEATURES):
-        n = max(_ROWS if features < 9 else _ROWS_OF_MANY_FEATURES, *(neighbors + 2 for neighbors in ks))
+        n = max(_ROWS, *(neighbors + 2 for neighbors in ks))
         X, Y = rng.standard_normal((2, n, features))
         for neighbors in ks:
             kth_neighbor_distances(X, k=neighbors)
             kth_neighbor_distances(X, Y, k=neighbors)
+            if ALWAYS_TREE < features < NEVER_TREE:
+                kth_neighbor_distances(X, rng.standard_normal((FEWEST_ROWS_TO_PROBE, features)), k=neighbors)
         for method in METHODS:
             _quiet_estimate(X, Y, method)
         _quiet_estimate(X.round(1), Y.round(1), "knn")  # ties are counted

@@ -114,8 +114,9 @@ def drop_dependent_columns(X: np.ndarray, Y: np.ndarray, notes: Notes) -> tuple[
 def _independent_in_part(X: np.ndarray, Y: np.ndarray) -> bool:
     """Whether some of the rows show already that no column is linear in those before it."""
     n_rows = _ROWS_TO_LOOK_AT + _WHITEN_ROWS_PER_FEATURE * X.shape[1]
-    exponents = column_exponents(X, Y)
-    parts = [deviations(without_outliers(_divided(spread_rows(Z, n_rows), exponents))) for Z in (X, Y)]
+    parts = [spread_rows(Z, n_rows) for Z in (X, Y)]
+    exponents = column_exponents(*parts)
+    parts = [deviations(without_outliers(_divided(part, exponents))) for part in parts]
     together = np.concatenate(parts)
     return len(together) >= X.shape[1] + 3 and bool(independent_columns(together).all())
 

@@ -1,9 +1,16 @@
-"""Threads, processes, signals and limits: each test is a program in a process of its own."""
+"""Threads, processes, signals and limits; progress. What needs a process of its own is a program for it."""
 
 import sys
+import threading
+import time
+import warnings
 
+import numpy as np
 import processes
 import pytest
+
+import kltools as kl
+from kltools import _cache
 
 pytestmark = pytest.mark.jit
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="fork, signals and limits of POSIX")
@@ -29,8 +36,9 @@ def work(i, n_jobs=None):
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory):
-    """A cache for the tests that do not ask for another one."""
-    return tmp_path_factory.mktemp("cache")
+    """The cache of this process, which other tests may have filled; an empty one, if there is none."""
+    directory = _cache.directory()
+    return tmp_path_factory.mktemp("cache") if directory is None else directory.parent
 
 
 def run(program, *arguments, tmp_path, cache, timeout=120, **variables):
@@ -81,51 +89,6 @@ def test_four_threads_from_the_very_first_call(state, tmp_path, cache):
     assert run(WORK + MANY_THREADS, tmp_path=tmp_path, cache=place) == "equal\n"
 
 
-PARALLEL_PROGRAM_OF_A_USER = """
-import sys
-import numba
-
-scalar = kl_normal_normal.scalar
-
-@numba.njit(parallel=True)
-def mine(means, out):
-    for i in numba.prange(len(means)):
-        out[i] = scalar(means[i], 1.0, 0.0, 2.0)
-
-means = np.linspace(-3.0, 3.0, 10_001)
-out = np.empty_like(means)
-expected = [work(i) for i in range(6)]
-closed_forms = kl.kl_divergence(kl.Normal(mean=means, var=1.0), kl.Normal(mean=0.0, var=2.0))
-wrong = []
-
-def others():
-    for call in range(60):
-        if work(call % 6, n_jobs=2) != expected[call % 6]:
-            wrong.append(call)
-
-mine(means, out)
-threads = [threading.Thread(target=others) for _ in range(2)]
-for thread in threads:
-    thread.start()
-while any(thread.is_alive() for thread in threads):
-    out[:] = np.nan
-    mine(means, out)
-    np.testing.assert_allclose(out, closed_forms, rtol=1e-15)
-assert not wrong
-assert numba.threading_layer() == sys.argv[1]
-print("equal")
-"""
-
-
-@pytest.mark.parametrize(
-    "layer",
-    ["workqueue", pytest.param("omp", marks=pytest.mark.skipif(sys.platform != "linux", reason="not in every wheel"))],
-)
-def test_beside_and_inside_a_parallel_program_of_the_user(layer, tmp_path, cache):
-    program = WORK + PARALLEL_PROGRAM_OF_A_USER
-    assert run(program, layer, tmp_path=tmp_path, cache=cache, NUMBA_THREADING_LAYER=layer) == "equal\n"
-
-
 # ---------------------------------------------------------------- processes
 
 
@@ -136,11 +99,11 @@ import sys
 if __name__ == "__main__":
     expected = [work(i, n_jobs=2) for i in range(6)]
     with multiprocessing.get_context(sys.argv[1]).Pool(2) as pool:
-        print(pool.map_async(work, range(6)).get(timeout=60) == expected)
+        print(pool.map_async(work, range(6)).get(timeout=30) == expected)
 """
 
 
-@pytest.mark.parametrize("method", ["spawn", *(["fork", "forkserver"] if sys.platform == "linux" else [])])
+@pytest.mark.parametrize("method", ["spawn", *(["forkserver"] if sys.platform == "linux" else [])])
 def test_a_pool_of_processes_after_use(method, tmp_path, cache):
     assert run(WORK + POOL, method, tmp_path=tmp_path, cache=cache) == "True\n"
 
@@ -188,23 +151,20 @@ def test_forks(state, tmp_path, cache):
 
 
 JOBLIB = """
-import sys
 import joblib
 
-if __name__ == "__main__":
-    expected = [work(i) for i in range(6)]
-    jobs = joblib.Parallel(n_jobs=2, backend=sys.argv[1])
-    assert jobs(joblib.delayed(work)(i, n_jobs=2) for i in range(6)) == expected
-    with joblib.parallel_config(backend=sys.argv[1], n_jobs=2):
-        assert [work(i) for i in range(6)] == expected
-        assert joblib.Parallel()(joblib.delayed(work)(i) for i in range(6)) == expected
-    print("equal")
+expected = [work(i) for i in range(6)]
+jobs = joblib.Parallel(n_jobs=2, backend="threading")
+assert jobs(joblib.delayed(work)(i, n_jobs=2) for i in range(6)) == expected
+with joblib.parallel_config(backend="threading", n_jobs=2):
+    assert [work(i) for i in range(6)] == expected
+    assert joblib.Parallel()(joblib.delayed(work)(i) for i in range(6)) == expected
+print("equal")
 """
 
 
-@pytest.mark.parametrize("backend", ["loky", "threading"])
-def test_joblib(backend, tmp_path, cache):
-    assert run(WORK + JOBLIB, backend, tmp_path=tmp_path, cache=cache) == "equal\n"
+def test_joblib_with_threads(tmp_path, cache):
+    assert run(WORK + JOBLIB, tmp_path=tmp_path, cache=cache) == "equal\n"
 
 
 # ---------------------------------------------------------------- Ctrl-C
@@ -223,33 +183,47 @@ def sphere(n):
     points = rng.normal(size=(n, 3))
     return points / np.linalg.norm(points, axis=1)[:, None]
 
+def estimate(X, Y):
+    return kl.estimate_kl(X, Y, method="knn", n_jobs=n_jobs).value
+
+def neighbors(X, Y):
+    return kl.kth_neighbor_distances(X, Y, k=5, n_jobs=n_jobs).sum()
+
 if kind == "slow rows last":  # every point of the sphere is equally far from its centre: no search tree helps there
     Y = sphere(150_000)
     X = np.concatenate([sphere(100_000), 1e-3 * sphere(100_000)])
-    def call(X, Y):
-        return kl.kth_neighbor_distances(X, Y, k=5, n_jobs=n_jobs)
+    call = neighbors
 else:
-    n, d = {"few features": (1_000_000, 6), "many features": (100_000, 30)}[kind]
-    X, Y = rng.normal(size=(2, n, d))
-    def call(X, Y):
-        return kl.estimate_kl(X, Y, method="knn", n_neighbors=1, n_jobs=n_jobs).value
+    n, d = {"few features": (200_000, 5), "many features": (30_000, 64)}[kind]
+    X, Y = rng.standard_normal((2, n, d))
+    call = estimate
 
-expected = call(X[:300], Y[:300])  # compiles
-call(X[:100], Y[:100])
-sent = []
+def seconds_until_interrupted(delay):
+    sent = []
 
-def interrupt():
-    time.sleep(1.2)
-    sent.append(time.perf_counter())
-    os.kill(os.getpid(), signal.SIGINT)
+    def interrupt():
+        time.sleep(delay)
+        sent.append(time.perf_counter())
+        os.kill(os.getpid(), signal.SIGINT)
 
-threading.Thread(target=interrupt).start()
-try:
-    call(X, Y)
-except KeyboardInterrupt:
-    print(time.perf_counter() - sent[0])
-assert threading.active_count() == 1
-assert np.array_equal(call(X[:300], Y[:300]), expected)
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    try:
+        call(X, Y)
+    except KeyboardInterrupt:
+        seconds = time.perf_counter() - sent[0]
+    thread.join()
+    until = time.perf_counter() + 1.0
+    while threading.active_count() > 1 and time.perf_counter() < until:
+        time.sleep(1e-3)
+    assert threading.active_count() == 1
+    return seconds
+
+small = X[-300:], Y[:300]
+call(*small)  # compiles
+expected = call(*small)
+print(*map(seconds_until_interrupted, (0.05, 0.15, 0.3)))
+assert call(*small) == expected
 """
 
 
@@ -257,31 +231,208 @@ assert np.array_equal(call(X[:300], Y[:300]), expected)
 @pytest.mark.parametrize("n_jobs", [1, 2])
 @pytest.mark.parametrize("kind", ["few features", "many features", "slow rows last"])
 def test_ctrl_c_ends_a_long_call(kind, n_jobs, tmp_path, cache):
-    """Within 0.5 s on an idle machine; the bound leaves room for a busy one."""
-    latency = float(run(INTERRUPT, kind, n_jobs, tmp_path=tmp_path, cache=cache))
-    print(f"{kind}, n_jobs={n_jobs}: {1000 * latency:.0f} ms")
-    assert latency < 2.0
+    """Each within 0.5 s on an idle machine, on a busy one the best of three."""
+    latencies = [float(x) for x in run(INTERRUPT, kind, n_jobs, tmp_path=tmp_path, cache=cache).split()]
+    print(f"{kind}, n_jobs={n_jobs}:", *(f"{1000 * latency:.0f} ms" for latency in latencies))
+    assert len(latencies) == 3
+    assert min(latencies) < 0.5
+    assert max(latencies) < 3.0
+
+
+MANY_INTERRUPTS = """
+import os, signal, threading, time
+import numpy as np
+import kltools as kl
+
+rng = np.random.default_rng(0)
+X, Y = rng.standard_normal((2, 20_000, 3))
+
+def call():
+    return kl.estimate_kl(X, Y, method="knn", n_jobs=2).value
+
+expected = call()
+began = time.perf_counter()
+call()
+usual = time.perf_counter() - began
+sent = []
+
+def interrupt(delay):
+    time.sleep(delay)
+    sent.append(time.perf_counter())
+    os.kill(os.getpid(), signal.SIGINT)
+
+for _ in range(100):
+    try:
+        thread = threading.Thread(target=interrupt, args=(rng.uniform(0.0, usual),))
+        thread.start()
+        call()
+        while True:  # it came too late
+            time.sleep(1e-3)
+    except KeyboardInterrupt:
+        assert time.perf_counter() - sent[-1] < 2.0
+    thread.join()
+    until = time.perf_counter() + 2.0
+    while threading.active_count() > 1:
+        time.sleep(1e-3)
+        assert time.perf_counter() < until
+assert call() == expected
+print("equal")
+"""
+
+
+@posix_only
+def test_ctrl_c_at_any_moment(tmp_path, cache):
+    """Also while threads start, wait for each other or end: nothing hangs, and nothing is broken afterwards."""
+    assert run(MANY_INTERRUPTS, tmp_path=tmp_path, cache=cache, timeout=60) == "equal\n"
+
+
+# ---------------------------------------------------------------- progress
+
+
+SIZES = {"line": (40_000, 1), "tree": (15_000, 3), "brute": (4000, 20)}
+each_structure = pytest.mark.parametrize(("n", "d"), list(SIZES.values()), ids=list(SIZES))
+each_n_jobs = pytest.mark.parametrize("n_jobs", [1, 2])
+
+
+def normal_pair(n, d):
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(n, d)), rng.normal(0.5, 1.2, (n - n // 10, d))
+
+
+def quiet_estimate(X, Y, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", kl.KLToolsWarning)
+        return kl.estimate_kl(X, Y, method="knn", random_state=0, **options)
+
+
+class Listener:
+    """Notes what it is told and by which thread; it may take its time, and raise at some share."""
+
+    def __init__(self, seconds=0.0, raise_at=2.0):
+        self.calls, self.threads = [], set()
+        self._seconds, self._raise_at = seconds, raise_at
+
+    def __call__(self, done, total):
+        self.calls.append((done, total))
+        self.threads.add(threading.get_ident())
+        time.sleep(self._seconds)
+        if done > self._raise_at * total:
+            raise ValueError("mine")
+
+    def check(self):
+        assert self.threads == {threading.get_ident()}
+        done, total = zip(*self.calls, strict=True)
+        assert all(type(number) is int for number in (*done, *total))
+        assert len(set(total)) == 1
+        assert list(done) == sorted(done)
+        assert done[0] >= 0
+        assert done[-1] == total[0]
+
+
+@each_n_jobs
+@each_structure
+@pytest.mark.parametrize("seconds", [0.0, 0.003], ids=["fast", "slow"])
+@pytest.mark.parametrize("options", [{}, {"memory_limit": 2**20}, {"n_neighbors": 1}], ids=["", "parts", "k=1"])
+def test_progress(options, seconds, n, d, n_jobs):
+    """A slow one lets other threads finish the work meanwhile."""
+    if seconds and options:
+        pytest.skip("takes long and is like the others")
+    X, Y = normal_pair(n, d)
+    listener = Listener(seconds)
+    value = quiet_estimate(X, Y, n_jobs=n_jobs, progress=listener, **options).value
+    listener.check()
+    assert len(listener.calls) > 2
+    assert value == quiet_estimate(X, Y, n_jobs=n_jobs, **options).value
+
+
+@each_n_jobs
+@each_structure
+def test_progress_where_rows_tie(n, d, n_jobs):
+    X, Y = normal_pair(n // 3, d)
+    listener = Listener()
+    estimate = quiet_estimate(np.repeat(X, 2, axis=0), Y.round(1), n_jobs=n_jobs, progress=listener)
+    assert estimate.n_ties > 0
+    listener.check()
+    n_calls = len(listener.calls)
+    _ = estimate.standard_error
+    assert len(listener.calls) == n_calls
+
+
+@each_n_jobs
+@pytest.mark.parametrize("n", [2, 30, 3000])
+def test_progress_beside_a_distribution(n, n_jobs):
+    listener = Listener()
+    quiet_estimate(np.linspace(-1.0, 1.0, n), kl.Normal(mean=0.0, var=1.0), n_jobs=n_jobs, progress=listener)
+    listener.check()
+    assert listener.calls[-1] == (n, n)
+
+
+@each_n_jobs
+@each_structure
+@pytest.mark.parametrize("share", [-1.0, 0.3])
+def test_an_exception_of_progress_stops_the_estimate(share, n, d, n_jobs):
+    X, Y = normal_pair(n, d)
+    listener = Listener(raise_at=share)
+    with pytest.raises(ValueError, match="mine"):
+        quiet_estimate(X, Y, n_jobs=n_jobs, progress=listener)
+    assert all(done <= max(share, 0.0) * total for done, total in listener.calls[:-1])
+    assert threading.active_count() == 1
+
+
+@pytest.mark.parametrize("bad", [0, True, "tqdm", [print]], ids=repr)
+def test_progress_must_be_a_function(bad):
+    with pytest.raises(kl.InvalidTypeError, match="progress"):
+        kl.estimate_kl([0.0, 1.0, 3.0], [0.0, 2.0, 5.0], progress=bad)
 
 
 # ---------------------------------------------------------------- memory
 
 
+@pytest.mark.parametrize("d", [1, 3, 20])
+def test_a_memory_limit_changes_no_bit(d):
+    """The least limit has three parts of rows."""
+    X, Y = normal_pair(7000, d)
+    for some, others in ((X, Y), (X.round(1), Y.round(1)), (X, kl.MultivariateNormal(mean=np.zeros(d), cov=np.eye(d)))):
+        expected = quiet_estimate(some, others)
+        for n_jobs in (1, 2):
+            estimate = quiet_estimate(some, others, memory_limit=2**20, n_jobs=n_jobs)
+            assert estimate.value == expected.value
+            assert estimate.n_ties == expected.n_ties
+            assert estimate.diagnostics == expected.diagnostics
+    assert estimate.standard_error == expected.standard_error
+
+
+@pytest.mark.parametrize("bad", [1.5, 1e9, "1 GiB", True, [2**30], float("inf")], ids=repr)
+def test_a_memory_limit_is_an_integer(bad):
+    with pytest.raises(kl.InvalidTypeError, match="memory_limit"):
+        kl.estimate_kl([0.0, 1.0, 3.0], [0.0, 2.0, 5.0], memory_limit=bad)
+
+
+@pytest.mark.parametrize("bad", [0, -1, 2**20 - 1], ids=repr)
+def test_a_memory_limit_is_not_too_small(bad):
+    with pytest.raises(kl.InvalidParameterError, match="memory_limit"):
+        kl.estimate_kl([0.0, 1.0, 3.0], [0.0, 2.0, 5.0], memory_limit=bad)
+
+
 LITTLE_MEMORY = """
-import resource, time
-resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
+import resource, sys, time, warnings
 import numpy as np
 import kltools as kl
 
+warnings.simplefilter("ignore", kl.KLToolsWarning)
+resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
+d = int(sys.argv[1])
 rng = np.random.default_rng(0)
 began = time.perf_counter()
-X, Y = rng.normal(0.0, 1.0, (100_000, 3)), rng.normal(0.5, 1.0, (100_000, 3))
+X, Y = rng.standard_normal((100_000, d)), rng.normal(0.5, 1.0, (100_000, d))
 print(kl.estimate_kl(X, Y, method="knn", n_jobs=2).value, time.perf_counter() - began)
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS is obeyed on Linux only")
-def test_large_samples_in_two_gibibytes(tmp_path, cache):
+@pytest.mark.parametrize(("d", "tolerance"), [(3, 0.03), pytest.param(20, 1.0, marks=pytest.mark.slow)])
+def test_large_samples_in_two_gibibytes(d, tolerance, tmp_path, cache):
     """All distances would need 75 GiB."""
-    value, seconds = map(float, run(LITTLE_MEMORY, tmp_path=tmp_path, cache=cache, timeout=300).split())
+    value, seconds = map(float, run(LITTLE_MEMORY, d, tmp_path=tmp_path, cache=cache, timeout=300).split())
     print(f"{seconds:.1f} s")
-    assert value == pytest.approx(3 * 0.5**2 / 2, abs=0.03)
+    assert value == pytest.approx(d * 0.5**2 / 2, abs=tolerance)

@@ -59,7 +59,7 @@ class _SimdModel(models.PrimitiveModel):
 
 def operation(meaning):
     """Make an operation of its typing function, or of its meaning in NumPy where nothing is compiled."""
-    return intrinsic if not config.DISABLE_JIT else lambda typing_function: meaning
+    return intrinsic if not getattr(config, "DISABLE_JIT", 0) else lambda typing_function: meaning
 
 
 def _lanes(value: int, width: int) -> ir.Constant:
@@ -77,7 +77,7 @@ def address_of(context, builder, array_type, array, index, count: int):
     if array_type.layout != "C":
         raise TypingError(f"vectors are read from C-contiguous arrays, not from {array_type}")
     struct = make_array(array_type)(context, builder, array)
-    if config.BOUNDSCHECK:
+    if getattr(config, "BOUNDSCHECK", None):
         last = builder.add(index, ir.Constant(index.type, count))
         outside = builder.or_(
             builder.icmp_signed("<", index, ir.Constant(index.type, 0)),

@@ -3,13 +3,13 @@
 import dataclasses
 import math
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from .. import _validation
 from .._formula import Formula
+from .._once import once
 from .._scalar import digamma, log_ball_volume
 from ..errors import (
     InfiniteDivergenceWarning,
@@ -30,7 +30,7 @@ _JACKKNIFE_BLOCKS = 20
 _ROWS_PER_NEIGHBOR = 10
 _DISCRETE_SHARE = 0.1  # more tied rows than this, and the data as a whole are taken as discrete
 _FAR_REACH = 0.2
-_ROWS_TO_PROBE, _FEWEST_ROWS_TO_PROBE = 1000, 50
+_ROWS_TO_PROBE, _FEWEST_ROWS_TO_PROBE = 500, 50
 _OUTSIDE_SHARE = 0.2
 _TREND, _TREND_NOISE = 0.2, 2.5
 _UNMATCHED_SHARE = 0.05
@@ -127,14 +127,14 @@ class _WithSample(_Comparison):
     tenth of the rows are so, all of them are treated so.
     """
 
-    @cached_property
+    @once
     def references(self) -> tuple[Reference, Reference]:
         X, Y = self.samples
         return self.search.reference(X), self.search.reference(Y)
 
     def terms(self) -> _Terms:
         own, other = self.references
-        X, m = own.points, len(other.points)
+        X, m = own.points, other.shape[0]
         rho, nu = self.search.among(own), self.search.of(X, other)
         # far from Y, distances to it agree to many digits: not a tie unless X says so too
         tied = rho.tied | (nu.distances == 0.0)
@@ -171,7 +171,7 @@ class _WithSample(_Comparison):
 class _WithDensity(_Comparison):
     """Mean of log p_k(X_i) - log q(X_i) (Perez-Cruz 2008, eq. 18); the samples are X and log q(X)."""
 
-    @cached_property
+    @once
     def reference(self) -> Reference:
         return self.search.reference(self.samples[0])
 
@@ -196,7 +196,7 @@ class _WithDensity(_Comparison):
 
 def _share_outside(nu: np.ndarray, other: Reference, k: int) -> float:
     """Share of the rows of X that lie farther from Y than 99% of the rows of Y from one another (k-th distances)."""
-    m = len(other.points)
+    m = other.shape[0]
     if min(len(nu), m) < _FEWEST_ROWS_TO_PROBE or k == m:
         return 0.0
     probed = np.linspace(0, m - 1, min(m, _ROWS_TO_PROBE)).astype(int)
@@ -240,7 +240,7 @@ def _log_densities(
     one from there on and l the number of points within it. N is the number of points that count. Without
     queries the density is that of the other points, at each of the points.
     """
-    m, d = reference.points.shape
+    m, d = reference.shape
     available = m - (queries is None)
     near = search.among(reference) if queries is None else search.of(queries, reference)
     asked, exclude = (reference.points, np.arange(m)) if queries is None else (queries, None)

@@ -17,8 +17,9 @@ from . import brute, line, tree, wide
 __all__ = ["Reference", "kth_neighbor_distances"]
 
 NORMS = {"euclidean": EUCLIDEAN, "maximum": MAXIMUM}
-_ALWAYS_TREE, _NEVER_TREE = 8, 16  # features; in between a probe decides
-_FEWEST_ROWS_TO_PROBE, _PROBED, _PROBED_NEIGHBORS = 4000, 200, 5
+ALWAYS_TREE, NEVER_TREE = 8, 16  # features; in between a probe decides
+FEWEST_ROWS_TO_PROBE = 50_000  # with fewer, comparing all pairs takes less than compiling a tree as well
+_PROBED, _PROBED_NEIGHBORS = 200, 5
 _LARGEST_SHARE_VISITED = 0.2  # of the leaves; a tree compares in float64 and in smaller tiles
 _LARGEST_EXPONENT = 480  # squares of differences of numbers up to 2**480, and their sums, do not overflow
 _SMALLEST_EXPONENT = -200  # squares of what float64 resolves in smaller numbers might underflow
@@ -42,9 +43,9 @@ def _structure(points: np.ndarray, norm: str, n_jobs: int) -> Any:
     m, d = points.shape
     if d == 1:
         return line.Line(points, n_jobs)
-    if d <= _ALWAYS_TREE or norm != "euclidean":
+    if d <= ALWAYS_TREE or norm != "euclidean":
         return tree.Tree(points, NORMS[norm], n_jobs)
-    if d < _NEVER_TREE and m >= _FEWEST_ROWS_TO_PROBE:
+    if d < NEVER_TREE and m >= FEWEST_ROWS_TO_PROBE:
         candidate = tree.Tree(points, NORMS[norm], n_jobs)
         if candidate.share_visited(_PROBED, _PROBED_NEIGHBORS) < _LARGEST_SHARE_VISITED:
             return candidate
@@ -66,6 +67,7 @@ class Reference:
 
     Attributes
     ----------
+    shape : (m, d)
     points : ndarray of shape (m, d)
         The points in an order in which neighbours stand close together. Searches for them in this order are
         fast, and rows that searches tell are rows of this array.
@@ -76,9 +78,13 @@ class Reference:
     def __init__(self, points: np.ndarray, n_jobs: int = 1, norm: str = "euclidean"):
         self.n_jobs = n_jobs
         self._structure = _structure(_arrays.frozen(points), norm, n_jobs)
-        self.points = self._structure.points
-        self._squares = norm == "euclidean" and self.points.shape[1] > 1
-        self._wide = self._squares and wide.is_wide(self.points)
+        self.shape = points.shape
+        self._squares = norm == "euclidean" and points.shape[1] > 1
+        self._wide = self._squares and wide.is_wide(points)
+
+    @property
+    def points(self) -> np.ndarray:
+        return self._structure.points
 
     @property
     def order(self) -> np.ndarray:

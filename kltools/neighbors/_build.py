@@ -5,6 +5,8 @@ children 2i and 2i + 1. Nodes are cut at whole numbers of `LANES` rows, down to 
 so that the rows of such a group, which are searched for together, lie close together.
 """
 
+from functools import lru_cache
+
 import numpy as np
 
 from .._arrays import frozen
@@ -13,7 +15,7 @@ from .._simd import Const, constant, count, item, less, load, maximum, minimum, 
 
 GROUP = 8  # queries that are searched for together
 LANES = Const(GROUP)
-LEAF_GROUPS = 4
+LEAF_GROUPS = 7
 _SORTED_ROWS = 64
 _SAMPLE = 32
 _WIDTH_STEP = 4
@@ -24,6 +26,7 @@ def row_width(d: int) -> int:
     return -(-(d + 1) // _WIDTH_STEP) * _WIDTH_STEP
 
 
+@lru_cache(maxsize=16)
 def leaf_edges(n: int) -> np.ndarray:
     """Where the leaves of n rows begin, and where the last one ends; a power of two of leaves."""
     groups = -(-n // GROUP)
@@ -31,6 +34,25 @@ def leaf_edges(n: int) -> np.ndarray:
     while n_leaves * LEAF_GROUPS < groups:
         n_leaves *= 2
     return frozen(np.minimum(np.arange(n_leaves + 1) * groups // n_leaves * GROUP, n))
+
+
+@jit
+def fill_kernel(points, rows):
+    """Points and their numbers, padded with 0."""
+    for i in range(rows.shape[0]):
+        for j in range(points.shape[1]):
+            rows[i, j] = points[i, j]
+        rows[i, points.shape[1]] = i
+        for j in range(points.shape[1] + 1, rows.shape[1]):
+            rows[i, j] = 0.0
+
+
+@jit
+def copy_kernel(rows, points):
+    """The points of a table."""
+    for i in range(points.shape[0]):
+        for j in range(points.shape[1]):
+            points[i, j] = rows[i, j]
 
 
 @jit

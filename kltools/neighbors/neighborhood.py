@@ -61,7 +61,7 @@ class Search:
         return self._run(reference, queries, itself=False)
 
     def _run(self, reference: Reference, queries: np.ndarray, itself: bool) -> Neighborhood:
-        n, available = len(queries), len(reference.points) - itself
+        n, available = len(queries), reference.shape[0] - itself
         k = min(self.ks[-1] + 1, available)
         result = Neighborhood(
             np.empty((len(self.ks), n)), np.empty((len(self.ks), n), dtype=bool), np.empty(n, dtype=bool)
@@ -70,11 +70,10 @@ class Search:
         step = self.rows_at_once(k)
         for first in range(0, n, step):
             rows = slice(first, min(first + step, n))
-            if itself and n <= step:
-                asked: tuple = (None, k, None)
-            else:
-                asked = (queries[rows], k, np.arange(rows.start, rows.stop) if itself else None)
-            nearest = frozen(reference.kth_distances(*asked, progress=self._teller(rows, n)))
+            whole = itself and n <= step
+            asked = None if whole else queries[rows]
+            exclude = np.arange(rows.start, rows.stop) if itself and not whole else None
+            nearest = frozen(reference.kth_distances(asked, k, exclude, self._teller(rows, n)))
             arguments = nearest, np.array(self.ks), first, *outputs
             run_rows(choose_kernel, len(nearest), *arguments, n_jobs=self.n_jobs, row_cost=len(self.ks))
         self._done[0] += n

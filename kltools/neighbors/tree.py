@@ -10,6 +10,7 @@ import numpy as np
 
 from .._arrays import aligned, frozen
 from .._jit import jit, run_rows
+from .._once import once
 from .._simd import (
     Const,
     bits,
@@ -28,7 +29,17 @@ from .._simd import (
     sqrt,
     store,
 )
-from ._build import GROUP, LANES, leaf_edges, level_kernel, row_width, subtree_kernel, top_kernel
+from ._build import (
+    GROUP,
+    LANES,
+    copy_kernel,
+    fill_kernel,
+    leaf_edges,
+    level_kernel,
+    row_width,
+    subtree_kernel,
+    top_kernel,
+)
 from ._nearest import beyond, replace_farthest, sort_heap
 
 _STACK = 64
@@ -128,9 +139,9 @@ def _nearest_kernel(start, stop, queries, points, tree, exclude, k, norm, width,
                 break
             row, end = item(edges, leaf), item(edges, leaf + 1)
             while row < end:
-                x = distances(query, points, row * n_features, norm)
+                x = distances(query, points, row * constant(width), norm)
                 other = min(row + 1, end - 1)
-                y = distances(query, points, other * n_features, norm)
+                y = distances(query, points, other * constant(width), norm)
                 if bits(less(minimum(x, y), bound)) != 0:
                     if exclude is not None:
                         skipped = load(excluded, 0, LANES)
@@ -182,7 +193,7 @@ def _heap_kernel(start, stop, queries, points, tree, exclude, norm, width, d, ou
             if leaf < 0:
                 break
             for row in range(item(edges, leaf), item(edges, leaf + 1)):
-                x = distances(query, points, row * n_features, norm)
+                x = distances(query, points, row * constant(width), norm)
                 if bits(less(x, bound)) == 0:
                     continue
                 store(found, 0, x)
@@ -249,7 +260,7 @@ def _count_kernel(start, stop, queries, points, tree, exclude, radius, norm, wid
             if leaf < 0:
                 break
             for row in range(item(edges, leaf), item(edges, leaf + 1)):
-                inside = less(distances(query, points, row * n_features, norm), bound)
+                inside = less(distances(query, points, row * constant(width), norm), bound)
                 total = select(equal(skipped, row), total, total + select(inside, 1.0, 0.0))
         store(totals, 0, total)
         for lane in range(n_queries):
@@ -264,13 +275,10 @@ class Tree:
         edges = leaf_edges(m)
         n_leaves = len(edges) - 1
         depth = n_leaves.bit_length() - 1
-        rows = aligned((m, row_width(d)))
-        rows[:, d + 1 :] = 0.0
-        rows[:, :d] = points
-        rows[:, d] = np.arange(m)
+        self._rows = rows = aligned((m, row_width(d)))
+        fill_kernel(points, rows)
         features = np.zeros(n_leaves, dtype=np.int64)
-        low = aligned((2 * n_leaves, rows.shape[1]))
-        high = aligned((2 * n_leaves, rows.shape[1]))
+        low, high = aligned((2, 2 * n_leaves, rows.shape[1]))
         self._width, self._d, self._norm, self._n_jobs = Const(rows.shape[1]), Const(d), norm, n_jobs
         top = 0  # levels split one by one, until the subtrees fit into a cache and occupy all threads
         while top < depth and (rows.nbytes >> top > _SUBTREE_BYTES or (n_jobs > 1 << top and m > _PARALLEL_ROWS)):
@@ -294,9 +302,17 @@ class Tree:
         )
         if top:
             top_kernel(0, 1, top, low, high, self._width)
-        self._tree = tuple(frozen(a) for a in (edges, features, low, high))
-        self.points = frozen(np.ascontiguousarray(rows[:, :d]))
-        self.order = rows[:, d].astype(np.int64)
+        self._tree = edges, features, low, high
+
+    @once
+    def points(self) -> np.ndarray:
+        out = np.empty((len(self._rows), self._d.value))
+        copy_kernel(self._rows, out)
+        return frozen(out)
+
+    @once
+    def order(self) -> np.ndarray:
+        return self._rows[:, self._d.value].astype(np.int64)
 
     def nearest(self, queries, k: int, exclude, with_rows: bool, progress=None):
         """Distances to the k nearest points, and their rows if asked for."""
@@ -317,7 +333,7 @@ class Tree:
 
     def share_visited(self, n_queries: int, k: int) -> float:
         """Share of the leaves that a search for the k nearest enters, from searches for a few of the points."""
-        groups = -(-len(self.points) // GROUP)
+        groups = -(-len(self._rows) // GROUP)
         chosen = np.linspace(0, groups - 1, min(groups, -(-n_queries // GROUP))).astype(int)
         rows = np.minimum((chosen[:, None] * GROUP + np.arange(GROUP)).ravel(), len(self.points) - 1)
         queries = frozen(self.points[rows])
@@ -332,5 +348,5 @@ class Tree:
 
     def _run(self, kernel, queries, exclude, *arguments, progress=None) -> None:
         groups = -(-len(queries) // GROUP)
-        arguments = queries, self.points, self._tree, exclude, *arguments
-        run_rows(kernel, groups, *arguments, n_jobs=self._n_jobs, row_cost=self.points.size, progress=progress)
+        arguments = queries, self._rows, self._tree, exclude, *arguments
+        run_rows(kernel, groups, *arguments, n_jobs=self._n_jobs, row_cost=self._rows.size, progress=progress)
