@@ -87,6 +87,7 @@ def test_laws(pair, k, dtype):
 
 
 @pytest.mark.parametrize("kind", naive.SEARCHED)
+@pytest.mark.jit
 def test_both_precisions_find_the_same(kind):
     rng = np.random.default_rng(2)
     points, queries = (naive.SEARCHED[kind](rng, n, 20) for n in (700, 300))
@@ -126,6 +127,7 @@ def test_queries_far_away(dtype):
 
 @each_precision
 @pytest.mark.parametrize("size", [1e3, 1e10, 1e30, 1e140])
+@pytest.mark.jit
 def test_huge_outliers(size, dtype):
     rng = np.random.default_rng(5)
     points = rng.normal(size=(600, 10))

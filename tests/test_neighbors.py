@@ -103,9 +103,6 @@ def test_a_row_is_left_out_by_its_index_not_by_its_distance(algorithm):
     expected = [[0.0, 0.0, 1.0]] * 3 + [[1.0, 1.0, 1.0]]
     np.testing.assert_array_equal(kth_neighbor_distances(X, k=3), expected)
     np.testing.assert_array_equal(kth_neighbor_distances(X, X, k=1), np.zeros((4, 1)))
-
-
-def test_equal_rows_all_over(algorithm):
     X = np.full((150, 2), 0.1)
     np.testing.assert_array_equal(kth_neighbor_distances(X, k=149), np.zeros((150, 149)))
 
@@ -292,6 +289,7 @@ def test_points_among_themselves_are_compared_once(monkeypatch):
 
 
 @pytest.mark.parametrize("d", [1, 2, 20])
+@pytest.mark.jit
 def test_progress(d):
     X, Y = pair("normal", 2500, 300, d)
     for reference, queries in ((Reference(Y), X), (Reference(X), None)):

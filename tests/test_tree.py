@@ -37,7 +37,6 @@ def check(points, queries, k, exclude, norm, maxulp=4):
 
 
 @pytest.mark.parametrize(("norm", "d"), SHAPES, ids=lambda x: NAMES.get(x, str(x)))
-@pytest.mark.jit
 def test_equals_naive(norm, d):
     for kind, points, queries, k, exclude in naive.searches(d):
         if d != 2:
@@ -58,7 +57,6 @@ def test_every_kind(kind, norm):
 
 @few
 @given(pair=cases.pairs(tuple(set(cases.KINDS) - set(cases.EXTREME)), max_rows=150), data=st.data())
-@pytest.mark.jit
 def test_laws(pair, data):
     rng = np.random.default_rng(pair.seed)
     queries, points = (np.asarray(cases.KINDS[pair.kind](rng, n, 2), dtype=float) for n in (pair.n, pair.m))

@@ -117,7 +117,8 @@ class Reference:
     def _nearest(self, queries, k, exclude, with_rows, progress=None):
         if queries is None:
             queries, exclude = self.points, np.arange(len(self.points))
-        queries = _arrays.frozen(queries)
+        else:
+            queries = _arrays.frozen(queries)
         exclude = None if exclude is None else _arrays.frozen(exclude)
         distances, rows = self._structure.nearest(queries, k, exclude, with_rows, progress)
         for i in self._suspects(queries, distances[:, 0]):

@@ -42,6 +42,7 @@ _ROWS_TO_CENTER = 1000
 _ROWS_TO_PROBE, _PROBES = 2000, 64
 _FLOOD = 500  # survivors of a query that are more than chance and rounding explain
 _UNDERFLOW = 2.0**-100
+_LARGEST_EXPONENT = 400  # of the scale, whose square must not overflow
 _STRETCHES_PER_THREAD, _LONGEST_STRETCH = 8, 8192  # stretches that are compared as one, and their rows at most
 _OPERATIONS_AT_ONCE = 32
 
@@ -264,7 +265,8 @@ class Brute:
         sample = points[:: max(1, len(points) // _ROWS_TO_CENTER)]
         self._center = frozen(np.median(sample, axis=0, keepdims=True))
         self._norms = _norms(points, self._center, n_jobs)
-        self._scale = 2.0 ** -float(np.frexp(self._norms.max())[1])
+        exponent = -int(np.frexp(self._norms.max())[1])
+        self._scale = 2.0 ** min(exponent, _LARGEST_EXPONENT)  # brings the largest norm to about 1
         self._filter(np.float32)
 
     def _filter(self, dtype) -> None:
@@ -325,7 +327,9 @@ class Brute:
         """Fill the heaps, or count; how many pairs survived the filter."""
         asked = self._packed(queries, _norms(queries, self._center, self._n_jobs), self._lanes, is_query=True)
         scale = self._scale**2
-        found = Found(heaps, heap_rows, counts, -0.5 * scale * heaps[:, 0], exclude, scale)
+        with np.errstate(over="ignore"):  # a limit of -inf lets every pair pass
+            limits = -0.5 * scale * heaps[:, 0]
+        found = Found(heaps, heap_rows, counts, limits, exclude, scale)
         nearest = np.searchsorted(self._side.norms, asked.norms) % len(self._side.norms)
         survivors = np.zeros(len(asked.norms), dtype=np.int64)
         arguments = asked, self._side, nearest, found, self._error, Const(self._lanes), survivors
