@@ -117,12 +117,15 @@ def test_neighbors_that_rounding_cannot_tell_apart(closeness, dtype):
 
 @each_precision
 def test_queries_far_away(dtype):
+    """Alone, as those that share a block share its margin, and all together."""
     rng = np.random.default_rng(4)
     points = rng.normal(size=(400, 10))
-    queries = rng.normal(size=(60, 10)) * 10.0 ** rng.integers(-3, 61, (60, 1))
-    queries[:10] *= 1e30 / np.abs(queries[:10]).max(axis=1, keepdims=True)
+    sizes = np.array([1e-3, 1e3, 1e9, 1e17, 1e18, 3e18, 1e19, 1e20, 1e30, 1e60])
+    queries = sizes[:, None] * rng.normal(size=(10, 10)) / np.sqrt(10.0)
     table = naive.distances(queries, points)
-    naive.check_search(filtered(points, dtype), queries, 5, rng.integers(-1, 400, 60), table)
+    for chosen in (slice(None), *(slice(i, i + 1) for i in range(10))):
+        exclude = rng.integers(-1, 400, len(queries[chosen]))
+        naive.check_search(filtered(points, dtype), queries[chosen], 5, exclude, table[chosen])
 
 
 @each_precision

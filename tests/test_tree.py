@@ -1,6 +1,7 @@
 """The kd-tree: what it finds, in both norms, and how it is built."""
 
 import itertools
+import timeit
 
 import cases
 import naive
@@ -98,6 +99,17 @@ def test_the_share_of_leaves_that_is_visited():
     assert Tree(line, EUCLIDEAN, 1).share_visited(100, 5) < 0.1
     assert Tree(np.zeros((3000, 2)), EUCLIDEAN, 1).share_visited(100, 5) == 1.0
     assert Tree(rng.normal(size=(5, 2)), EUCLIDEAN, 1).share_visited(100, 9) == 1.0
+
+
+@pytest.mark.parametrize("k", [1, 64, 65])
+@pytest.mark.jit
+def test_a_search_enters_few_leaves(k):
+    """Which shows in its time only: a search that enters all, in a tree of which 1 % suffices, takes much longer."""
+    search = Tree(np.random.default_rng(0).normal(size=(200_000, 2)), EUCLIDEAN, 1)
+    queries, everywhere = search.points[99_000:99_032].copy(), np.full(32, np.inf)
+    nearest = timeit.repeat(lambda: search.nearest(queries, k, None, False), number=1, repeat=6)
+    count_all = timeit.repeat(lambda: search.count_within(queries, everywhere, None), number=1, repeat=6)
+    assert min(nearest) < 0.3 * min(count_all)
 
 
 # ---------------------------------------------------------------- the structure itself
