@@ -11,7 +11,8 @@ from .estimators import METHODS, estimate_kl
 from .neighbors import ALWAYS_TREE, FEWEST_ROWS_TO_PROBE, NEVER_TREE, kth_neighbor_distances
 
 _ROWS = 300  # more than any structure takes in one piece
-_FEATURES = (1, 2, 3, 20)
+_MANY_NEIGHBORS = 65  # more are all the same
+_FEATURES = (1, 2, 3, NEVER_TREE)
 
 
 def warmup(d: int | Iterable[int] | None = None, k: int | Iterable[int] | None = None) -> None:
@@ -24,7 +25,7 @@ def warmup(d: int | Iterable[int] | None = None, k: int | Iterable[int] | None =
     Parameters
     ----------
     d : int or iterable of int, optional
-        Numbers of features. By default 1, 2, 3, and many.
+        Numbers of features. By default 1, 2, 3, and many; all from 16 on are the same.
     k : int or iterable of int, optional
         Numbers of neighbours. They do not change what is compiled, except beyond 64.
 
@@ -38,16 +39,16 @@ def warmup(d: int | Iterable[int] | None = None, k: int | Iterable[int] | None =
     >>> import kltools as kl
     >>> kl.warmup(d=2)
     """
-    ks = _positive(k, "k", (5,))
+    ks = {min(neighbors, _MANY_NEIGHBORS) for neighbors in _positive(k, "k", (5,))}
     rng = np.random.default_rng(0)
-    for features in _positive(d, "d", _FEATURES):
-        n = max(_ROWS, *(neighbors + 2 for neighbors in ks))
-        X, Y = rng.standard_normal((2, n, features))
+    for features in sorted({min(features, NEVER_TREE) for features in _positive(d, "d", _FEATURES)}):
+        X, Y = rng.standard_normal((2, _ROWS, features))
+        many = rng.standard_normal((FEWEST_ROWS_TO_PROBE, features)) if features > ALWAYS_TREE else Y
+        clumps = np.repeat(1e6 * X[:20], 110, axis=0) + rng.standard_normal((2200, features))
         for neighbors in ks:
             kth_neighbor_distances(X, k=neighbors)
-            kth_neighbor_distances(X, Y, k=neighbors)
-            if ALWAYS_TREE < features < NEVER_TREE:
-                kth_neighbor_distances(X, rng.standard_normal((FEWEST_ROWS_TO_PROBE, features)), k=neighbors)
+            kth_neighbor_distances(X, many, k=neighbors)
+            kth_neighbor_distances(clumps, k=neighbors)  # for all pairs, a filter in float64
         for method in METHODS:
             _quiet_estimate(X, Y, method)
         _quiet_estimate(X.round(1), Y.round(1), "knn")  # ties are counted

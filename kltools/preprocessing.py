@@ -201,7 +201,7 @@ def tell_lost_digits(samples: tuple[np.ndarray, ...], notes: Notes) -> None:
         low, high = _ranges(X)
         with np.errstate(over="ignore", invalid="ignore"):
             extent = high - low
-        lost = (extent < _FEW_DIGITS * np.maximum(np.abs(low), np.abs(high))) & ((low != high) | (len(X) == 1))
+        lost = (extent < _FEW_DIGITS * np.maximum(np.abs(low), np.abs(high))) & (low != high)
         if lost.any():
             columns = [int(j) for j in np.flatnonzero(lost)]
             notes.add(

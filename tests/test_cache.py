@@ -15,6 +15,8 @@ import sys
 import time
 from pathlib import Path
 
+import naive
+import numpy as np
 import processes
 import pytest
 from scipy.special import digamma
@@ -43,7 +45,24 @@ digamma(1.0)  # a kernel, where the others are ufuncs
 """
 NEIGHBORS_JOB = """
 import kltools as kl
-answer = kl.kth_neighbor_distances([0.0, 1.0, 3.0], k=2).tolist()
+answer = kl.kth_neighbor_distances([0.0, 1.0, 3.0], [0.0, 1.0, 3.0], k=2).tolist()
+"""
+SQUARE_JOB = """
+import numpy as np
+from kltools.neighbors.brute import exact_square
+answer = exact_square(np.arange(9.0).reshape(1, 9), 0, np.zeros((1, 9)), 0)
+"""
+# on a line, in a tree, with all pairs: kernels that are compiled for constants
+KNN_JOB = """
+import warnings
+import numpy as np
+import kltools as kl
+warnings.simplefilter("ignore", kl.KLToolsWarning)
+answer = []
+for d in (1, 3, 20):
+    X, Y = np.random.default_rng(d).normal(size=(2, 90, d))
+    answer.append(kl.estimate_kl(X, Y, method="knn", scale="none", n_jobs=2).value)
+    kl.estimate_kl(X, Y, method="knn")
 """
 
 
@@ -58,7 +77,17 @@ def _job_answer():
     return {"kl": 0.5, "estimate": pytest.approx(0.5 * (trace + distance - 1.0 + logs), abs=1e-15)}
 
 
-ANSWERS = {JOB: _job_answer(), NEIGHBORS_JOB: [[1.0, 3.0], [1.0, 2.0], [2.0, 3.0]]}
+def _knn_answer():
+    pairs = [np.random.default_rng(d).normal(size=(2, 90, d)) for d in (1, 3, 20)]
+    return [pytest.approx(naive.knn_divergence(X, Y, (5, 10, 20)), rel=1e-12, abs=1e-12) for X, Y in pairs]
+
+
+ANSWERS = {
+    JOB: _job_answer(),
+    NEIGHBORS_JOB: [[0.0, 1.0], [0.0, 1.0], [0.0, 2.0]],
+    SQUARE_JOB: 204.0,
+    KNN_JOB: _knn_answer(),
+}
 
 
 def job(package, cache, script=JOB, before="", prefix=(), variables=None, **options):
@@ -119,14 +148,6 @@ def test_a_second_process_compiles_nothing(package, warm):
     assert kernels(warm) == before
 
 
-def test_a_second_search_for_neighbors_compiles_nothing(package, tmp_path):
-    assert right_job(package, tmp_path, NEIGHBORS_JOB)["hits"] == 0
-    before = kernels(tmp_path)
-    result = right_job(package, tmp_path, NEIGHBORS_JOB)
-    assert (result["hits"], result["misses"]) == (1, 0)
-    assert kernels(tmp_path) == before
-
-
 def test_kernels_and_ufuncs_are_both_kept(filled):
     names = {path.name.partition("-")[0] for path in kernels(filled)}
     assert {"digamma", "kl_normal_normal", "x_minus_log1p"} <= names
@@ -152,6 +173,83 @@ def test_four_first_processes_at_once(package, filled, tmp_path):
     assert [err for _, err in ends] == [""] * 4
     assert kernels(tmp_path / "cache").keys() == kernels(filled).keys()
     assert right_job(package, tmp_path / "cache")["misses"] == 0
+
+
+# ---------------------------------------------------------------- nearest neighbours
+
+
+@pytest.fixture(scope="module")
+def knn_filled(package, tmp_path_factory):
+    """A cache that one process has filled with the kernels of nearest-neighbour estimates."""
+    cache = tmp_path_factory.mktemp("knn") / "cache"
+    result = right_job(package, cache, KNN_JOB)
+    assert result["hits"] < result["misses"]
+    return cache
+
+
+@pytest.fixture
+def knn_warm(knn_filled, tmp_path):
+    """A copy of it, to be maltreated."""
+    return Path(shutil.copytree(knn_filled, tmp_path / "knn"))
+
+
+def kernels_of(cache, name):
+    """The files of a kernel, one for each of its signatures."""
+    return [cache / path for path in kernels(cache) if path.name.startswith(f"{name}-")]
+
+
+def test_a_second_estimate_compiles_nothing(package, knn_warm):
+    before = kernels(knn_warm)
+    result = right_job(package, knn_warm, KNN_JOB)
+    assert result["misses"] == 0 < result["hits"]
+    assert kernels(knn_warm) == before
+
+
+def test_each_constant_has_a_file_of_its_own(package, tmp_path):
+    """A `Const` is in the type of an argument, and in nothing else."""
+    script = "from kltools._simd import Const\nfrom kltools.neighbors._build import _scratch\n"
+    script += "answer = [len(_scratch(Const(width))[2]) // 64 for width in {}]\n"
+    for widths, misses in (((4, 8), 2), ((4, 8), 0), ((8, 12, 4), 1)):
+        result = job(package, tmp_path, script.format(widths))
+        assert (result["answer"], result["misses"]) == (list(widths), misses)
+    assert len(kernels(tmp_path)) == 3
+
+
+def test_a_damaged_kernel_is_compiled_again_and_replaced(package, knn_warm):
+    damaged = [kernels_of(knn_warm, "choose_kernel")[0], kernels_of(knn_warm, "_finish_kernel")[0]]
+    before = kernels(knn_warm)
+    for path, damage in zip(damaged, ("a byte flipped", "cut off"), strict=True):
+        DAMAGE[damage](path)
+    result = right_job(package, knn_warm, KNN_JOB)
+    assert (result["misses"], result["hits"] > 0) == (2, True)
+    after = kernels(knn_warm)
+    assert after.keys() == before.keys()
+    assert {knn_warm / path for path in after if after[path] != before[path]} == set(damaged)
+
+
+def test_four_first_estimates_at_once(package, knn_warm):
+    """Some of the kernels are there, others must be compiled, by all of them."""
+    before = kernels(knn_warm)
+    for name in ("choose_kernel", "_norm_kernel", "_pack_kernel", "_box"):
+        for path in kernels_of(knn_warm, name):
+            path.unlink()
+    assert len(kernels(knn_warm)) < len(before)
+    env = processes.environment(package, knn_warm)
+    together = [processes.start("-W", "error", "-c", KNN_JOB + REPORT, env=env) for _ in range(4)]
+    ends = [processes.finish(process) for process in together]
+    assert [json.loads(out)["answer"] for out, _ in ends] == [ANSWERS[KNN_JOB]] * 4
+    assert [err for _, err in ends] == [""] * 4
+    assert right_job(package, knn_warm, KNN_JOB)["misses"] == 0
+    assert kernels(knn_warm).keys() <= before.keys()
+
+
+def test_a_full_disk_at_an_estimate(package, knn_warm):
+    (lost,) = kernels_of(knn_warm, "choose_kernel")
+    lost.unlink()
+    before = kernels(knn_warm)
+    for _ in range(2):
+        assert right_job(package, knn_warm, KNN_JOB, before=FULL + FAILURES["no room in it"])["misses"] == 1
+    assert kernels(knn_warm) == before
 
 
 # ---------------------------------------------------------------- where it is
@@ -260,7 +358,8 @@ def edit(package, file, function, statement):
 
 EDITS = {
     "a function that a ufunc calls": (JOB, "_scalar.py", "digamma", "x += 1.0"),
-    "a function that a kernel calls": (NEIGHBORS_JOB, "neighbors/_nearest.py", "sort_heap", "squares[0] += 1.0"),
+    "a function that a kernel calls": (NEIGHBORS_JOB, "neighbors/line.py", "_place", "return 0"),
+    "the lowering of an operation": (SQUARE_JOB, "_simd/lowering.py", "fused", "z = x"),
     "a formula": (JOB, "families/gaussian.py", "kl_normal_normal", "mean_p = 7.0"),
 }
 
@@ -280,6 +379,27 @@ def test_an_edit_of_anything_makes_a_new_version(package, warm, tmp_path):
     edited = copied(package, tmp_path / "edited")
     (edited / "kltools" / "errors.py").write_text((edited / "kltools" / "errors.py").read_text() + "# one more line\n")
     assert right_job(edited, warm)["hits"] == 0
+
+
+def test_every_source_counts(package, tmp_path):
+    """Whatever file of the package is edited, its kernels have another name."""
+    edited = copied(package, tmp_path / "edited")
+    script = """
+from pathlib import Path
+from kltools import _cache
+files = sorted(Path(_cache.__file__).parent.rglob("*.py"))
+seen = {_cache._hash_of_sources()}
+for path in files:
+    text = path.read_text()
+    path.write_text(text + "# one more line\\n")
+    seen.add(_cache._hash_of_sources())
+    path.write_text(text)
+assert _cache._hash_of_sources() in seen
+print(len(seen) == len(files) + 1, *(path.name for path in files if path.parent.name == "_simd"))
+"""
+    out, _ = processes.run("-c", script, env=processes.environment(edited, "off"))
+    assert out.split()[0] == "True"
+    assert {"lanes.py", "lowering.py", "tuples.py"} <= set(out.split())
 
 
 def test_an_edit_under_a_running_process_does_not_mislabel_its_kernels(package, tmp_path):
@@ -441,6 +561,7 @@ class TestPermissions:
         assert kernels(warm) == before
 
 
+FULL = "import errno, os, kltools\ndef full(*args, **kwargs):\n    raise OSError(errno.ENOSPC, 'No space')\n"
 FAILURES = {
     "no room for a temporary file": "import tempfile\ntempfile.mkstemp = full\n",
     "no room at its renaming": "os.replace = full\n",
@@ -452,8 +573,7 @@ FAILURES = {
 
 @pytest.mark.parametrize("failure", sorted(FAILURES))
 def test_a_full_disk(failure, package, tmp_path):
-    full = "import errno, os, kltools\ndef full(*args, **kwargs):\n    raise OSError(errno.ENOSPC, 'No space')\n"
-    assert right_job(package, tmp_path / "cache", before=full + FAILURES[failure])["hits"] == 0
+    assert right_job(package, tmp_path / "cache", before=FULL + FAILURES[failure])["hits"] == 0
     assert kernels(tmp_path / "cache") == {}
 
 
@@ -480,11 +600,13 @@ def test_other_options_of_numba_have_files_of_their_own(variable, package, warm)
 
 
 def test_bounds_are_checked_where_asked_though_the_cache_is_warm(package, warm):
-    script = "import numpy as np\nfrom kltools.neighbors import brute\n"
-    script += "brute._squared_distances(np.zeros(1), np.zeros((1, 4)), 0, 4, np.zeros(1))\n"
+    outside = SQUARE_JOB.replace("0, np.zeros((1, 9)), 0", "0, np.zeros((1, 9)), 5")
+    assert outside != SQUARE_JOB
+    right_job(package, warm, SQUARE_JOB)
+    job(package, warm, outside)  # reads what is not its own
     env = processes.environment(package, warm, NUMBA_BOUNDSCHECK="1")
     with pytest.raises(AssertionError, match="IndexError"):
-        processes.run("-c", script, env=env)
+        processes.run("-c", outside, env=env)
 
 
 def test_without_compilation_nothing_is_stored(package, tmp_path):

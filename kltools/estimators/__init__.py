@@ -95,7 +95,8 @@ def estimate_kl(
     progress : callable, optional
         Called as ``progress(done, total)`` with rows searched, now and then, by the calling thread.
     memory_limit : int, optional
-        Bytes of workspace beside some copies of the data; by default 256 MiB. Less is slower, not different.
+        Bytes of workspace beside some copies of the data, at least 1 MiB; by default 256 MiB. Less is slower,
+        not different.
     **options
         Options of the method, documented with its estimator class.
 

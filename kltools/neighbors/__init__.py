@@ -170,7 +170,7 @@ def kth_neighbor_distances(X, Y=None, *, k, n_jobs=None, device=None):
     Returns
     -------
     ndarray of shape (n, k)
-        Distances in ascending order, in the unit of the data.
+        Distances in ascending order, in the unit of the data; inf where they exceed the largest float64.
 
     Raises
     ------
