@@ -25,6 +25,12 @@ import kltools
 
 pytestmark = pytest.mark.jit
 
+
+def mostly_slow(values, *always):
+    """Parameters of which only some are tested whenever tests are run."""
+    return [value if value in always else pytest.param(value, marks=pytest.mark.slow) for value in values]
+
+
 REPORT = """
 import json, sys
 from numba.core.dispatcher import Dispatcher
@@ -255,16 +261,17 @@ def test_a_full_disk_at_an_estimate(package, knn_warm):
 # ---------------------------------------------------------------- where it is
 
 
-@pytest.mark.parametrize("word", ["off", "OFF", "0", "none", "no", "false"])
-def test_off_writes_nothing(word, package, tmp_path):
+def test_off_writes_nothing(package, tmp_path):
     home = tmp_path / "home"
     home.mkdir()
     variables = {"HOME": str(home), "XDG_CACHE_HOME": str(home / "xdg")}
-    script = "import kltools; from kltools import _cache; print(_cache.directory())"
-    if word == "off":
-        assert right_job(package, word, variables=variables, cwd=tmp_path)["hits"] == 0
-    out, _ = processes.run("-c", script, env=processes.environment(package, word, **variables), cwd=tmp_path)
-    assert out.strip() == "None"
+    assert right_job(package, "off", variables=variables, cwd=tmp_path)["hits"] == 0
+    script = "import os, kltools; from kltools import _cache\nfor word in ('OFF', '0', 'none', 'no', 'false', 'off'):\n"
+    script += (
+        "    os.environ['KLTOOLS_CACHE'] = word\n    _cache.directory.cache_clear()\n    print(_cache.directory())\n"
+    )
+    out, _ = processes.run("-c", script, env=processes.environment(package, "off", **variables), cwd=tmp_path)
+    assert out.split() == ["None"] * 6
     assert list(tmp_path.iterdir()) == [home]
     assert not list(home.iterdir())
 
@@ -309,7 +316,7 @@ DAMAGE = {
 }
 
 
-@pytest.mark.parametrize("damage", sorted(DAMAGE))
+@pytest.mark.parametrize("damage", mostly_slow(sorted(DAMAGE), "cut off"))
 def test_a_damaged_file_is_not_loaded(damage, package, warm):
     for path in kernels(warm):
         DAMAGE[damage](warm / path)
@@ -536,18 +543,31 @@ class TestPermissions:
         version.chmod(0o700)
         warm.chmod(0o700)
 
+    def test_estimates_read_a_filled_directory_that_cannot_be_written(self, package, knn_warm):
+        before = kernels(knn_warm)
+        version = next(knn_warm.iterdir())
+        lost = kernels_of(knn_warm, "choose_kernel")[0]
+        content = lost.read_bytes()
+        lost.write_bytes(content[:-1])
+        version.chmod(0o500)
+        result = right_job_like_a_user(package, knn_warm, version, script=KNN_JOB)
+        assert result["misses"] == 1 < result["hits"]
+        assert lost.read_bytes() == content[:-1]
+        assert kernels(knn_warm).keys() == before.keys()
+        version.chmod(0o700)
+
     def test_no_home_at_all(self, package):
         nobody = "import os\nos.environ.pop('HOME')\nimport pwd\npwd.getpwuid = {}.__getitem__\n"
         assert right_job(package, "", before=nobody, variables={"XDG_CACHE_HOME": ""})["hits"] == 0
 
-    @pytest.mark.parametrize("mode", [0o770, 0o702, 0o777])
+    @pytest.mark.parametrize("mode", mostly_slow([0o770, 0o702, 0o777], 0o702))
     def test_a_directory_that_others_can_write_is_refused(self, mode, package, warm):
         before = kernels(warm)
         warm.chmod(mode)
         assert right_job(package, warm)["hits"] == 0
         assert kernels(warm) == before
 
-    @pytest.mark.parametrize("mode", [0o770, 0o702])
+    @pytest.mark.parametrize("mode", mostly_slow([0o770, 0o702], 0o770))
     def test_a_version_that_others_can_write_is_refused(self, mode, package, warm):
         before = kernels(warm)
         next(warm.iterdir()).chmod(mode)
@@ -571,7 +591,7 @@ FAILURES = {
 }
 
 
-@pytest.mark.parametrize("failure", sorted(FAILURES))
+@pytest.mark.parametrize("failure", mostly_slow(sorted(FAILURES), "no room in it", "a file cannot grow"))
 def test_a_full_disk(failure, package, tmp_path):
     assert right_job(package, tmp_path / "cache", before=FULL + FAILURES[failure])["hits"] == 0
     assert kernels(tmp_path / "cache") == {}
@@ -587,7 +607,7 @@ def test_a_read_only_file_system(package, warm):
 # ---------------------------------------------------------------- modes of Numba
 
 
-@pytest.mark.parametrize("variable", ["NUMBA_BOUNDSCHECK", "NUMBA_DEBUGINFO"])
+@pytest.mark.parametrize("variable", mostly_slow(["NUMBA_BOUNDSCHECK", "NUMBA_DEBUGINFO"], "NUMBA_BOUNDSCHECK"))
 def test_other_options_of_numba_have_files_of_their_own(variable, package, warm):
     normal = kernels(warm)
     variables = {variable: "1"}
