@@ -6,6 +6,7 @@ number of threads, exceptions and Ctrl-C arrive, and a fork afterwards is safe: 
 ever started.
 """
 
+import contextlib
 import functools
 import math
 import os
@@ -30,7 +31,7 @@ _SECONDS_WORTH_HELP = 0.0004  # what a thread is started for
 _SMALLEST_SECONDS = 0.0002
 _FIRST_OPERATIONS = 10**6
 _GROWTH = 8
-_BLOCK_OPERATIONS = 10**9  # of a block whose rows all turn out as costly as they can be
+_BLOCK_OPERATIONS = 3 * 10**8  # of a block whose rows all turn out as costly as they can be
 
 
 def jit(function: F) -> F:
@@ -94,7 +95,7 @@ class _RowQueue:
         with self._lock:
             start = self._next
             share = (self._n_rows - start) // (2 * self._n_jobs) if self._n_jobs > 1 else self._size
-            smallest = max(1, int(self._rate * _SMALLEST_SECONDS))
+            smallest = max(1, min(int(self._rate * _SMALLEST_SECONDS), self._largest))
             self._next = min(start + max(smallest, min(self._size, share)), self._n_rows)
             return start, self._next
 
@@ -158,8 +159,11 @@ def run_rows(
         n_helpers = min(n_helpers, int(queue.seconds_left() / _SECONDS_WORTH_HELP))
     if not queue.is_empty():
         with ThreadPoolExecutor(n_helpers) as pool:
+            futures = []
             try:
-                futures = [pool.submit(queue.work, kernel, arguments) for _ in range(n_helpers)]
+                with contextlib.suppress(RuntimeError):  # at the end of the process no thread can be started
+                    for _ in range(n_helpers):
+                        futures.append(pool.submit(queue.work, kernel, arguments))
                 queue.work(kernel, arguments, progress=progress)
             finally:
                 queue.stopped = True  # whatever happened, the others finish the block they are at

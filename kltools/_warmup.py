@@ -8,7 +8,7 @@ import numpy as np
 
 from . import _validation
 from .estimators import METHODS, estimate_kl
-from .neighbors import ALWAYS_TREE, FEWEST_ROWS_TO_PROBE, NEVER_TREE, kth_neighbor_distances
+from .neighbors import FEWEST_ROWS_TO_PROBE, NEVER_TREE, kth_neighbor_distances
 
 _ROWS = 300  # more than any structure takes in one piece
 _MANY_NEIGHBORS = 65  # more are all the same
@@ -39,11 +39,12 @@ def warmup(d: int | Iterable[int] | None = None, k: int | Iterable[int] | None =
     >>> import kltools as kl
     >>> kl.warmup(d=2)
     """
-    ks = {min(neighbors, _MANY_NEIGHBORS) for neighbors in _positive(k, "k", (5,))}
+    # an estimate looks at the next neighbour, too, to see ties
+    ks = {min(asked, _MANY_NEIGHBORS) for neighbors in _positive(k, "k", (5,)) for asked in (neighbors, neighbors + 1)}
     rng = np.random.default_rng(0)
     for features in sorted({min(features, NEVER_TREE) for features in _positive(d, "d", _FEATURES)}):
         X, Y = rng.standard_normal((2, _ROWS, features))
-        many = rng.standard_normal((FEWEST_ROWS_TO_PROBE, features)) if features > ALWAYS_TREE else Y
+        many = rng.standard_normal((FEWEST_ROWS_TO_PROBE, features))
         clumps = np.repeat(1e6 * X[:20], 110, axis=0) + rng.standard_normal((2200, features))
         for neighbors in ks:
             kth_neighbor_distances(X, k=neighbors)
@@ -51,13 +52,13 @@ def warmup(d: int | Iterable[int] | None = None, k: int | Iterable[int] | None =
             kth_neighbor_distances(clumps, k=neighbors)  # for all pairs, a filter in float64
         for method in METHODS:
             _quiet_estimate(X, Y, method)
-        _quiet_estimate(X.round(1), Y.round(1), "knn")  # ties are counted
+        _quiet_estimate(np.repeat(X[:30], 10, axis=0), Y, "knn")  # ties are counted
 
 
 def _positive(value: Any, name: str, default: tuple[int, ...]) -> tuple[int, ...]:
     if value is None:
         return default
-    values = value if isinstance(value, Iterable) else [value]
+    values = value if isinstance(value, Iterable) and not (hasattr(value, "ndim") and value.ndim == 0) else [value]
     return tuple(_validation.integer(x, name, minimum=1) for x in values)
 
 

@@ -239,7 +239,8 @@ class Scaling:
         if self.matrix is None or self.center is None:
             return X
         out = np.empty(X.shape)
-        run_rows(_affine_kernel, len(X), X, frozen(self.center), frozen(self.matrix), out, n_jobs=n_jobs)
+        arguments = X, frozen(self.center), frozen(self.matrix), out
+        run_rows(_affine_kernel, len(X), *arguments, n_jobs=n_jobs, row_cost=self.matrix.size)
         return frozen(out)
 
 

@@ -113,7 +113,7 @@ def check_second_process(cache, warmup, *, features, ks=(None,), sizes):
 
 @pytest.mark.jit
 def test_another_process_compiles_nothing(tmp_path):
-    check_second_process(tmp_path, {"d": [1, 4]}, features=[1, 4], sizes=[10, 300, 4000, 25_000])
+    check_second_process(tmp_path, {"d": [1, 4]}, features=[1, 4], sizes=[10, 300, 25_000])
 
 
 @pytest.mark.jit
