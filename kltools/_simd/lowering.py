@@ -94,10 +94,10 @@ def load_vector(builder, address, vector: ir.VectorType, bytes_per_element: int)
     return loaded
 
 
-def call_overloaded(builder, name: str, vector: ir.VectorType, arguments, result=None):
+def call_overloaded(builder, name: str, vector: ir.VectorType, arguments):
     """Call the LLVM function `name`, which is overloaded by the vector type."""
     suffix = "f64" if vector.element == ir.DoubleType() else "f32"
-    function_type = ir.FunctionType(result or vector, [a.type for a in arguments])
+    function_type = ir.FunctionType(vector, [a.type for a in arguments])
     function = cgutils.get_or_insert_function(builder.module, function_type, f"llvm.{name}.v{vector.count}{suffix}")
     return builder.call(function, arguments)
 

@@ -60,7 +60,16 @@ def largest_square_within(radius):
 
 
 @jit
-def beyond(radius, norm):
-    """What the distances within a radius, squared for the Euclidean norm (2), are smaller than."""
-    limit = largest_square_within(radius) if norm == 2 else radius
+def beyond(radius, squared):
+    """What the distances within a radius, or their squares, are smaller than."""
+    limit = largest_square_within(radius) if squared else radius
     return np.nextafter(limit, np.inf)
+
+
+@jit
+def squares_beyond(radii):
+    """`beyond` of every radius, for squares."""
+    out = np.empty(radii.shape[0])
+    for i in range(radii.shape[0]):
+        out[i] = beyond(radii[i], True)
+    return out

@@ -29,7 +29,7 @@ from .._simd import (
     store_many,
     total,
 )
-from ._nearest import beyond, replace_farthest, sort_heap
+from ._nearest import replace_farthest, sort_heap, squares_beyond
 
 BLOCK = 256  # rows of a block, a whole number of groups of queries and of panels of points
 _PANEL = 8
@@ -318,7 +318,7 @@ class Brute:
         return np.arange(len(queries))
 
     def count_within(self, queries: np.ndarray, radius: np.ndarray, exclude) -> np.ndarray:
-        bounds = np.array([[beyond(r, 2)] for r in radius]).reshape(-1, 1)
+        bounds = squares_beyond(radius).reshape(-1, 1)
         counts = np.zeros(len(queries), dtype=np.int64)
         self._search(queries, exclude, bounds, None, counts)
         return counts

@@ -12,6 +12,7 @@ from .._arrays import aligned, frozen
 from .._jit import jit, run_rows
 from .._once import once
 from .._simd import (
+    EUCLIDEAN,
     Const,
     bits,
     box_distances,
@@ -42,6 +43,7 @@ from ._build import (
 )
 from ._nearest import beyond, replace_farthest, sort_heap
 
+_EUCLIDEAN = EUCLIDEAN.value  # the norm whose distances are compared as squares
 _STACK = 64
 _MOST_INSERTED = 64  # neighbours kept sorted in vectors; more are kept in heaps
 _PARALLEL_ROWS = 20_000
@@ -49,9 +51,20 @@ _SUBTREE_BYTES = 2**18
 
 
 @jit
-def _gather(queries, first, columns, center, d):
-    """Transpose the queries of a group into columns; lanes beyond the last query repeat it."""
+def _workspace(d):
+    """Columns of a group of queries, their centre, the rows they leave out, and the nodes left to visit."""
+    return np.empty(constant(d) * GROUP), np.empty(constant(d)), np.full(GROUP, -1), np.empty(_STACK, np.int64)
+
+
+@jit
+def _open(queries, group, exclude, workspace, d):
+    """Transpose the queries of a group into columns, put the root on the stack; how many queries there are.
+
+    Lanes beyond the last query repeat it.
+    """
+    columns, center, excluded, stack = workspace
     n_features = constant(d)
+    first = group * GROUP
     for feature in range(n_features):
         total = 0.0
         for lane in range(GROUP):
@@ -60,12 +73,11 @@ def _gather(queries, first, columns, center, d):
             columns[feature * GROUP + lane] = value
             total += value
         center[feature] = total / GROUP
-
-
-@jit
-def _gather_excluded(exclude, first, excluded):
-    for lane in range(GROUP):
-        excluded[lane] = exclude[first + lane] if first + lane < exclude.shape[0] else -1
+    n_queries = min(GROUP, queries.shape[0] - first)
+    if exclude is not None:
+        excluded[:n_queries] = exclude[first : first + n_queries]
+    stack[0] = 1
+    return n_queries
 
 
 @jit
@@ -116,22 +128,17 @@ def _insert_with_row(best, best_rows, x, row, k):
 def _nearest_kernel(start, stop, queries, points, tree, exclude, k, norm, width, d, out, out_rows):
     """The k smallest distances of the groups of queries [start, stop), kept sorted in vectors."""
     edges = tree[0]
-    n_features = constant(d)
-    columns, center = np.empty(n_features * GROUP), np.empty(n_features)
-    excluded = np.empty(GROUP, np.int64)
+    workspace = _workspace(d)
+    columns, center, excluded, stack = workspace
     best = np.empty(k * GROUP)
     best_rows = np.zeros(k * GROUP, np.int64)
     last = (k - 1) * GROUP
-    stack = np.empty(_STACK, np.int64)
     for group in range(start, stop):
         first_query = group * GROUP
-        _gather(queries, first_query, columns, center, d)
+        n_queries = _open(queries, group, exclude, workspace, d)
         query = load_many(columns, 0, LANES, d)
-        if exclude is not None:
-            _gather_excluded(exclude, first_query, excluded)
         best[:] = np.inf
         bound = load(best, last, LANES)
-        stack[0] = 1
         depth = 1
         while True:
             leaf, depth = _next_leaf(stack, depth, query, center, bound, tree, norm, width)
@@ -156,10 +163,10 @@ def _nearest_kernel(start, stop, queries, points, tree, exclude, k, norm, width,
                         _insert_with_row(best, best_rows, y, other, k)
                     bound = load(best, last, LANES)
                 row += 2
-        if constant(norm) == 2:
+        if constant(norm) == _EUCLIDEAN:
             for i in range(0, k * GROUP, GROUP):
                 store(best, i, sqrt(load(best, i, LANES)))
-        for lane in range(min(GROUP, queries.shape[0] - first_query)):
+        for lane in range(n_queries):
             for j in range(k):
                 out[first_query + lane, j] = best[j * GROUP + lane]
                 if out_rows is not None:
@@ -170,22 +177,16 @@ def _nearest_kernel(start, stop, queries, points, tree, exclude, k, norm, width,
 def _heap_kernel(start, stop, queries, points, tree, exclude, norm, width, d, out, out_rows):
     """The same for any k, with the rows of the neighbours, kept in a heap for each query."""
     edges = tree[0]
-    n_features = constant(d)
-    columns, center = np.empty(n_features * GROUP), np.empty(n_features)
-    excluded = np.full(GROUP, -1)
+    workspace = _workspace(d)
+    columns, center, excluded, stack = workspace
     bounds, found = np.empty(GROUP), np.empty(GROUP)
-    stack = np.empty(_STACK, np.int64)
     for group in range(start, stop):
         first_query = group * GROUP
-        n_queries = min(GROUP, queries.shape[0] - first_query)
-        _gather(queries, first_query, columns, center, d)
+        n_queries = _open(queries, group, exclude, workspace, d)
         query = load_many(columns, 0, LANES, d)
-        if exclude is not None:
-            _gather_excluded(exclude, first_query, excluded)
         bounds[:] = -1.0
         bounds[:n_queries] = np.inf
         out[first_query : first_query + n_queries] = np.inf
-        stack[0] = 1
         bound = load(bounds, 0, LANES)
         depth = 1
         while True:
@@ -206,7 +207,7 @@ def _heap_kernel(start, stop, queries, points, tree, exclude, norm, width, d, ou
         for lane in range(n_queries):
             heap = out[first_query + lane]
             sort_heap(heap, out_rows[first_query + lane])
-            if constant(norm) == 2:
+            if constant(norm) == _EUCLIDEAN:
                 for j in range(heap.shape[0]):
                     heap[j] = math.sqrt(heap[j])
 
@@ -214,14 +215,13 @@ def _heap_kernel(start, stop, queries, points, tree, exclude, norm, width, d, ou
 @jit
 def _visits_kernel(start, stop, queries, points, tree, exclude, radius, norm, width, d, out):
     """How many leaves hold the points within its radius of any query of a group."""
-    columns, center = np.empty(constant(d) * GROUP), np.empty(constant(d))
-    stack = np.empty(_STACK, np.int64)
+    workspace = _workspace(d)
+    columns, center, _, stack = workspace
     bounds = np.empty(GROUP)
     for group in range(start, stop):
-        _gather(queries, group * GROUP, columns, center, d)
+        _open(queries, group, exclude, workspace, d)
         for lane in range(GROUP):
-            bounds[lane] = beyond(radius[min(group * GROUP + lane, queries.shape[0] - 1)], constant(norm))
-        stack[0] = 1
+            bounds[lane] = beyond(radius[min(group * GROUP + lane, queries.shape[0] - 1)], constant(norm) == _EUCLIDEAN)
         depth = 1
         out[group] = -1
         leaf = 0
@@ -235,25 +235,19 @@ def _visits_kernel(start, stop, queries, points, tree, exclude, radius, norm, wi
 def _count_kernel(start, stop, queries, points, tree, exclude, radius, norm, width, d, out):
     """How many points lie within its radius of each query."""
     edges = tree[0]
-    n_features = constant(d)
-    columns, center = np.empty(n_features * GROUP), np.empty(n_features)
-    excluded = np.full(GROUP, -1)
+    workspace = _workspace(d)
+    columns, center, excluded, stack = workspace
     bounds, totals = np.empty(GROUP), np.empty(GROUP)
-    stack = np.empty(_STACK, np.int64)
     for group in range(start, stop):
         first_query = group * GROUP
-        n_queries = min(GROUP, queries.shape[0] - first_query)
-        _gather(queries, first_query, columns, center, d)
+        n_queries = _open(queries, group, exclude, workspace, d)
         query = load_many(columns, 0, LANES, d)
         bounds[:] = -1.0
         for lane in range(n_queries):
-            bounds[lane] = beyond(radius[first_query + lane], constant(norm))
-        if exclude is not None:
-            _gather_excluded(exclude, first_query, excluded)
+            bounds[lane] = beyond(radius[first_query + lane], constant(norm) == _EUCLIDEAN)
         skipped = load(excluded, 0, LANES)
         bound = load(bounds, 0, LANES)
         total = splat(0.0, LANES)
-        stack[0] = 1
         depth = 1
         while True:
             leaf, depth = _next_leaf(stack, depth, query, center, bound, tree, norm, width)
