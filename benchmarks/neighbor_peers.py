@@ -23,10 +23,10 @@ def kltools(threads):
 
     import kltools as kl
     from kltools import _simd
-    from kltools.neighbors import Reference
+    from kltools.neighbors import Reference, references
 
     def both(X, Y, k):
-        own, other = Reference(X, threads), Reference(Y, threads)
+        own, other = references(X, Y, threads)
         own.kth_distances(None, k)
         other.kth_distances(own.points, k)
 

@@ -171,3 +171,13 @@ def run_rows(
             future.result()
     if progress is not None:
         progress(1.0)
+
+
+def side_by_side(first: Callable[[], Any], second: Callable[[], Any]) -> tuple[Any, Any]:
+    """What two calls return; the second one is made by another thread."""
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            other = pool.submit(second)
+        except RuntimeError:  # at the end of the process no thread can be started
+            return first(), second()
+        return first(), other.result()

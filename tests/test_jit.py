@@ -17,7 +17,7 @@ from numba.core.dispatcher import Dispatcher
 
 import kltools as kl
 from kltools import _jit
-from kltools._jit import effective_n_jobs, elementwise, jit, run_rows
+from kltools._jit import effective_n_jobs, elementwise, jit, run_rows, side_by_side
 
 compiled_only = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="asks what compiled code does")
 
@@ -400,6 +400,19 @@ def test_an_interrupt_of_the_main_thread_stops_the_work(n_jobs, cores, threads_e
         run_rows(kernel, len(kernel.done), n_jobs=n_jobs, row_cost=10**5)
     assert kernel.done[:4000].all()
     assert kernel.done.sum() < len(kernel.done) / 10
+
+
+def test_two_calls_side_by_side(threads_end):
+    meet = threading.Barrier(2, timeout=10)  # each waits for the other
+    assert side_by_side(lambda: (meet.wait(), "first")[1], lambda: (meet.wait(), "second")[1]) == ("first", "second")
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_an_exception_of_either_call_reaches_the_caller(failing, threads_end):
+    calls = [lambda: None, lambda: None]
+    calls[failing] = stop_with(ValueError("mine"))
+    with pytest.raises(ValueError, match="mine"):
+        side_by_side(*calls)
 
 
 def test_the_runner_works_after_an_exception(cores, threads_end):

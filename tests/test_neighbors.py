@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 from kltools import _jit, errors, kth_neighbor_distances, neighbors
-from kltools.neighbors import NORMS, Reference, brute, line, tree
+from kltools.neighbors import NORMS, Reference, brute, line, references, tree
 
 ORDINARY = sorted(set(cases.KINDS) - set(cases.EXTREME))
 
@@ -313,6 +313,14 @@ def test_threads_do_not_matter(n_jobs, algorithm, monkeypatch):
     np.testing.assert_array_equal(kth_neighbor_distances(X, k=5, n_jobs=n_jobs), among)
     counts = Reference(Y, 4).count_within(X, expected[:, -1].copy())
     np.testing.assert_array_equal(counts, np.full(500, 5))
+
+
+@pytest.mark.parametrize("d", [1, 3, 20])
+def test_references_made_side_by_side_are_the_same(d):
+    X, Y = pair("normal", 6000, 5000, d)
+    for own, other in zip(references(X, Y, 2), references(X, Y, 1), strict=True):
+        np.testing.assert_array_equal(own.points, other.points)
+        np.testing.assert_array_equal(own.order, other.order)
 
 
 @pytest.mark.parametrize(("seconds", "growth"), [(1e-9, 1), (1e-9, 8), (1e-4, 2), (1e3, 10**9)])

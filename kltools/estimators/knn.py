@@ -129,8 +129,7 @@ class _WithSample(_Comparison):
 
     @once
     def references(self) -> tuple[Reference, Reference]:
-        X, Y = self.samples
-        return self.search.reference(X), self.search.reference(Y)
+        return self.search.references(*self.samples)
 
     def terms(self) -> _Terms:
         own, other = self.references

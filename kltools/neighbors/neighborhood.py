@@ -8,7 +8,7 @@ import numpy as np
 from .._arrays import frozen
 from .._jit import run_rows
 from .._validation import DEFAULT_MEMORY_LIMIT
-from . import Reference
+from . import Reference, references
 from .reductions import choose_kernel
 
 _FEWEST_ROWS_AT_ONCE = 1024
@@ -47,6 +47,9 @@ class Search:
 
     def reference(self, points: np.ndarray) -> Reference:
         return Reference(points, self.n_jobs)
+
+    def references(self, X: np.ndarray, Y: np.ndarray) -> tuple[Reference, Reference]:
+        return references(X, Y, self.n_jobs)
 
     def rows_at_once(self, k: int) -> int:
         """How many rows of k distances, each with its neighbour, are held at a time."""
