@@ -13,7 +13,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -173,11 +173,13 @@ def run_rows(
         progress(1.0)
 
 
-def side_by_side(first: Callable[[], Any], second: Callable[[], Any]) -> tuple[Any, Any]:
-    """What two calls return; the second one is made by another thread."""
-    with ThreadPoolExecutor(1) as pool:
-        try:
-            other = pool.submit(second)
-        except RuntimeError:  # at the end of the process no thread can be started
-            return first(), second()
-        return first(), other.result()
+def call_all(calls: Sequence[Callable[[], Any]], n_jobs: int) -> list[Any]:
+    """What some calls return, each made by one thread."""
+    results = [None] * len(calls)
+    run_rows(_call, len(calls), calls, results, n_jobs=n_jobs, row_cost=_BLOCK_OPERATIONS, share_at_once=True)
+    return results
+
+
+def _call(start: int, stop: int, calls: Sequence[Callable[[], Any]], results: list[Any]) -> None:
+    for i in range(start, stop):
+        results[i] = calls[i]()

@@ -22,7 +22,7 @@ import kltools as kl
 from kltools.families.gaussian import kl_normal_normal
 
 rng = np.random.default_rng(0)
-samples = [rng.normal(size=(2, n, d)) for n, d in ((6000, 1), (6000, 3), (300, 20))]
+samples = [rng.normal(size=(2, n, d)) for n, d in ((20_000, 1), (2000, 3), (300, 20))]
 
 def work(i):
     X, Y = samples[i % 3]

@@ -17,7 +17,7 @@ from numba.core.dispatcher import Dispatcher
 
 import kltools as kl
 from kltools import _jit
-from kltools._jit import effective_n_jobs, elementwise, jit, run_rows, side_by_side
+from kltools._jit import call_all, effective_n_jobs, elementwise, jit, run_rows
 
 compiled_only = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="asks what compiled code does")
 
@@ -402,17 +402,25 @@ def test_an_interrupt_of_the_main_thread_stops_the_work(n_jobs, cores, threads_e
     assert kernel.done.sum() < len(kernel.done) / 10
 
 
-def test_two_calls_side_by_side(threads_end):
+def test_calls_are_made_at_the_same_time(cores, threads_end):
+    cores(2)
     meet = threading.Barrier(2, timeout=10)  # each waits for the other
-    assert side_by_side(lambda: (meet.wait(), "first")[1], lambda: (meet.wait(), "second")[1]) == ("first", "second")
+    assert call_all([lambda: (meet.wait(), "first")[1], lambda: (meet.wait(), "second")[1]], 2) == ["first", "second"]
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2, 7])
+def test_results_come_in_the_order_of_the_calls(n_jobs, cores, threads_end):
+    cores(4)
+    assert call_all([lambda i=i: i for i in range(100)], n_jobs) == list(range(100))
 
 
 @pytest.mark.parametrize("failing", [0, 1])
-def test_an_exception_of_either_call_reaches_the_caller(failing, threads_end):
+def test_an_exception_of_a_call_reaches_the_caller(failing, cores, threads_end):
+    cores(2)
     calls = [lambda: None, lambda: None]
     calls[failing] = stop_with(ValueError("mine"))
     with pytest.raises(ValueError, match="mine"):
-        side_by_side(*calls)
+        call_all(calls, 2)
 
 
 def test_the_runner_works_after_an_exception(cores, threads_end):

@@ -317,7 +317,7 @@ def test_threads_do_not_matter(n_jobs, algorithm, monkeypatch):
 
 @pytest.mark.parametrize("d", [1, 3, 20])
 def test_references_made_side_by_side_are_the_same(d):
-    X, Y = pair("normal", 6000, 5000, d)
+    X, Y = pair("normal", 21_000, 20_000, d)
     for own, other in zip(references(X, Y, 2), references(X, Y, 1), strict=True):
         np.testing.assert_array_equal(own.points, other.points)
         np.testing.assert_array_equal(own.order, other.order)

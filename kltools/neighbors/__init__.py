@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import _arrays, _device, _validation
-from .._jit import Progress, effective_n_jobs, side_by_side
+from .._jit import Progress, call_all, effective_n_jobs
 from .._simd import EUCLIDEAN, MAXIMUM
 from ..errors import NotEnoughSamplesError, ShapeMismatchError
 from . import brute, line, tree, wide
@@ -21,7 +21,7 @@ ALWAYS_TREE, NEVER_TREE = 8, 16  # features; in between a probe decides
 FEWEST_ROWS_TO_PROBE = 50_000  # with fewer, comparing all pairs takes less than compiling a tree as well
 _PROBED, _PROBED_NEIGHBORS = 200, 5
 _LARGEST_SHARE_VISITED = 0.2  # of the leaves; a tree compares in float64 and in smaller tiles
-_ROWS_WORTH_A_THREAD = 5_000
+_ROWS_WORTH_A_THREAD = 20_000
 _LARGEST_EXPONENT = 480  # squares of differences of numbers up to 2**480, and their sums, do not overflow
 _SMALLEST_EXPONENT = -200  # squares of what float64 resolves in smaller numbers might underflow
 
@@ -151,7 +151,8 @@ def references(X: np.ndarray, Y: np.ndarray, n_jobs: int = 1) -> tuple[Reference
     """Two references; parts of their preparation are serial, so that threads prepare them at the same time."""
     if n_jobs < 2 or min(len(X), len(Y)) < _ROWS_WORTH_A_THREAD:
         return Reference(X, n_jobs), Reference(Y, n_jobs)
-    return side_by_side(lambda: Reference(X, n_jobs), lambda: Reference(Y, n_jobs))
+    own, other = call_all([lambda: Reference(X, n_jobs), lambda: Reference(Y, n_jobs)], n_jobs)
+    return own, other
 
 
 def kth_neighbor_distances(X, Y=None, *, k, n_jobs=None, device=None):

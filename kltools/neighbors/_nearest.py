@@ -4,7 +4,15 @@ import math
 
 import numpy as np
 
+from .._arrays import frozen
 from .._jit import jit
+
+_NOBODY = frozen(np.empty(0, dtype=np.int64))
+
+
+def rows_or_nobody(exclude: np.ndarray | None) -> np.ndarray:
+    """Rows that are no neighbours, none of them for None: of one type, so that kernels are compiled once."""
+    return _NOBODY if exclude is None else exclude
 
 
 @jit

@@ -29,7 +29,7 @@ from .._simd import (
     store_many,
     total,
 )
-from ._nearest import replace_farthest, sort_heap, squares_beyond
+from ._nearest import replace_farthest, rows_or_nobody, sort_heap, squares_beyond
 
 BLOCK = 256  # rows of a block, a whole number of groups of queries and of panels of points
 _PANEL = 8
@@ -122,15 +122,13 @@ class Found(NamedTuple):
     rows: np.ndarray | None
     counts: np.ndarray | None
     limits: np.ndarray
-    exclude: np.ndarray | None
+    exclude: np.ndarray
     scale: float
 
 
 @jit
 def _is_excluded(exclude, i, j):
-    if exclude is None:
-        return False
-    return exclude[i] == j
+    return exclude.shape[0] > 0 and exclude[i] == j
 
 
 @jit
@@ -329,7 +327,7 @@ class Brute:
         scale = self._scale**2
         with np.errstate(over="ignore"):  # a limit of -inf lets every pair pass
             limits = -0.5 * scale * heaps[:, 0]
-        found = Found(heaps, heap_rows, counts, limits, exclude, scale)
+        found = Found(heaps, heap_rows, counts, limits, rows_or_nobody(exclude), scale)
         nearest = np.searchsorted(self._side.norms, asked.norms) % len(self._side.norms)
         survivors = np.zeros(len(asked.norms), dtype=np.int64)
         arguments = asked, self._side, nearest, found, self._error, Const(self._lanes), survivors

@@ -56,7 +56,8 @@ def _log_ratio_kernel(start, stop, a, b, moments, terms):
         moments[chunk, 0] = mean
         moments[chunk, 1] = squares
         if terms is not None:
-            terms[first : first + n] = kept[:n]
+            for i in range(n):
+                terms[first + i] = kept[i]
 
 
 def log_ratio_moments(a: np.ndarray, b: np.ndarray, n_jobs: int = 1) -> Moments:

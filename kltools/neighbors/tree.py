@@ -41,7 +41,7 @@ from ._build import (
     subtree_kernel,
     top_kernel,
 )
-from ._nearest import beyond, replace_farthest, sort_heap
+from ._nearest import beyond, replace_farthest, rows_or_nobody, sort_heap
 
 _EUCLIDEAN = EUCLIDEAN.value  # the norm whose distances are compared as squares
 _STACK = 64
@@ -74,8 +74,9 @@ def _open(queries, group, exclude, workspace, d):
             total += value
         center[feature] = total / GROUP
     n_queries = min(GROUP, queries.shape[0] - first)
-    if exclude is not None:
-        excluded[:n_queries] = exclude[first : first + n_queries]
+    if exclude.shape[0] > 0:
+        for lane in range(n_queries):  # to assign a slice takes seconds to compile
+            excluded[lane] = exclude[first + lane]
     stack[0] = 1
     return n_queries
 
@@ -150,10 +151,9 @@ def _nearest_kernel(start, stop, queries, points, tree, exclude, k, norm, width,
                 other = min(row + 1, end - 1)
                 y = distances(query, points, other * constant(width), norm)
                 if bits(less(minimum(x, y), bound)) != 0:
-                    if exclude is not None:
-                        skipped = load(excluded, 0, LANES)
-                        x = select(equal(skipped, row), np.inf, x)
-                        y = select(equal(skipped, other), np.inf, y)
+                    skipped = load(excluded, 0, LANES)
+                    x = select(equal(skipped, row), np.inf, x)
+                    y = select(equal(skipped, other), np.inf, y)
                     if other == row:
                         y = splat(np.inf, LANES)
                     if out_rows is None:
@@ -342,5 +342,5 @@ class Tree:
 
     def _run(self, kernel, queries, exclude, *arguments, progress=None) -> None:
         groups = -(-len(queries) // GROUP)
-        arguments = queries, self._rows, self._tree, exclude, *arguments
+        arguments = queries, self._rows, self._tree, rows_or_nobody(exclude), *arguments
         run_rows(kernel, groups, *arguments, n_jobs=self._n_jobs, row_cost=self._rows.size, progress=progress)
