@@ -218,7 +218,7 @@ def estimate_samples(
         n_ties=result.n_ties,
         n_dropped=n_dropped,
         support_mismatch=math.isinf(result.value),
-        reliable=False if reasons else None,
+        reliable=False if reasons else (True if result.assessed else None),
         reasons=reasons,
         warnings=notes.texts(),
         diagnostics=result.diagnostics,

@@ -46,6 +46,9 @@ class Fit:
         wishart = float(_digamma(halves).sum()) + self.d * math.log(2 / (self.n - 1))
         return 2.0 * float(np.log(np.diag(self.factor)).sum()) - wishart
 
+    def unbiased_entropy(self) -> float:
+        return 0.5 * (self.d * (1.0 + LOG_2PI) + self.unbiased_log_det())
+
 
 def fit(X: np.ndarray) -> Fit | None:
     """Fit a normal distribution; None where the columns are linearly dependent."""
@@ -80,7 +83,11 @@ def estimate(problem: Problem) -> Result:
     if problem.Y is None:
         if p is None:
             return _singular(problem, "X")
-        return _against_density(problem, X, p, problem.log_q() + math.log(2.0) * exponents.sum())
+        log_q = problem.log_q()
+        n_outside = int(np.isneginf(log_q).sum())
+        if n_outside:
+            return _outside_support(problem, n_outside)
+        return against_density(X, log_q + math.log(2.0) * exponents.sum())
     Y = np.ldexp(problem.Y, -exponents)
     q = fit(Y)
     if p is None or q is None:
@@ -115,6 +122,20 @@ def _singular(problem: Problem, name: str) -> Result:
     return Result(math.inf, lambda: UNKNOWN)
 
 
+def against_sample(X: np.ndarray, Y: np.ndarray) -> Result:
+    """The estimate for samples of ordinary magnitude, without any check."""
+    p, q = fit(X), fit(Y)
+    assert p is not None and q is not None
+    return _against_sample(X, Y, p, q)
+
+
+def unbiased_entropy(X: np.ndarray) -> float:
+    """Entropy of the normal distribution of which X is a sample."""
+    p = fit(X)
+    assert p is not None
+    return p.unbiased_entropy()
+
+
 def _against_sample(X: np.ndarray, Y: np.ndarray, p: Fit, q: Fit) -> Result:
     """Every term of the closed form, freed of its bias (an inverse Wishart mean, two log-Wishart means).
 
@@ -137,13 +158,15 @@ def _against_sample(X: np.ndarray, Y: np.ndarray, p: Fit, q: Fit) -> Result:
     return Result(value, lambda: sum_of_means(influence_x, influence_y, degrees_of_freedom=degrees))
 
 
-def _against_density(problem: Problem, X: np.ndarray, p: Fit, log_q: np.ndarray) -> Result:
+def against_density(X: np.ndarray, log_q: np.ndarray) -> Result:
     """Minus the unbiased entropy of a normal distribution, minus the mean of log q."""
-    if np.isneginf(log_q).any():
-        count = int(np.isneginf(log_q).sum())
-        problem.notes.add(InfiniteDivergenceWarning, f"q has no mass at {count} rows of X: the divergence is inf.")
-        return Result(math.inf, lambda: UNKNOWN)
-    entropy = 0.5 * (p.d * (1.0 + LOG_2PI) + p.unbiased_log_det())
-    value = -entropy - float(log_q.mean())
+    p = fit(X)
+    assert p is not None
+    value = -p.unbiased_entropy() - float(log_q.mean())
     influence = -0.5 * (p.standardised(X) ** 2).sum(axis=1) - log_q
     return Result(value, lambda: sum_of_means(influence, degrees_of_freedom=p.n - p.d))
+
+
+def _outside_support(problem: Problem, count: int) -> Result:
+    problem.notes.add(InfiniteDivergenceWarning, f"q has no mass at {count} rows of X: the divergence is inf.")
+    return Result(math.inf, lambda: UNKNOWN)

@@ -50,11 +50,15 @@ class Problem:
 
 @dataclass(frozen=True)
 class Result:
-    """An estimate in nats; `uncertainty` is called when somebody asks."""
+    """An estimate in nats; `uncertainty` is called when somebody asks.
+
+    Without ``reasons`` it is reliable where the method has ``assessed`` that.
+    """
 
     value: float
     uncertainty: Callable[[], Uncertainty]
     n_neighbors: tuple[int, ...] | None = None
     n_ties: int = 0
     reasons: tuple[str, ...] = ()
+    assessed: bool = False
     diagnostics: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,77 @@
+"""The bias of a nearest-neighbour estimate, measured on simulated samples and removed."""
+
+import math
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from .._jit import call_all
+from ..neighbors.neighborhood import Search
+from .model import Pair, Sample
+
+_MOST_SIMULATIONS, _FEWEST_SIMULATIONS = 16, 8
+_OPERATIONS = 3.2e5  # rows times features times simulations
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A nearest-neighbour estimate without the bias that it has on samples from the model.
+
+    ``residual`` is what it finds beyond the model, ``residual_error`` the standard error of that where there is
+    nothing to find, ``spread`` the standard deviation of the estimate.
+    """
+
+    value: float
+    raw: float
+    bias: float
+    residual: float
+    residual_error: float
+    spread: float
+
+    @property
+    def significance(self) -> float:
+        return self.residual / self.residual_error
+
+
+def n_simulations(n_rows: int, d: int) -> int:
+    """More where they are cheap."""
+    return int(min(_MOST_SIMULATIONS, max(_FEWEST_SIMULATIONS, _OPERATIONS / (n_rows * d))))
+
+
+def calibrate(model: Pair | Sample, search: Search, n_draws: int, seed: int) -> Calibration:
+    """Subtract the mean error of the estimate over `n_draws` samples drawn from the model.
+
+    The residual is compared with that of a regression on the model's own estimates: the two share the noise of the
+    moments.
+    """
+    calls = [partial(model.simulated, search.ks, np.random.default_rng([seed, i])) for i in range(n_draws)]
+    nearest, of_model = np.array(call_all(calls, search.n_jobs)).T
+    raw = model.observed(search)
+    bias = float(nearest.mean()) - model.divergence
+    inflation = math.sqrt(1.0 + 1.0 / n_draws)
+    error = max(_deviation_from_line(nearest, of_model), np.finfo(float).tiny) * inflation
+    return Calibration(raw - bias, raw, bias, raw - bias - model.value, error, float(nearest.std(ddof=1)) * inflation)
+
+
+def _deviation_from_line(a: np.ndarray, b: np.ndarray) -> float:
+    """Standard deviation of a about its least-squares line over b."""
+    a, b = a - a.mean(), b - b.mean()
+    square = float(b @ b)
+    rest = a - (float(a @ b) / square * b if square > 0.0 else 0.0)
+    return math.sqrt(float(rest @ rest) / (len(a) - 2))
+
+
+def carried_over(of_part: Calibration, of_less: Calibration, larger: Pair, search: Search, n_part: int) -> Calibration:
+    """The calibration of larger samples, from those of a part of n_part rows and of a quarter of it.
+
+    The bias falls as a power of the number of rows; half of what is left of it is taken for uncertain.
+    """
+    n, d = min(len(larger.X), len(larger.Y)), larger.X.shape[1]
+    shrinking = of_less.bias / of_part.bias if of_part.bias else 0.0
+    rate = math.log(shrinking) / math.log(4.0) if 1.0 < shrinking < 4.0 else 2.0 / max(d, 2)
+    bias = of_part.bias * (n_part / n) ** rate
+    raw = larger.observed(search)
+    fewer = math.sqrt(n_part / n)
+    error = math.hypot(of_part.residual_error * fewer, 0.5 * bias)
+    return Calibration(raw - bias, raw, bias, raw - bias - larger.value, error, of_part.spread * fewer)

@@ -1,0 +1,180 @@
+"""Densities fitted to the samples: what they say of the divergence, and pairs of samples drawn from them.
+
+The first is right where the densities are; the second tell how a nearest-neighbour estimate errs on samples
+like these.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..inference import Moments
+from ..models.mixture import Mixture, Rows, choose, cross_fitted, single
+from ..models.reference import (
+    matched_normals,
+    mean_log_ratio,
+    monte_carlo_divergence,
+    normal_divergence,
+    normal_entropy,
+)
+from ..neighbors.contrast import contrast, mean_log_density
+from ..neighbors.neighborhood import Search
+from ..preprocessing import fit_scaling
+from . import gaussian
+
+RIDGE = 1e-4  # added to variances of standardised columns, so that no component falls onto a point
+PENALTY = 1.2  # nats per parameter, close to Akaike's 1: what is missed costs more than what is superfluous
+MOST_COMPONENTS = 16
+COVARIANCES = ("full", "tied")  # of one column there is but the first kind
+N_FOLDS = 5
+_DRAWS = 20_000
+_RADIUS_NEIGHBORS = 10
+_LARGEST_NOISE = 0.1, 0.02  # of the mean ratio, relative to the divergence and absolute
+
+
+def whitened(X: np.ndarray, Y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    scaling = fit_scaling(X, "whiten", Y)
+    return scaling.apply(X), scaling.apply(Y)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two samples and the densities p and q they are taken for, with the divergence KL(p || q).
+
+    ``value`` is the estimate of the divergence by the model, ``standard_error`` its own.
+    """
+
+    X: np.ndarray
+    Y: np.ndarray
+    p: Mixture
+    q: Mixture
+    divergence: float
+    value: float
+    standard_error: float
+    whiten: bool
+
+    @property
+    def is_normal(self) -> bool:
+        return self.p.n_components == self.q.n_components == 1
+
+    @property
+    def can_only_be_more(self) -> bool:
+        """Whether what the model misses can only add to the divergence: it can where q is normal."""
+        return self.q.n_components == 1
+
+    def observed(self, search: Search) -> float:
+        """The nearest-neighbour estimate."""
+        return self._statistic(self.X, self.Y, search)
+
+    def simulated(self, ks: tuple[int, ...], rng: np.random.Generator) -> tuple[float, float]:
+        """The nearest-neighbour estimate and that of the model for samples drawn from p and q."""
+        X, Y = self.p.sample(rng, len(self.X)), self.q.sample(rng, len(self.Y))
+        of_model = _normal_estimate(X, Y)[0] if self.is_normal else mean_log_ratio(self.p, self.q, X)
+        return self._statistic(X, Y, Search(ks)), of_model
+
+    def _statistic(self, X: np.ndarray, Y: np.ndarray, search: Search) -> float:
+        if self.whiten:
+            X, Y = whitened(X, Y)
+        return contrast(X, Y, search, min(_RADIUS_NEIGHBORS, search.ks[-1])).value
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One sample, the density p it is taken for, and log q at its rows; fields as those of `Pair`."""
+
+    X: np.ndarray
+    p: Mixture
+    mean_log_q: float
+    divergence: float
+    value: float
+    standard_error: float
+    can_only_be_more: bool = True
+
+    @property
+    def is_normal(self) -> bool:
+        return self.p.n_components == 1
+
+    def observed(self, search: Search) -> float:
+        return _mean_log_p(self.X, search) - self.mean_log_q
+
+    def simulated(self, ks: tuple[int, ...], rng: np.random.Generator) -> tuple[float, float]:
+        """The same two estimates for a sample drawn from p, with the mean of log q that was observed."""
+        X = self.p.sample(rng, len(self.X))
+        of_model = _normal_log_density(X) if self.is_normal else float(self.p.log_density(X).mean())
+        return _mean_log_p(X, Search(ks)) - self.mean_log_q, of_model - self.mean_log_q
+
+
+def _mean_log_p(X: np.ndarray, search: Search) -> float:
+    scaling = fit_scaling(X, "whiten")
+    return mean_log_density(scaling.apply(X), search) + scaling.log_det
+
+
+def _normal_estimate(X: np.ndarray, Y: np.ndarray) -> tuple[float, float]:
+    result = gaussian.against_sample(X, Y)
+    return result.value, result.uncertainty().standard_error
+
+
+def _normal_log_density(X: np.ndarray) -> float:
+    """Unbiased estimate of the mean log-density of a normal distribution at its own draws."""
+    return -gaussian.unbiased_entropy(X)
+
+
+def normal_pair(X: np.ndarray, Y: np.ndarray) -> Pair:
+    """Both samples taken for normal; the columns are whitened by X."""
+    X, Y = whitened(X, Y)
+    value, standard_error = _normal_estimate(X, Y)
+    p, q = matched_normals(X, Y, max(value, 0.0))
+    return Pair(X, Y, p, q, normal_divergence(p, q), value, standard_error, whiten=True)
+
+
+def normal_sample(X: np.ndarray, log_q: np.ndarray) -> Sample:
+    """A sample taken for normal, with log q at its rows."""
+    result = gaussian.against_density(X, log_q)
+    p, mean_log_q = single(X), float(log_q.mean())
+    return Sample(X, p, mean_log_q, -normal_entropy(p) - mean_log_q, result.value, result.uncertainty().standard_error)
+
+
+def mixture_sample(rows: Rows, p: Mixture, log_q: np.ndarray, seed: int) -> Sample:
+    """A mixture fitted to a sample; the estimate is cross-fitted."""
+    rng = np.random.default_rng(seed)
+    _, log_p = cross_fitted(rows, p, rng.permutation(len(rows.X)) % N_FOLDS, RIDGE)
+    moments, mean_log_q = Moments.of(log_p - log_q), float(log_q.mean())
+    mean_log_p = float(p.log_density(p.sample(rng, _DRAWS)).mean())
+    return Sample(rows.X, p, mean_log_q, mean_log_p - mean_log_q, moments.mean, moments.standard_error)
+
+
+def mixture_pair(x: Rows, y: Rows, p: Mixture, q: Mixture, seed: int, whiten: bool, n_folds: int = N_FOLDS) -> Pair:
+    """Mixtures fitted to both samples; the estimate is cross-fitted, a row's densities come from fits without it."""
+    rng = np.random.default_rng(seed)
+    fold_x, fold_y = (rng.permutation(len(rows.X)) % n_folds for rows in (x, y))
+    ps, log_p_x = cross_fitted(x, p, fold_x, RIDGE)
+    qs, log_q_y = cross_fitted(y, q, fold_y, RIDGE)
+    log_ratio = log_p_x - _densities_of_folds(x, qs, fold_x)
+    ratio = np.exp(np.minimum(_densities_of_folds(y, ps, fold_y) - log_q_y, 30.0))
+    moments = Moments.of(log_ratio)
+    relative, absolute = _LARGEST_NOISE
+    noise = min(Moments.of(ratio).standard_error, relative * abs(moments.mean) + absolute)
+    divergence = monte_carlo_divergence(p, q, rng, _DRAWS)
+    error = math.hypot(moments.standard_error, noise)
+    return Pair(x.X, y.X, p, q, divergence, moments.mean, error, whiten)
+
+
+def _densities_of_folds(rows: Rows, mixtures: list[Mixture], folds: np.ndarray) -> np.ndarray:
+    """Log-density of each row under the mixture of its fold."""
+    weights = np.tile(rows.weights(), (len(mixtures), 1))
+    return rows.run(mixtures, weights, 0).densities[folds, np.arange(len(folds))]
+
+
+def fit_pair(
+    X: np.ndarray, Y: np.ndarray, seed: int, covariances: tuple[str, ...], most_components: int
+) -> tuple[Rows, Rows, Mixture, Mixture, float]:
+    """Mixtures chosen for both samples, and their criterion together."""
+    x, y = Rows(X), Rows(Y)
+    (p, score_p), (q, score_q) = (choose_mixture(rows, seed, covariances, most_components) for rows in (x, y))
+    return x, y, p, q, score_p + score_q
+
+
+def choose_mixture(rows: Rows, seed: int, covariances: tuple[str, ...], most_components: int) -> tuple[Mixture, float]:
+    """The mixture that the rows ask for, and its criterion."""
+    return choose(rows, np.random.default_rng(seed), RIDGE, covariances, most_components, PENALTY)

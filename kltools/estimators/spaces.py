@@ -1,0 +1,84 @@
+"""Coordinates in which the samples look most like mixtures of few normal distributions."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from .._jit import call_all
+from ..models.mixture import Mixture, Rows
+from ..models.normal_scores import NormalScores, fit_normal_scores
+from ..preprocessing import fit_scaling
+from .model import COVARIANCES, MOST_COMPONENTS, Pair, fit_pair, mixture_pair, normal_pair
+
+_FEWEST_ROWS_TO_MAP = 100
+_MAP_PENALTY = 1.5  # nats for each knot of a map, divided among the rows that it was learnt from
+
+
+@dataclass(frozen=True)
+class Space:
+    """A map of both samples, and the mixtures chosen for their images; of the criterion less is better."""
+
+    name: str
+    apply: Callable[[np.ndarray], np.ndarray]
+    x: Rows
+    y: Rows
+    p: Mixture
+    q: Mixture
+    criterion: float
+
+    def model(self, seed: int) -> Pair:
+        if self.p.n_components == self.q.n_components == 1:
+            return normal_pair(self.x.X, self.y.X)
+        return mixture_pair(self.x, self.y, self.p, self.q, seed, whiten=self.name == "linear")
+
+
+def best_space(X: np.ndarray, Y: np.ndarray, seed: int, n_jobs: int) -> Space:
+    """The best of the columns as they are, whitened, and of normal scores learnt from X, from Y and from both.
+
+    Criteria are compared in the units of the data, with the determinants of the maps.
+    """
+    sources = [("linear", None)]
+    if min(len(X), len(Y)) >= _FEWEST_ROWS_TO_MAP:
+        sources += [("scores of X", X), ("scores of Y", Y), ("scores of both", np.concatenate([X, Y]))]
+    calls = [partial(_space, name, source, X, Y, seed) for name, source in sources]
+    spaces = [space for space in call_all(calls, n_jobs) if space is not None]
+    return min(spaces, key=lambda space: space.criterion)
+
+
+def _space(name: str, source: np.ndarray | None, X: np.ndarray, Y: np.ndarray, seed: int) -> Space | None:
+    if source is None:
+        scaling = fit_scaling(X, "whiten", Y)
+        return _fitted(name, scaling.apply, scaling.apply(X), scaling.apply(Y), -2.0 * scaling.log_det, seed)
+    scores = fit_normal_scores(source)
+    if scores is None:
+        return None
+    (x, log_det_x), (y, log_det_y) = scores.apply(X), scores.apply(Y)
+    learnt_from = {"scores of X": 1.0 / len(X), "scores of Y": 1.0 / len(Y)}
+    share = learnt_from.get(name, 0.5 / len(X) + 0.5 / len(Y))
+    penalty = _MAP_PENALTY * scores.n_parameters * share
+    return _fitted(name, partial(_images, scores), x, y, penalty - float(log_det_x.mean() + log_det_y.mean()), seed)
+
+
+def _images(scores: NormalScores, Z: np.ndarray) -> np.ndarray:
+    return scores.apply(Z)[0]
+
+
+def _fitted(
+    name: str, apply: Callable[[np.ndarray], np.ndarray], X: np.ndarray, Y: np.ndarray, offset: float, seed: int
+) -> Space:
+    fitted = fit_pair(X, Y, seed, COVARIANCES[: min(X.shape[1], 2)], MOST_COMPONENTS)
+    return Space(name, apply, *fitted[:4], criterion=fitted[4] + offset)
+
+
+def enlarged(model: Pair, space: Space, X: np.ndarray, Y: np.ndarray) -> Pair:
+    """The model with larger samples; a normal one estimates the divergence from those."""
+    larger = dataclasses.replace(model, X=space.apply(X), Y=space.apply(Y))
+    if not model.is_normal:
+        return larger
+    of_all = normal_pair(larger.X, larger.Y)
+    return dataclasses.replace(larger, value=of_all.value, standard_error=of_all.standard_error)

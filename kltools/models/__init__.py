@@ -1,0 +1,1 @@
+"""Densities fitted to samples: normal mixtures, and maps that make columns normal."""

@@ -1,0 +1,52 @@
+"""Values that repeat, undone for models of densities: lattice columns spread over their cells, equal rows taken once."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .errors import TiesWarning
+from .preprocessing import Notes
+
+_DISTINCT_SHARE = 0.5  # of the values: a column with fewer different ones may be a lattice
+_SMALLEST_GAP = 1e-9  # relative to the range: less is rounding
+_OFF_LATTICE = 1e-3
+
+
+def lattice_steps(X: np.ndarray, Y: np.ndarray | None) -> np.ndarray:
+    """For each column the step of the lattice on which all values lie, 0 for a column that has none."""
+    together = X if Y is None else np.concatenate([X, Y])
+    return np.array([_step(column) for column in together.T])
+
+
+def _step(values: np.ndarray) -> float:
+    distinct = np.unique(values)
+    if not 1 < len(distinct) < _DISTINCT_SHARE * len(values):
+        return 0.0
+    gaps = np.diff(distinct)
+    gaps = gaps[gaps > _SMALLEST_GAP * (distinct[-1] - distinct[0])]
+    step = float(gaps.min())
+    multiples = gaps / step
+    return step if (np.abs(multiples - np.round(multiples)) < _OFF_LATTICE * multiples).all() else 0.0
+
+
+def spread_lattices(
+    X: np.ndarray, Y: np.ndarray | None, rng: np.random.Generator, notes: Notes
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Add uniform noise of one step to lattice columns: the divergence of the cells is that of the rows, exactly."""
+    steps = lattice_steps(X, Y)
+    columns = [int(j) for j in np.flatnonzero(steps)]
+    if not columns:
+        return X, Y
+    notes.add(
+        TiesWarning,
+        f"columns {columns} lie on a lattice (rounded or discrete values): they are spread over its cells by uniform "
+        "noise of one step, drawn with random_state, which changes no divergence.",
+    )
+    spread = [None if Z is None else Z + rng.uniform(-0.5, 0.5, Z.shape) * steps for Z in (X, Y)]
+    return spread[0], spread[1]  # type: ignore[return-value]
+
+
+def without_repeats(X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Each different row once, in random order where some were left out."""
+    distinct = np.unique(X, axis=0)
+    return X if len(distinct) == len(X) else distinct[rng.permutation(len(distinct))]
