@@ -1,8 +1,8 @@
 """Estimates of every task by every method, one JSON line each: `python run.py rows.jsonl`.
 
 Rows that the file already has are not computed again, so a run that was stopped, or killed, goes on where it was.
-Peers are left out where they are not installed, and stop at a task and size once a call was slow or their time is
-spent; so do plain methods of kltools, with more time.
+Peers are left out where they are not installed. All methods but auto have a budget of seconds at each task and size,
+after which further seeds are left out, and peers are not called again where every call was slow.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from tasks import TASKS
 # read when the processes that are started import numpy and numba
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 SEEDS = {200: 100, 1000: 100, 5000: 10, 20_000: 4}
-PEER_SECONDS, PLAIN_SECONDS, SLOW_CALL = 30.0, 60.0, 5.0
+BUDGET, SLOW_CALL = 20.0, 5.0  # seconds
 
 
 def read(path: Path) -> dict[tuple, dict]:
@@ -55,10 +55,10 @@ def goes_on(method: str, n: int, seconds: list[float]) -> bool:
     """Whether a method is called again at a task and size after calls that took so long."""
     if method == "auto":
         return True
-    if method in methods.PEERS:
-        within_size = n <= methods.PEERS[method].largest
-        return within_size and sum(seconds) < PEER_SECONDS and max(seconds, default=0.0) < SLOW_CALL
-    return sum(seconds) < PLAIN_SECONDS
+    if sum(seconds) >= BUDGET:
+        return False
+    peer = methods.PEERS.get(method)
+    return peer is None or (n <= peer.largest and min(seconds, default=0.0) < SLOW_CALL)
 
 
 def run_task(path: Path, name: str, n: int, seeds: int, chosen: tuple[str, ...], rows: dict[tuple, dict]) -> int:
