@@ -476,6 +476,7 @@ def test_the_best_peer_never_failed_and_is_compared_on_the_draws_of_both():
     assert name == "infomeasure"
     assert math.exp(log.value) == pytest.approx(0.25)
     assert log.error == pytest.approx(0.0, abs=1e-12)
+    assert grades.against_best_peer(grades.grades(rows), 1000, ["divergence", "scipy KDE"]) == {}
     rows |= made_up("t1", "auto", [0.1, -0.2, math.nan, 0.1, 0.1])
     assert grades.against_best_peer(grades.grades(rows), 1000)["t1"][1].value == math.inf
 
@@ -526,6 +527,7 @@ def test_the_report_says_it_all():
     rows |= made_up("t1", "infomeasure", [0.2, -0.2, 0.6, 0.2]) | made_up("laplace1", "knn", [0.2, 0.2])
     text = tables.report(rows)
     assert "over 1 tasks of RMSE(auto) / RMSE(best peer): 0.5 ±" in text
+    assert "the nearest-neighbour tools, over 1 tasks: 0.5 ±" in text
     assert "| t1 | 1 | 0.2398 | auto | 4 | +0.1000 | 0.1732 |" in text
     assert "| t1 | 1 | 0.2398 | infomeasure | 4 | +0.2000 | 0.3830 | - | 0.25 | - | 0.1 |" in text
     widths = {section.count("|") for section in text.split("\n") if section.startswith(("| task | d |", "| t1 | 1 |"))}

@@ -2,6 +2,7 @@
 
 import math
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -119,20 +120,20 @@ def comparable(ours: Grade, theirs: Grade) -> bool:
     return theirs.failure_rate == 0.0 and shared >= min(FEWEST_SHARED, len(ours.seeds)) and shared > 1
 
 
-def best_peer(table: dict, task: str, n: int) -> Grade | None:
+def best_peer(table: dict, task: str, n: int, names: Iterable[str] = PEERS) -> Grade | None:
     """The peer of least RMSE among those that never failed."""
     ours = table[task, n, "auto"]
-    peers = [table[task, n, name] for name in PEERS if (task, n, name) in table]
+    peers = [table[task, n, name] for name in names if (task, n, name) in table]
     return min((p for p in peers if comparable(ours, p)), key=lambda p: p.rmse.value, default=None)
 
 
-def against_best_peer(table: dict, n: int) -> dict[str, tuple[str, Measure]]:
+def against_best_peer(table: dict, n: int, names: Iterable[str] = PEERS) -> dict[str, tuple[str, Measure]]:
     """By task: the best peer and log of RMSE(auto) / RMSE(best peer); inf where auto failed."""
     found = {}
     for task, size, method in table:
         if size != n or method != "auto":
             continue
-        ours, peer = table[task, n, "auto"], best_peer(table, task, n)
+        ours, peer = table[task, n, "auto"], best_peer(table, task, n, names)
         if peer is not None:
             failed = ours.failure_rate > 0
             found[task] = peer.method, Measure(math.inf, 0.0) if failed else log_ratio(ours, peer)

@@ -68,6 +68,7 @@ PEERS = {
     "densratio uLSIF": Peer("densratio", functools.partial(densratio, "uLSIF")),
     "scipy KDE": Peer("scipy", scipy_kde),
 }
+NEIGHBOR_PEERS = ("divergence", "infomeasure", "universal-divergence k=1", "universal-divergence")
 NAMES = (*METHODS, *PEERS)
 
 

@@ -18,6 +18,8 @@ from pathlib import Path
 import methods
 from tasks import TASKS
 
+from kltools._jit import available_cores
+
 # read when the processes that are started import numpy and numba
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 SEEDS = {200: 100, 1000: 100, 5000: 10, 20_000: 4}
@@ -107,7 +109,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--methods", nargs="+", choices=methods.NAMES, default=methods.NAMES, metavar="METHOD")
     parser.add_argument("--n", nargs="+", type=int, default=list(SEEDS), help="rows of X")
     parser.add_argument("--seeds", type=int, help="by default 100 up to n = 1000, 10 up to 5000, 4 above")
-    parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--processes", type=int, default=available_cores())
     return parser.parse_args(words)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from goals import from_rows, lines
 from grades import Grade, against_best_peer, flags, geometric_mean, grades, mean_coverage
-from methods import METHODS, NAMES
+from methods import METHODS, NAMES, NEIGHBOR_PEERS
 from run import read
 from tasks import TASKS
 
@@ -54,11 +54,13 @@ def against_peers(table: dict, n: int) -> list[str]:
     found = against_best_peer(table, n)
     if not found:
         return []
-    mean = geometric_mean([log for _, log in found.values()])
+    among_neighbors = against_best_peer(table, n, NEIGHBOR_PEERS)
+    mean, mean_among_neighbors = (geometric_mean([log for _, log in f.values()]) for f in (found, among_neighbors))
     worst = sorted(found, key=lambda task: -found[task][1].value)[:WORST]
     return [
         f"\n## auto and the best peer, n = {n}\n",
-        f"Geometric mean over {len(found)} tasks of RMSE(auto) / RMSE(best peer): {mean}. The largest:\n",
+        f"Geometric mean over {len(found)} tasks of RMSE(auto) / RMSE(best peer): {mean}; with the best of",
+        f"the nearest-neighbour tools, over {len(among_neighbors)} tasks: {mean_among_neighbors}. The largest:\n",
         "| task | best peer | ratio | its standard error |",
         "|---|---|---|---|",
         *(
