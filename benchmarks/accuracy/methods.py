@@ -65,7 +65,7 @@ PEERS = {
     "universal-divergence k=1": Peer("universal_divergence", functools.partial(universal_divergence, 1)),
     "universal-divergence": Peer("universal_divergence", functools.partial(universal_divergence, None), largest=500),
     "densratio KLIEP": Peer("densratio", functools.partial(densratio, "KLIEP")),
-    "densratio uLSIF": Peer("densratio", functools.partial(densratio, "uLSIF")),
+    "densratio uLSIF": Peer("densratio", functools.partial(densratio, "uLSIF"), largest=1000),
     "scipy KDE": Peer("scipy", scipy_kde),
 }
 NEIGHBOR_PEERS = ("divergence", "infomeasure", "universal-divergence k=1", "universal-divergence")
