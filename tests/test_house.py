@@ -28,6 +28,7 @@ LAYERS = (
     ("distribution", "neighbors"),
     ("divergences", "preprocessing"),
     ("families", "estimators"),
+    ("comparison",),
     ("_warmup", "vae", "drift", "selection"),
     ("cuda",),
     ("io", "plotting", "report", "dask"),
@@ -44,7 +45,7 @@ COMPOSED = {
     "estimators.objects",
     "families.mixture",
 }
-SEALED = ("neighbors", "families", "estimators")
+SEALED = ("neighbors", "families", "estimators", "comparison")
 
 each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
 
