@@ -111,9 +111,10 @@ def integer(value: Any, name: str, minimum: int | None = None) -> int:
 def positive(value: Any, name: str) -> float:
     if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
         raise InvalidTypeError(f"{name} must be a number, got {value!r} of type {type(value).__name__}.")
-    if not 0.0 < value < math.inf:
+    number = float(value)
+    if not 0.0 < number < math.inf:
         raise InvalidParameterError(f"{name} must be positive and finite, got {value!r}.")
-    return float(value)
+    return number
 
 
 def choice(value: Any, name: str, allowed: Sequence[str]) -> str:

@@ -190,7 +190,7 @@ def two_sample_test(
     graph = _Graph.of(np.concatenate([X, Y]), k, jobs)
     values = _divergences(graph, len(X), n_permutations, rng, jobs, progress)
     distances = _far_from_mean(values.sum(axis=1)) + _far_from_mean(values[:, 0] - values[:, 1], both_sides=True)
-    at_least = np.count_nonzero(distances >= distances[0] * (1.0 - _EQUAL))  # itself included
+    at_least = int(np.count_nonzero(distances >= distances[0] * (1.0 - _EQUAL)))  # itself included
     notes.issue(2)
     return TestResult(
         statistic=float(distances[0]),
@@ -216,17 +216,18 @@ def _neighbors_within(asked: int | None, n_rows: int) -> int:
 
 
 def _tell_too_few(n: int, m: int, n_permutations: int, notes: Notes) -> None:
-    """Note what keeps a p-value above 0.05: as many labellings as there are, the observed one has its equals."""
+    """Note what keeps every p-value above 0.05: permutations, or labellings that differ at all."""
     smallest = 1.0 / (n_permutations + 1)
     if smallest > _SMALLEST_LEVEL:
         notes.add(
-            SmallSampleWarning, f"{n_permutations} permutations give no p-value below {smallest:.2g}; ask for more."
+            SmallSampleWarning, f"n_permutations={n_permutations} gives no p-value below {smallest:.2g}; ask for more."
         )
-    if min(n, m) < 1.0 / _SMALLEST_LEVEL and math.comb(n + m, n) * _SMALLEST_LEVEL < 1.0:
+    ways = math.comb(n + m, n) if min(n, m) < 1.0 / _SMALLEST_LEVEL else math.inf
+    if ways * _SMALLEST_LEVEL < 1.0:
         notes.add(
             SmallSampleWarning,
-            f"{n} rows of X and {m} of Y can be labelled in {math.comb(n + m, n)} ways only: no p-value is much below "
-            f"{1.0 / math.comb(n + m, n):.2g}; more rows are needed.",
+            f"{n} rows of X and {m} of Y can be labelled in {ways} ways only: no p-value is much below {1.0 / ways:.2g}; "
+            "more rows are needed.",
         )
 
 
@@ -310,7 +311,7 @@ def _divergences(
         if progress is not None:
             progress(first + len(part) - 1, n_permutations)
     m = n_rows - n
-    return values + [math.log(m / (n - 1)), math.log(n / (m - 1))]
+    return values + np.log([m / (n - 1), n / (m - 1)])
 
 
 @jit
