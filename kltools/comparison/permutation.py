@@ -226,8 +226,8 @@ def _tell_too_few(n: int, m: int, n_permutations: int, notes: Notes) -> None:
     if ways * _SMALLEST_LEVEL < 1.0:
         notes.add(
             SmallSampleWarning,
-            f"{n} rows of X and {m} of Y can be labelled in {ways} ways only: no p-value is much below {1.0 / ways:.2g}; "
-            "more rows are needed.",
+            f"{n} rows of X and {m} of Y can be labelled in {ways} ways only: no p-value is much below "
+            f"{1.0 / ways:.2g}; more rows are needed.",
         )
 
 
