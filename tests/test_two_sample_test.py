@@ -66,7 +66,9 @@ def p_values(draw, n_simulations, **options):
 
 
 @pytest.mark.parametrize("kind", ["normal", "offset_1e7", "duplicated_rows"])
-@pytest.mark.parametrize(("n", "m", "d", "k"), [(30, 40, 2, 5), (25, 10, 1, 3), (12, 30, 3, 1), (9, 9, 2, 17)])
+@pytest.mark.parametrize(
+    ("n", "m", "d", "k"), [(30, 40, 2, 5), (25, 10, 1, 3), (12, 30, 3, 1), (9, 9, 2, 17), (120, 130, 20, 9)]
+)
 def test_divergences_equal_naive_counts(kind, n, m, d, k):
     X, Y = cases.Pair(kind, n, m, d, seed=3).samples
     result = quiet(X, Y, n_neighbors=k, n_permutations=1)

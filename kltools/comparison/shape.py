@@ -13,7 +13,7 @@ def standardised(X: np.ndarray) -> np.ndarray:
     """The columns that vary, with mean 0 and variance 1."""
     deviation = deviations(np.ldexp(X, -column_exponents(X)))
     spread = deviation.std(axis=0)
-    return deviation[:, spread > 0.0] / spread[spread > 0.0]
+    return np.ascontiguousarray(deviation[:, spread > 0.0] / spread[spread > 0.0])
 
 
 def participation_ratio(X: np.ndarray) -> float:
