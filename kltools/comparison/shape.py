@@ -48,13 +48,14 @@ def count_repeated(X: np.ndarray) -> int:
 
 def lattice_columns(X: np.ndarray) -> tuple[int, ...]:
     """Columns whose values repeat and lie at whole multiples of a step from each other."""
-    return tuple(j for j, column in enumerate(X.T) if _on_lattice(column))
+    return tuple(j for j, column in enumerate(np.ldexp(X, -column_exponents(X)).T) if _on_lattice(column))
 
 
 def _on_lattice(column: np.ndarray) -> bool:
     values = np.unique(column)
     if len(values) < 2 or len(values) > _DISTINCT_SHARE * len(column):
         return False
-    steps = np.diff(np.ldexp(values, -4))  # so that no difference overflows
-    multiples = steps / steps.min()
-    return bool((np.abs(multiples - np.rint(multiples)) <= _LATTICE_TOLERANCE * multiples).all())
+    steps = np.diff(values)
+    with np.errstate(over="ignore", invalid="ignore"):
+        multiples = steps / steps.min()
+        return bool((np.abs(multiples - np.rint(multiples)) <= _LATTICE_TOLERANCE * multiples).all())
