@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from . import errors
 from ._parameters import param
 from ._warmup import warmup
+from .comparison import *
+from .comparison import __all__ as _comparison
 from .distribution import (
     Distribution,
     family,
@@ -46,6 +48,7 @@ __all__ = [
     "register_kl",
     "vae_kl",
     "warmup",
+    *_comparison,
     *errors.__all__,
     *_families,
 ]

@@ -108,6 +108,15 @@ def integer(value: Any, name: str, minimum: int | None = None) -> int:
     return int(value)
 
 
+def positive(value: Any, name: str) -> float:
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
+        raise InvalidTypeError(f"{name} must be a number, got {value!r} of type {type(value).__name__}.")
+    number = float(value)
+    if not 0.0 < number < math.inf:
+        raise InvalidParameterError(f"{name} must be positive and finite, got {value!r}.")
+    return number
+
+
 def choice(value: Any, name: str, allowed: Sequence[str]) -> str:
     if not isinstance(value, str) or value not in allowed:
         listing = ", ".join(repr(a) for a in allowed)

@@ -6,6 +6,7 @@ import dataclasses
 import html
 import json
 import math
+import textwrap
 from collections.abc import Callable
 from typing import Any
 
@@ -31,8 +32,33 @@ class Deferred:
         return {"_compute": None, "_result": self()}
 
 
+class Report:
+    """A frozen dataclass that shows itself to a person, a notebook and a file; `_summary_rows` says what it shows."""
+
+    def _summary_rows(self) -> list[tuple[str, str]]:
+        """Labels, each with a line of text."""
+        raise NotImplementedError
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain Python objects."""
+        return dataclasses.asdict(self)  # type: ignore[call-overload]
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """`to_dict` as JSON; nan is written as null, inf as "Infinity"."""
+        return json.dumps(json_ready(self.to_dict()), indent=indent)
+
+    def summary(self) -> str:
+        """Lines for a person, of at most 100 columns."""
+        return "\n".join(
+            textwrap.fill(line, 100, subsequent_indent=" " * 13) for line in in_lines(self._summary_rows())
+        )
+
+    def _repr_html_(self) -> str:
+        return in_html(self._summary_rows())
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
-class DivergenceEstimate:
+class DivergenceEstimate(Report):
     """An estimate of a divergence from data, with what is needed to judge it.
 
     ``float(estimate)`` is its value. ``standard_error`` and ``confidence_interval()`` are computed when
@@ -150,9 +176,9 @@ class DivergenceEstimate:
 
     def summary(self, confidence_level: float = 0.95) -> str:
         """A few lines for a person."""
-        return "\n".join(f"{label:<12} {text}" for label, text in self._summary_rows(confidence_level))
+        return "\n".join(in_lines(self._summary_rows(confidence_level)))
 
-    def _summary_rows(self, confidence_level: float) -> list[tuple[str, str]]:
+    def _summary_rows(self, confidence_level: float = 0.95) -> list[tuple[str, str]]:
         low, high = self.confidence_interval(confidence_level)
         rows = [
             (f"KL({self.direction})", f"{self.value:.6g} {self.unit}"),
@@ -179,13 +205,20 @@ class DivergenceEstimate:
             f"n_p={self.n_p}, n_q={self.n_q}, d={self.d}, reliable={self.reliable})"
         )
 
-    def _repr_html_(self) -> str:
-        rows = (
-            f"<tr><th style='text-align:left'>{html.escape(label)}</th>"
-            f"<td style='text-align:left'>{html.escape(text)}</td></tr>"
-            for label, text in self._summary_rows(0.95)
-        )
-        return f"<table>{''.join(rows)}</table>"
+
+def in_lines(rows: list[tuple[str, str]]) -> list[str]:
+    """Labels and texts, side by side."""
+    return [f"{label:<12} {text}" for label, text in rows]
+
+
+def in_html(rows: list[tuple[str, str]]) -> str:
+    """Labels and texts as a table."""
+    cells = (
+        f"<tr><th style='text-align:left'>{html.escape(label)}</th>"
+        f"<td style='text-align:left'>{html.escape(text)}</td></tr>"
+        for label, text in rows
+    )
+    return f"<table>{''.join(cells)}</table>"
 
 
 def json_ready(x: Any) -> Any:

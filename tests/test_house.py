@@ -28,6 +28,7 @@ LAYERS = (
     ("distribution", "neighbors"),
     ("divergences", "preprocessing"),
     ("families", "estimators"),
+    ("comparison",),
     ("_warmup", "vae", "drift", "selection"),
     ("cuda",),
     ("io", "plotting", "report", "dask"),
@@ -36,7 +37,15 @@ LAYERS = (
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 # inside a package files do not know each other, with these exceptions
-SHARED = {"neighbors._nearest", "neighbors._build", "neighbors.reductions", "estimators.problem", "estimators.base"}
+SHARED = {
+    "neighbors._nearest",
+    "neighbors._build",
+    "neighbors.reductions",
+    "estimators.problem",
+    "estimators.base",
+    "comparison.halves",
+    "comparison.shape",
+}
 COMPOSED = {
     "neighbors.leave_out",
     "neighbors.neighborhood",
@@ -44,7 +53,7 @@ COMPOSED = {
     "estimators.objects",
     "families.mixture",
 }
-SEALED = ("neighbors", "families", "estimators")
+SEALED = ("neighbors", "families", "estimators", "comparison")
 
 each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
 
