@@ -19,6 +19,7 @@ from .distribution import (
 from .errors import *
 from .estimate import DivergenceEstimate
 from .estimators import estimate_kl
+from .estimators.log_prob import estimate_kl_from_log_prob
 from .families import *
 from .families import __all__ as _families
 from .neighbors import kth_neighbor_distances
@@ -38,6 +39,7 @@ __all__ = [
     "GaussianDivergence",
     "KNNDivergence",
     "estimate_kl",
+    "estimate_kl_from_log_prob",
     "family",
     "kl_divergence",
     "kth_neighbor_distances",
