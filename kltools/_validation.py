@@ -246,7 +246,9 @@ def mask(value: Any, shape: tuple[int, ...]) -> np.ndarray:
     """True where an entry counts, as a boolean array of that shape; 0 and 1 serve as well."""
     array = host_array(value, "mask")
     if array.dtype.kind != "b" and not np.isin(array, (0, 1)).all():
-        raise InvalidTypeError(f"mask must hold True and False (or 1 and 0), got dtype {array.dtype} with other values.")
+        raise InvalidTypeError(
+            f"mask must hold True and False (or 1 and 0), got dtype {array.dtype} with other values."
+        )
     if array.shape != shape:
         raise ShapeMismatchError(f"mask has shape {array.shape}, log_p has shape {shape}.")
     return array.astype(bool)

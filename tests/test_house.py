@@ -36,7 +36,14 @@ LAYERS = (
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 # inside a package files do not know each other, with these exceptions
-SHARED = {"neighbors._nearest", "neighbors._build", "neighbors.reductions", "estimators.problem", "estimators.base", "estimators.terms"}
+SHARED = {
+    "neighbors._nearest",
+    "neighbors._build",
+    "neighbors.reductions",
+    "estimators.problem",
+    "estimators.base",
+    "estimators.terms",
+}
 COMPOSED = {
     "neighbors.leave_out",
     "neighbors.neighborhood",

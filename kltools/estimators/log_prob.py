@@ -21,9 +21,9 @@ from ..errors import (
 )
 from ..estimate import Deferred, DivergenceEstimate
 from ..inference import UNKNOWN
-from ..pareto import RELIABLE_BELOW, pareto_k, smoothed_log_weights
+from ..pareto import RELIABLE_BELOW, smoothed_log_weights
 from ..preprocessing import Notes
-from .terms import ESTIMATORS, FEWEST_TO_FIT, USING_RATIO, Outcome, PairMoments, moments_of, outcome
+from .terms import ESTIMATORS, FEWEST_TO_FIT, USING_RATIO, Outcome, Tally
 
 _ERRORS_AWAY = 4.0  # standard errors between 1 and a mean of r that is not 1
 _ROUNDING = 1e-9
@@ -51,7 +51,9 @@ def estimate_kl_from_log_prob(
     - "k2": (log r)^2 / 2. Biased; little where p and q nearly agree.
     - "k3": r - 1 - log r. Never negative.
     - "cv": -log r + c (r - 1). The coefficient c that gives the least variance is fitted, for each of up to 20
-      folds of the draws, to all the others, which leaves the mean unbiased; c = 0 is k1, c = 1 is k3.
+      folds of the draws, to all the others, which leaves the mean unbiased; c = 0 is k1, c = 1 is k3. Where
+      Pareto k-hat of r is above 0.5, r has no variance: c is 0. (This choice looks at all draws: around that
+      boundary it biases the value, by less than its standard error.)
 
     "k3" and "cv" rely on the mean of r - 1, which is 0 only where p has mass wherever q has: p = U(0, 1),
     q = U(0, 2) gives 0.193 where the truth is 0.693. And their variance is infinite where q has much heavier
@@ -200,29 +202,12 @@ def _estimate(
     if draws.log_weights is not None:
         draws = _smoothed(draws, diagnostics, notes)
     n_outside = int(np.isneginf(draws.log_q).sum())
-    parts: list[PairMoments] = []
-    n_groups, ratio_k = n, None
+    n_groups, tally = n, Tally(estimator, len(draws.log_p), n_jobs)
     if not n_outside:
         draws, offsets = draws.by_groups()
-        weights = None if draws.log_weights is None else np.exp(draws.log_weights)
         n_groups = len(draws.log_p) if offsets is None else len(offsets) - 1
-        parts = moments_of(draws.log_p, draws.log_q, estimator, weights=weights, offsets=offsets, n_jobs=n_jobs)
-        if estimator in USING_RATIO:
-            log_ratios = draws.log_q - draws.log_p
-            ratio_k = pareto_k(log_ratios if draws.log_weights is None else log_ratios + draws.log_weights)
-    return concluded(
-        parts,
-        estimator=estimator,
-        unit=unit,
-        n=n,
-        d=None,
-        n_groups=n_groups,
-        n_outside=n_outside,
-        ratio_k=ratio_k,
-        diagnostics=diagnostics,
-        notes=notes,
-        stacklevel=3,
-    )
+        tally.add(draws.log_p, draws.log_q, draws.log_weights, offsets)
+    return concluded(tally, unit, n, n_groups, n_outside, diagnostics, notes, stacklevel=3)
 
 
 def _smoothed(draws: Draws, diagnostics: dict[str, Any], notes: Notes) -> Draws:
@@ -251,34 +236,33 @@ def _in_words(k: float) -> str:
 
 
 def concluded(
-    parts: list[PairMoments],
-    *,
-    estimator: str,
+    tally: Tally,
     unit: str,
     n: int,
-    d: int | None,
     n_groups: int,
     n_outside: int,
-    ratio_k: float | None,
     diagnostics: dict[str, Any],
     notes: Notes,
+    *,
+    d: int | None = None,
     stacklevel: int,
 ) -> DivergenceEstimate:
-    """An estimate from moments of chunks of groups; warnings point `stacklevel` frames up."""
+    """The estimate from counted draws; warnings point `stacklevel` frames up."""
+    estimator = tally.estimator
     diagnostics = {"n_groups": n_groups, "n_outside": n_outside, **diagnostics}
     result = Outcome(math.inf, UNKNOWN)
     if n_outside:
         notes.add(InfiniteDivergenceWarning, f"q has no mass at {n_outside} of {n} draws: the divergence is inf.")
     else:
-        result = outcome(parts, n_groups, estimator)
+        result, ratio_k = tally.outcome(n_groups), tally.ratio_k()
         diagnostics["mean_ratio"] = result.mean_ratio
         _tell_few_groups(n_groups, estimator, notes)
         _tell_mean_ratio(result, n_groups, estimator, notes)
-    if result.coefficient is not None:
-        diagnostics["coefficient"] = result.coefficient
-    if ratio_k is not None:
-        diagnostics["pareto_k"] = ratio_k
-        _tell_heavy_ratios(ratio_k, estimator, notes)
+        if result.coefficient is not None:
+            diagnostics["coefficient"] = result.coefficient
+        if ratio_k is not None:
+            diagnostics["pareto_k"] = ratio_k
+            _tell_heavy_ratios(ratio_k, estimator, notes)
     reasons = tuple(text for category, text in notes.items if category is UnreliableEstimateWarning)
     notes.issue(stacklevel + 1)
     return DivergenceEstimate(

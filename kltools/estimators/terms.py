@@ -15,12 +15,14 @@ from .._arrays import frozen
 from .._jit import jit, run_rows
 from .._scalar import expm1_minus_x
 from ..inference import UNKNOWN, Uncertainty
+from ..pareto import pareto_k, tail_length
 
 ESTIMATORS = ("k1", "k2", "k3", "cv")
 USING_RATIO = ("k3", "cv")  # whose terms contain r itself
 _CHUNK = 4096  # groups summed together, whatever the number of threads
 _FOLDS = 20
 FEWEST_TO_FIT = 10  # groups, for a coefficient
+_LARGEST_K_WITH_VARIANCE = 0.5
 _LOG_LARGEST = 709.0
 _ENTRY_COST = 30  # operations
 
@@ -137,26 +139,6 @@ def merged(parts: list[PairMoments]) -> PairMoments:
     )
 
 
-def moments_of(
-    log_p: np.ndarray,
-    log_q: np.ndarray,
-    estimator: str,
-    *,
-    weights: np.ndarray | None = None,
-    offsets: np.ndarray | None = None,
-    n_jobs: int = 1,
-) -> list[PairMoments]:
-    """Moments of chunks of groups, at least 20 where there are as many groups; log-densities are finite."""
-    n_groups = len(log_p) if offsets is None else len(offsets) - 1
-    size = max(1, min(_CHUNK, n_groups // _FOLDS))
-    rows = np.empty((-(-n_groups // size), 9))
-    power = 1 if estimator == "cv" else int(estimator[1])
-    arrays = [None if array is None else frozen(array) for array in (log_p, log_q, weights, offsets)]
-    cost = _ENTRY_COST * size * -(-len(log_p) // n_groups)
-    run_rows(_moments_kernel, len(rows), size, *arrays, power, rows, n_jobs=n_jobs, row_cost=cost)
-    return [PairMoments.of_row(row) for row in rows]
-
-
 @dataclass(frozen=True)
 class Outcome:
     """An estimate in nats; the mean of r with its standard error; the coefficient of r - 1, if it was fitted."""
@@ -168,35 +150,81 @@ class Outcome:
     coefficient: float | None = None
 
 
-def outcome(parts: list[PairMoments], n_groups: int, estimator: str) -> Outcome:
-    """The estimate from moments of chunks of groups."""
-    with np.errstate(invalid="ignore", over="ignore"):  # where r, or a square, overflows
-        total = merged(parts)
-        correction = n_groups / (n_groups - 1) if n_groups > 1 else math.nan
-        value, squares, coefficient = float(total.means[0]), total.squares[0, 0], None
-        if estimator == "cv":
-            coefficient = 0.0
-            if n_groups >= FEWEST_TO_FIT and np.isfinite(total.squares).all():
-                value, squares, coefficient = _cross_fitted(parts, total.weight)
-    error, ratio_error = (
-        math.sqrt(correction * max(s, 0.0)) / total.weight for s in (float(squares), float(total.squares[1, 1]))
-    )
-    uncertainty = Uncertainty(error, n_groups - 1) if math.isfinite(error) else UNKNOWN
-    return Outcome(value, uncertainty, 1.0 + float(total.means[1]), ratio_error, coefficient)
+class Tally:
+    """Moments of terms, and the largest ratios, of draws that come block after block.
 
-
-def _cross_fitted(parts: list[PairMoments], weight: float) -> tuple[float, float, float]:
-    """Mean of a + c b, where each fold has the best c of all the others; its sum of squares; the mean of c.
-
-    A coefficient that does not depend on the fold it serves leaves the mean unbiased.
+    Blocks are cut into chunks of groups, and chunks are dealt out to folds. Log-densities are finite.
     """
-    n_folds = min(_FOLDS, len(parts))
-    folds = [merged(parts[fold::n_folds]) for fold in range(n_folds)]
-    coefficients = []
-    for fold in range(n_folds):
-        (_, covariance), (_, variance) = merged(folds[:fold] + folds[fold + 1 :]).squares
-        coefficients.append(-float(covariance / variance) if variance > 0.0 else 0.0)
-    pairs = list(zip(folds, coefficients, strict=True))
-    value = math.fsum(fold.weight * fold.mean(c) for fold, c in pairs) / weight
-    squares = math.fsum(fold.squares_about(value, c) for fold, c in pairs)
-    return value, squares, math.fsum(fold.weight * c for fold, c in pairs) / weight
+
+    def __init__(self, estimator: str, n: int, n_jobs: int = 1):
+        self.estimator = estimator
+        self.parts: list[PairMoments] = []
+        self.n = n
+        self._n_jobs = n_jobs
+        self._largest = np.empty(0)
+
+    def add(
+        self,
+        log_p: np.ndarray,
+        log_q: np.ndarray,
+        log_weights: np.ndarray | None = None,
+        offsets: np.ndarray | None = None,
+    ) -> None:
+        """Count entries; a group lies between two `offsets`, without them each entry is one."""
+        n_groups = len(log_p) if offsets is None else len(offsets) - 1
+        size = max(1, min(_CHUNK, n_groups // _FOLDS))
+        rows = np.empty((-(-n_groups // size), 9))
+        power = 1 if self.estimator == "cv" else int(self.estimator[1])
+        weights = None if log_weights is None else np.exp(log_weights)
+        arrays = [None if array is None else frozen(array) for array in (log_p, log_q, weights, offsets)]
+        cost = _ENTRY_COST * size * -(-len(log_p) // n_groups)
+        run_rows(_moments_kernel, len(rows), size, *arrays, power, rows, n_jobs=self._n_jobs, row_cost=cost)
+        if self.estimator in USING_RATIO:
+            self._keep_largest(log_q - log_p if log_weights is None else log_q - log_p + log_weights)
+        self.parts += [PairMoments.of_row(row) for row in rows]
+
+    def add_as_group(self, other: Tally) -> None:
+        """Count all that another one has counted as a single group."""
+        self.parts.append(merged(other.parts).as_group())
+        self._keep_largest(other._largest)
+
+    def _keep_largest(self, log_ratios: np.ndarray) -> None:
+        log_ratios, kept = np.concatenate([self._largest, log_ratios]), tail_length(self.n) + 1
+        self._largest = np.partition(log_ratios, -kept)[-kept:] if len(log_ratios) > kept else log_ratios
+
+    def ratio_k(self) -> float | None:
+        """Pareto k-hat of r; None for estimators that do not use r."""
+        return pareto_k(self._largest, self.n) if self.estimator in USING_RATIO else None
+
+    def outcome(self, n_groups: int) -> Outcome:
+        """The estimate, from all groups."""
+        with np.errstate(invalid="ignore", over="ignore"):  # where r, or a square, overflows
+            total = merged(self.parts)
+            correction = n_groups / (n_groups - 1) if n_groups > 1 else math.nan
+            value, squares, coefficient = float(total.means[0]), total.squares[0, 0], None
+            if self.estimator == "cv":
+                coefficient = 0.0
+                k = self.ratio_k()
+                if n_groups >= FEWEST_TO_FIT and k is not None and k <= _LARGEST_K_WITH_VARIANCE:
+                    value, squares, coefficient = self._cross_fitted(total.weight)
+        error, ratio_error = (
+            math.sqrt(correction * max(s, 0.0)) / total.weight for s in (float(squares), float(total.squares[1, 1]))
+        )
+        uncertainty = Uncertainty(error, n_groups - 1) if math.isfinite(error) else UNKNOWN
+        return Outcome(value, uncertainty, 1.0 + float(total.means[1]), ratio_error, coefficient)
+
+    def _cross_fitted(self, weight: float) -> tuple[float, float, float]:
+        """Mean of a + c b, where each fold has the best c of all others; its sum of squares; the mean of c.
+
+        A coefficient that does not depend on the fold it serves leaves the mean unbiased.
+        """
+        n_folds = min(_FOLDS, len(self.parts))
+        folds = [merged(self.parts[fold::n_folds]) for fold in range(n_folds)]
+        coefficients = []
+        for fold in range(n_folds):
+            (_, covariance), (_, variance) = merged(folds[:fold] + folds[fold + 1 :]).squares
+            coefficients.append(-float(covariance / variance) if variance > 0.0 else 0.0)
+        pairs = list(zip(folds, coefficients, strict=True))
+        value = math.fsum(fold.weight * fold.mean(c) for fold, c in pairs) / weight
+        squares = math.fsum(fold.squares_about(value, c) for fold, c in pairs)
+        return value, squares, math.fsum(fold.weight * c for fold, c in pairs) / weight
