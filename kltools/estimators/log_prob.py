@@ -14,6 +14,7 @@ from .._jit import effective_n_jobs
 from ..errors import (
     InfiniteDivergenceWarning,
     InvalidParameterError,
+    KLToolsWarning,
     NotEnoughSamplesError,
     ShapeMismatchError,
     SmallSampleWarning,
@@ -57,7 +58,7 @@ def estimate_kl_from_log_prob(
 
     "k3" and "cv" rely on the mean of r - 1, which is 0 only where p has mass wherever q has: p = U(0, 1),
     q = U(0, 2) gives 0.193 where the truth is 0.693. And their variance is infinite where q has much heavier
-    tails than p. Both are warned about where the draws show it, "k1" has neither weakness.
+    tails than p. Both are warned about where the draws show it; "k1" has neither weakness.
 
     The value is the mean of k over all entries that count, each with its weight. The standard error is computed
     from sums per group, over groups that are independent of one another: without ``groups`` every entry of 1-d
@@ -112,9 +113,11 @@ def estimate_kl_from_log_prob(
     InfiniteDivergenceWarning
         Where q has no mass at draws.
     UnreliableEstimateWarning
-        Where Pareto k-hat of the weights, or of r in "k3" and "cv", is above 0.7 (or cannot be told: of fewer
-        than 21 draws it is inf); where the mean of r shows that "k3" and "cv" are biased, or that log_p and
-        log_q cannot be what they are said to be.
+        Where Pareto k-hat of the weights, or of r in "k3", is above 0.7 (or cannot be told: of fewer than 21
+        draws it is inf); where the mean of r shows that "k3" and "cv" are biased, or that log_p and log_q
+        cannot be what they are said to be.
+    KLToolsWarning
+        Where Pareto k-hat of r is above 0.7 and "cv" therefore is "k1".
     SmallSampleWarning
         Where a single group leaves no standard error, or fewer than 10 no coefficient.
 
@@ -257,7 +260,8 @@ def concluded(
         result, ratio_k = tally.outcome(n_groups), tally.ratio_k()
         diagnostics["mean_ratio"] = result.mean_ratio
         _tell_few_groups(n_groups, estimator, notes)
-        _tell_mean_ratio(result, n_groups, estimator, notes)
+        if diagnostics.get("weights_pareto_k", 0.0) <= RELIABLE_BELOW:
+            _tell_mean_ratio(result, n_groups, estimator, notes)
         if result.coefficient is not None:
             diagnostics["coefficient"] = result.coefficient
         if ratio_k is not None:
@@ -303,7 +307,7 @@ def _tell_mean_ratio(result: Outcome, n_groups: int, estimator: str, notes: Note
             f"{found}, but at draws from p it cannot exceed 1: the draws are not from p (are p and q swapped?), or "
             "a density is not normalised.",
         )
-    elif estimator in USING_RATIO:
+    elif estimator in USING_RATIO and result.coefficient != 0.0:
         notes.add(
             UnreliableEstimateWarning,
             f"{found}, not 1: q has mass where p has none (or where no draw came), which biases "
@@ -312,9 +316,13 @@ def _tell_mean_ratio(result: Outcome, n_groups: int, estimator: str, notes: Note
 
 
 def _tell_heavy_ratios(k: float, estimator: str, notes: Notes) -> None:
-    if k > RELIABLE_BELOW:
+    if not k > RELIABLE_BELOW:
+        return
+    found = f"r = q/p has a Pareto k-hat of {_in_words(k)}, above {RELIABLE_BELOW}: it may have no variance"
+    if estimator == "cv":
+        notes.add(KLToolsWarning, f"{found}. The coefficient of estimator='cv' is 0, the value is that of 'k1'.")
+    else:
         notes.add(
             UnreliableEstimateWarning,
-            f"r = q/p has a Pareto k-hat of {_in_words(k)}, above {RELIABLE_BELOW}: it may have no variance, and the "
-            f"standard error of estimator={estimator!r} no meaning; use 'k1'.",
+            f"{found}, and the standard error of estimator={estimator!r} no meaning; use 'k1'.",
         )

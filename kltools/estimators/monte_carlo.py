@@ -125,12 +125,12 @@ def estimate_kl_monte_carlo(
 
 
 def _density(law: Any, name: str) -> Callable[[np.ndarray], Any]:
-    if type(law).__module__.startswith("torch.distributions"):
+    if isinstance(law, type) or type(law).__module__.startswith("torch.distributions"):
         check_distribution(law, name)  # raises, and names our family
     for method in ("log_prob", "logpdf", "logpmf"):
         if callable(getattr(law, method, None)):
             return getattr(law, method)
-    if name == "q" and callable(law) and not isinstance(law, type):
+    if name == "q" and callable(law):
         return law
     raise InvalidTypeError(
         f"{name} is a {type(law).__name__}; a Distribution is needed, or an object with log_prob(x) or logpdf(x)"

@@ -23,6 +23,7 @@ _CHUNK = 4096  # groups summed together, whatever the number of threads
 _FOLDS = 20
 FEWEST_TO_FIT = 10  # groups, for a coefficient
 _LARGEST_K_WITH_VARIANCE = 0.5
+_ROUNDING = 1e-12
 _LOG_LARGEST = 709.0
 _ENTRY_COST = 30  # operations
 
@@ -222,8 +223,10 @@ class Tally:
         folds = [merged(self.parts[fold::n_folds]) for fold in range(n_folds)]
         coefficients = []
         for fold in range(n_folds):
-            (_, covariance), (_, variance) = merged(folds[:fold] + folds[fold + 1 :]).squares
-            coefficients.append(-float(covariance / variance) if variance > 0.0 else 0.0)
+            rest = merged(folds[:fold] + folds[fold + 1 :])
+            (_, covariance), (_, variance) = rest.squares
+            rounding = rest.squared_weight * (_ROUNDING * rest.means[1]) ** 2  # of an r that never varies
+            coefficients.append(-float(covariance / variance) if variance > rounding else 0.0)
         pairs = list(zip(folds, coefficients, strict=True))
         value = math.fsum(fold.weight * fold.mean(c) for fold, c in pairs) / weight
         squares = math.fsum(fold.squares_about(value, c) for fold, c in pairs)
