@@ -40,7 +40,8 @@ kl.estimate_kl([0.0, 1.0, 3.0, 4.0], [0.0, 2.0, 3.0, 5.0, 8.0], method="gaussian
     "vae": "import kltools as kl\nkl.vae_kl([[0.0]], [[0.0]])",
     "log-densities": """
 import kltools as kl
-kl.estimate_kl_from_log_prob([-1.0, -2.0] * 30, [-1.5, -1.5] * 30, estimator="cv", log_weights=[0.0] * 60).standard_error
+log_p, log_q = [-1.0, -2.0] * 30, [-1.5, -1.5] * 30
+kl.estimate_kl_from_log_prob(log_p, log_q, estimator="cv", log_weights=[0.0] * 60).standard_error
 """,
     "monte carlo": """
 import kltools as kl

