@@ -179,7 +179,8 @@ class Tally:
         weights = None if log_weights is None else np.exp(log_weights)
         arrays = [None if array is None else frozen(array) for array in (log_p, log_q, weights, offsets)]
         cost = _ENTRY_COST * size * -(-len(log_p) // n_groups)
-        run_rows(_moments_kernel, len(rows), size, *arrays, power, rows, n_jobs=self._n_jobs, row_cost=cost)
+        with np.errstate(over="ignore", invalid="ignore"):  # where r, or a square, overflows
+            run_rows(_moments_kernel, len(rows), size, *arrays, power, rows, n_jobs=self._n_jobs, row_cost=cost)
         if self.estimator in USING_RATIO:
             self._keep_largest(log_q - log_p if log_weights is None else log_q - log_p + log_weights)
         self.parts += [PairMoments.of_row(row) for row in rows]
@@ -199,7 +200,7 @@ class Tally:
 
     def outcome(self, n_groups: int) -> Outcome:
         """The estimate, from all groups."""
-        with np.errstate(invalid="ignore", over="ignore"):  # where r, or a square, overflows
+        with np.errstate(over="ignore", invalid="ignore"):
             total = merged(self.parts)
             correction = n_groups / (n_groups - 1) if n_groups > 1 else math.nan
             value, squares, coefficient = float(total.means[0]), total.squares[0, 0], None
