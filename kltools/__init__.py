@@ -21,6 +21,8 @@ from .distribution import (
 from .errors import *
 from .estimate import DivergenceEstimate
 from .estimators import estimate_kl
+from .estimators.log_prob import estimate_kl_from_log_prob
+from .estimators.monte_carlo import estimate_kl_monte_carlo
 from .families import *
 from .families import __all__ as _families
 from .neighbors import kth_neighbor_distances
@@ -40,6 +42,8 @@ __all__ = [
     "GaussianDivergence",
     "KNNDivergence",
     "estimate_kl",
+    "estimate_kl_from_log_prob",
+    "estimate_kl_monte_carlo",
     "family",
     "kl_divergence",
     "kth_neighbor_distances",

@@ -77,8 +77,8 @@ class DivergenceEstimate(Report):
         Name of the estimator.
     n_p, n_q : int or None
         Rows used of X and of Y; n_q is None where Q was given as a distribution.
-    d : int
-        Features, after constant columns were dropped.
+    d : int or None
+        Features, after constant columns were dropped; None where log-densities were given.
     n_neighbors : tuple of int or None
         Numbers of neighbours averaged over, for estimators that have them.
     n_ties : int
@@ -111,7 +111,7 @@ class DivergenceEstimate(Report):
     method: str
     n_p: int
     n_q: int | None
-    d: int
+    d: int | None
     unit: str = "nats"
     direction: str = "P||Q"
     n_neighbors: tuple[int, ...] | None = None
@@ -185,7 +185,7 @@ class DivergenceEstimate(Report):
             ("std. error", f"{self.standard_error:.3g}"),
             (f"{100 * confidence_level:.4g}% interval", f"[{low:.6g}, {high:.6g}]"),
             ("method", self._method_in_words()),
-            ("data", f"{self.n_p} rows of P, {self._reference_in_words()}, {self.d} features"),
+            ("data", f"{self.n_p} rows of P, {self._reference_in_words()}{self._features_in_words()}"),
         ]
         rows += [("unreliable", reason) for reason in self.reasons]
         rows += [("warning", text) for text in self.warnings if text not in self.reasons]
@@ -198,6 +198,9 @@ class DivergenceEstimate(Report):
 
     def _reference_in_words(self) -> str:
         return "Q known" if self.n_q is None else f"{self.n_q} of Q"
+
+    def _features_in_words(self) -> str:
+        return "" if self.d is None else f", {self.d} features"
 
     def __repr__(self) -> str:
         return (

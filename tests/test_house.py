@@ -23,7 +23,7 @@ LAYERS = (
     ("_cache",),
     ("_jit",),
     ("_arrays", "_scalar", "_simd", "_philox"),
-    ("_device", "_parameters", "_validation", "inference"),
+    ("_device", "_parameters", "_validation", "inference", "pareto"),
     ("_formula", "estimate"),
     ("distribution", "neighbors"),
     ("divergences", "preprocessing"),
@@ -45,11 +45,13 @@ SHARED = {
     "estimators.base",
     "comparison.halves",
     "comparison.shape",
+    "estimators.terms",
 }
 COMPOSED = {
     "neighbors.leave_out",
     "neighbors.neighborhood",
     "estimators.auto",
+    "estimators.monte_carlo",
     "estimators.objects",
     "families.mixture",
 }

@@ -38,6 +38,16 @@ kl.estimate_kl([0.0, 1.0, 3.0, 4.0], [0.0, 2.0, 3.0, 5.0, 8.0], method="gaussian
 """,
     "closed form": "import kltools as kl\nkl.kl_divergence(kl.Normal(mean=0, var=1), kl.Normal(mean=1, var=1))",
     "vae": "import kltools as kl\nkl.vae_kl([[0.0]], [[0.0]])",
+    "log-densities": """
+import kltools as kl
+log_p, log_q = [-1.0, -2.0] * 30, [-1.5, -1.5] * 30
+kl.estimate_kl_from_log_prob(log_p, log_q, estimator="cv", log_weights=[0.0] * 60).standard_error
+""",
+    "monte carlo": """
+import kltools as kl
+p, q = kl.Normal(mean=0, var=1), kl.Normal(mean=1, var=1)
+kl.estimate_kl_monte_carlo(p, q, n_samples=100, random_state=0).standard_error
+""",
     "neighbours": "import kltools as kl\nkl.kth_neighbor_distances([0.0, 1.0, 3.0], k=2)",
 }
 

@@ -71,7 +71,10 @@ class _ByVariance(Distribution):
             return cls(mean=mean, var=_checked_var(np.exp(exponent), "log_var", cls))  # type: ignore[call-arg]
 
     def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        return self.mean + np.sqrt(self.var) * rng.standard_normal(shape + self.event_shape)
+        return self._from_noise(rng.standard_normal(shape + self.event_shape))
+
+    def _from_noise(self, noise: np.ndarray) -> np.ndarray:
+        return self.mean + np.sqrt(self.var) * noise
 
     def _log_prob(self, x: np.ndarray) -> np.ndarray:
         terms = -0.5 * (((x - self.mean) / np.sqrt(self.var)) ** 2 + np.log(self.var) + LOG_2PI)
@@ -212,7 +215,9 @@ class MultivariateNormal(Distribution):
         return self._factored(self._gather("mean", positions), self._gather("cov", positions), factor)
 
     def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        noise = rng.standard_normal(shape + self.event_shape)
+        return self._from_noise(rng.standard_normal(shape + self.event_shape))
+
+    def _from_noise(self, noise: np.ndarray) -> np.ndarray:
         return self.mean + np.einsum("...ij,...j->...i", self.cholesky, noise)
 
     def _log_prob(self, x: np.ndarray) -> np.ndarray:

@@ -1,0 +1,81 @@
+"""Random numbers by counting: Philox4x32-10 (Salmon, Moraes, Dror and Shaw 2011).
+
+Four 32-bit words are a function of a counter (four words) and a key (two words), without a state between
+calls: any number can be had at any time, by any thread, on any device, and is the same. All of it is integer
+arithmetic on scalars of type uint64, which no product of two words overflows.
+"""
+
+import numpy as np
+
+from ._jit import jit, run_rows
+
+_MULTIPLIER_0 = np.uint64(0xD2511F53)
+_MULTIPLIER_1 = np.uint64(0xCD9E8D57)
+_WEYL_0 = np.uint64(0x9E3779B9)
+_WEYL_1 = np.uint64(0xBB67AE85)
+_WORD = np.uint64(0xFFFFFFFF)
+_WORD_BITS = np.uint64(32)
+_ROUNDS = 10
+
+_KEPT_OF_HIGH, _DROPPED_OF_LOW = np.uint64(21), np.uint64(11)
+_STEP = 2.0**-53
+_ZERO = np.uint64(0)
+_COUNTER_COST = 100  # operations
+
+
+@jit
+def philox4x32(c0, c1, c2, c3, k0, k1):
+    """Four random words from a counter and a key; words are uint64 below 2^32."""
+    for _ in range(_ROUNDS):
+        product_0 = _MULTIPLIER_0 * c0
+        product_1 = _MULTIPLIER_1 * c2
+        c0 = (product_1 >> _WORD_BITS) ^ c1 ^ k0
+        c1 = product_1 & _WORD
+        c2 = (product_0 >> _WORD_BITS) ^ c3 ^ k1
+        c3 = product_0 & _WORD
+        k0 = (k0 + _WEYL_0) & _WORD
+        k1 = (k1 + _WEYL_1) & _WORD
+    return c0, c1, c2, c3
+
+
+@jit
+def uniform_from_words(high, low):
+    """A number in the open interval (0, 1): i 2^-53 for the 53 first bits i of two words, 2^-54 for i = 0."""
+    bits = (high << _KEPT_OF_HIGH) | (low >> _DROPPED_OF_LOW)
+    if bits == _ZERO:
+        return 0.5 * _STEP
+    return np.float64(bits) * _STEP
+
+
+@jit
+def two_uniforms(counter, stream, seed):
+    """Two numbers in (0, 1) from a counter, a stream and a seed, each uint64."""
+    w0, w1, w2, w3 = philox4x32(
+        counter & _WORD, counter >> _WORD_BITS, stream & _WORD, stream >> _WORD_BITS, seed & _WORD, seed >> _WORD_BITS
+    )
+    return uniform_from_words(w0, w1), uniform_from_words(w2, w3)
+
+
+@jit
+def _uniforms_kernel(start, stop, first, stream, seed, out):
+    """Row c writes the numbers 2 c and 2 c + 1 from the even number at or below `first` on, where `out` has them."""
+    for row in range(start, stop):
+        counter = np.uint64(first // 2 + row)
+        even, odd = two_uniforms(counter, stream, seed)
+        place = 2 * row - first % 2
+        if place >= 0:
+            out[place] = even
+        if place + 1 < out.shape[0]:
+            out[place + 1] = odd
+
+
+def uniforms(n: int, seed: int, *, stream: int = 0, first: int = 0, n_jobs: int = 1) -> np.ndarray:
+    """The numbers first, ..., first + n - 1 of a stream of uniform numbers in (0, 1).
+
+    Each depends on its position, the stream and the seed (all below 2^64) alone.
+    """
+    out = np.empty(n)
+    n_counters = (first + n + 1) // 2 - first // 2
+    arguments = (first, np.uint64(stream), np.uint64(seed), out)
+    run_rows(_uniforms_kernel, n_counters, *arguments, n_jobs=n_jobs, row_cost=_COUNTER_COST)
+    return out
