@@ -27,7 +27,7 @@ from ..preprocessing import (
     tell_lost_digits,
     tell_mixed_columns,
 )
-from .problem import Problem, Result
+from .problem import BOUNDS, Problem, Result
 
 METHODS = {
     "auto": "Chooses: `gaussian` where min(n, m) < 10 d, else `knn`.",
@@ -43,8 +43,6 @@ METHODS = {
 # methods whose function, of the same name, is not alone in its file
 _FILES = {"ulsif": "direct_ratio", "rulsif": "direct_ratio", "kliep": "direct_ratio"}
 
-
-BOUNDS = ("dv", "nwj", "plug_in")
 
 _OPTION_CHECKS: dict[str, Callable[[Any], Any]] = {
     "n_neighbors": _validation.neighbors,

@@ -15,6 +15,8 @@ from ..preprocessing import Notes
 
 KNOWN_Q = ("auto", "gaussian", "kde", "knn", "knn_weighted")  # methods that can do with a distribution for Y
 
+BOUNDS = ("dv", "nwj", "plug_in")  # what a classifier's log odds are made into
+
 
 @dataclass(frozen=True)
 class Problem:
