@@ -194,9 +194,10 @@ def test_every_function_of_a_problem_is_in_the_table():
     found = set()
     for path in PACKAGE.joinpath("estimators").glob("[!_]*.py"):
         for node in TREES[path].body:
-            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
-                if [argument.arg for argument in node.args.args] == ["problem"] and node.returns.id == "Result":
-                    found.add(path.stem if node.name == "estimate" else node.name)
+            if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
+                continue
+            if [argument.arg for argument in node.args.args] == ["problem"] and ast.unparse(node.returns) == "Result":
+                found.add(path.stem if node.name == "estimate" else node.name)
     assert found == set(METHODS)
 
 

@@ -106,8 +106,8 @@ def estimate_kl(
     device : {None, "cpu", "cuda"}
         None follows the data.
     random_state : None, int, numpy.random.Generator or numpy.random.RandomState
-        For the random blocks of the standard error, and the random parts of a sample that "classifier" and
-        "kliep" learn from; the values of the other methods have no randomness.
+        For the random blocks of the standard error, and the random folds of "classifier"; the values of the
+        other methods have no randomness.
     progress : callable, optional
         Called as ``progress(done, total)`` with rows searched, now and then, by the calling thread.
     memory_limit : int, optional

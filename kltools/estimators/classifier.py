@@ -39,8 +39,8 @@ def estimate(problem: Problem, *, classifier: Any = None, n_folds: int = 5, boun
     if classifier is None and problem.d > _MOST_FEATURES_TO_CROSS:
         problem.notes.add(
             KLToolsWarning,
-            f"with more than {_MOST_FEATURES_TO_CROSS} features, here {problem.d}, the default classifier is linear: it "
-            "sees differences of means only; pass a classifier.",
+            f"with more than {_MOST_FEATURES_TO_CROSS} features, here {problem.d}, the default classifier is linear: "
+            "it sees differences of means only; pass a classifier.",
         )
     held_out = cross_fitted(model, X, Y, n_folds, rng)
     return _result(problem, held_out, bound, n_folds)

@@ -9,8 +9,7 @@ import numpy as np
 
 from .. import _validation
 from .._validation import check_enough_rows
-from ..errors import KLToolsWarning
-from ..inference import UNKNOWN, Uncertainty, random_blocks, sum_of_means
+from ..inference import UNKNOWN, Uncertainty, sum_of_means
 from ..neighbors import in_safe_range
 from ..preprocessing import fit_scaling, spread_rows, tell_shared_rows
 from .problem import Problem, Result
@@ -34,7 +33,7 @@ def kliep(problem: Problem, *, n_folds: int = 5) -> Result:
     """KL of the ratio by likelihood (Sugiyama et al. 2008); options: `KLIEPDivergence`."""
     n_folds = min(_validation.integer(n_folds, "n_folds", minimum=2), problem.n)
     kernels = _Kernels.of(problem, "kliep")
-    labels = random_blocks(len(kernels.to_x), n_folds, np.random.default_rng(problem.seed))
+    labels = np.arange(len(kernels.to_x)) % n_folds  # without chance, so that the estimate has none
     scores = [_held_out_likelihood(kernels, width, labels) for width in kernels.widths]
     width = float(kernels.widths[int(np.argmax(scores))])
     terms = kernels.likelihood_terms(width)
@@ -52,13 +51,11 @@ def rulsif(problem: Problem, *, alpha: float = 0.1) -> Result:
     width, penalty, weights = least_squares(kernels, alpha, clip=False)
     of_x, of_y = (kernels.ratio(rows, width, weights) for rows in (kernels.X, kernels.Y))
     terms_x, terms_y = of_x - 0.5 * alpha * of_x**2, 0.5 * (1.0 - alpha) * of_y**2
-    problem.notes.add(
-        KLToolsWarning,
-        f"the value is the Pearson divergence between P and {alpha:g} P + {1.0 - alpha:g} Q, not KL(P || Q).",
-    )
+    not_kl = f"the value is the Pearson divergence of P from {alpha:g} P + {1.0 - alpha:g} Q, not KL(P || Q)."
     return Result(
         float(terms_x.mean() - terms_y.mean() - 0.5),
         lambda: sum_of_means(terms_x, terms_y),
+        reasons=(not_kl,),
         diagnostics={"divergence": "relative Pearson", "alpha": alpha, **kernels.told(width), "penalty": penalty},
     )
 

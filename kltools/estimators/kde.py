@@ -142,9 +142,7 @@ def _uncertainty(problem: Problem, log_ratio: np.ndarray, p: Density, q: Density
 
 def _outside_support(problem: Problem, count: int, diagnostics: dict[str, Any]) -> Result:
     where = "q has no mass" if problem.Y is None else "the density of Y is less than any float64"
-    problem.notes.add(
-        InfiniteDivergenceWarning, f"{where} at {count} of {problem.n} rows of X: the divergence is inf."
-    )
+    problem.notes.add(InfiniteDivergenceWarning, f"{where} at {count} of {problem.n} rows of X: the divergence is inf.")
     return Result(math.inf, lambda: UNKNOWN, diagnostics=diagnostics)
 
 

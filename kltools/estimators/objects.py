@@ -221,8 +221,8 @@ class WeightedKNNDivergence(KNNDivergence):
     >>> from kltools import WeightedKNNDivergence
     >>> rng = np.random.default_rng(0)
     >>> estimator = WeightedKNNDivergence().fit(rng.normal(0, 1, (4000, 4)))
-    >>> round(estimator.divergence(rng.normal(0.5, 1, (4000, 4))).value, 1)  # the truth is 0.5
-    0.5
+    >>> round(estimator.divergence(rng.normal(0.25, 1, (4000, 4))).value, 1)  # the truth is 0.125
+    0.1
     """
 
     _method = "knn_weighted"

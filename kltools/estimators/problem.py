@@ -52,8 +52,8 @@ class Problem:
         """Y, which a method that cannot do without it asks for."""
         if self.Y is None:
             raise InvalidTypeError(
-                f"method={method!r} compares two samples, Y is a {type(self.q).__name__}; pass a sample of Q, or one of "
-                f"the methods that take a distribution: {', '.join(KNOWN_Q)}."
+                f"method={method!r} compares two samples, Y is a {type(self.q).__name__}; pass a sample of Q, or one "
+                f"of the methods that take a distribution: {', '.join(KNOWN_Q)}."
             )
         return self.Y
 
