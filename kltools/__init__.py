@@ -29,18 +29,40 @@ from .neighbors import kth_neighbor_distances
 from .vae import vae_kl
 
 if TYPE_CHECKING:
-    from .estimators.objects import GaussianDivergence, KNNDivergence
+    from .estimators.objects import GaussianDivergence, KNNDivergence, WeightedKNNDivergence
+    from .estimators.ratio_objects import (
+        KDEDivergence,
+        KLIEPDivergence,
+        RatioDivergence,
+        RuLSIFDivergence,
+        ULSIFDivergence,
+    )
 
 __version__ = "0.1.0"
 
 # scikit-learn takes a second to import: only who uses its estimators pays for it
-_LAZY = {"GaussianDivergence": "estimators.objects", "KNNDivergence": "estimators.objects"}
+_LAZY = {
+    "GaussianDivergence": "estimators.objects",
+    "KDEDivergence": "estimators.ratio_objects",
+    "KLIEPDivergence": "estimators.ratio_objects",
+    "KNNDivergence": "estimators.objects",
+    "RatioDivergence": "estimators.ratio_objects",
+    "RuLSIFDivergence": "estimators.ratio_objects",
+    "ULSIFDivergence": "estimators.ratio_objects",
+    "WeightedKNNDivergence": "estimators.objects",
+}
 
 __all__ = [
     "Distribution",
     "DivergenceEstimate",
     "GaussianDivergence",
+    "KDEDivergence",
+    "KLIEPDivergence",
     "KNNDivergence",
+    "RatioDivergence",
+    "RuLSIFDivergence",
+    "ULSIFDivergence",
+    "WeightedKNNDivergence",
     "estimate_kl",
     "estimate_kl_from_log_prob",
     "estimate_kl_monte_carlo",

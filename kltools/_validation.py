@@ -21,6 +21,7 @@ from .errors import (
 
 UNITS = {"nats": 1.0, "bits": 1.0 / math.log(2.0)}
 NAN_POLICIES = ("raise", "omit")
+BANDWIDTHS = ("silverman", "scott")
 DEFAULT_NEIGHBORS = (5, 10, 20)
 DEFAULT_MEMORY_LIMIT = 256 * 2**20
 _SMALLEST_MEMORY_LIMIT = 2**20
@@ -182,14 +183,36 @@ def check_memory_limit(memory_limit: Any) -> int:
     return integer(memory_limit, "memory_limit", minimum=_SMALLEST_MEMORY_LIMIT)
 
 
+def _number(value: Any, name: str, wanted: str) -> float:
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
+        raise InvalidTypeError(f"{name} must be {wanted}, got {value!r} of type {type(value).__name__}.")
+    return float(value)
+
+
 def confidence_level(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise InvalidTypeError(f"confidence_level must be a number, got {value!r}.")
-    level = float(value)
+    level = _number(value, "confidence_level", "a number")
     if not 0.0 < level < 1.0:
         hint = f"; did you mean {level / 100:g}?" if 1.0 < level < 100.0 else "."
         raise InvalidParameterError(f"confidence_level must lie in (0, 1), got {value!r}{hint}")
     return level
+
+
+def bandwidth(value: Any) -> str | float:
+    """The name of a rule, or a width in standard deviations."""
+    if isinstance(value, str):
+        return choice(value, "bandwidth", BANDWIDTHS)
+    width = _number(value, "bandwidth", "'silverman', 'scott' or a number")
+    if not 1e-6 <= width <= 1e6:
+        raise InvalidParameterError(f"bandwidth must lie in [1e-6, 1e6] standard deviations, got {value!r}.")
+    return width
+
+
+def relative_share(value: Any) -> float:
+    """The share alpha of P in the mixture that P is compared with."""
+    alpha = _number(value, "alpha", "a number")
+    if not 0.0 <= alpha < 1.0:
+        raise InvalidParameterError(f"alpha must lie in [0, 1), got {value!r}; 0 is the plain ratio p / q.")
+    return alpha
 
 
 def generator(random_state: Any) -> np.random.Generator:

@@ -170,6 +170,16 @@ def count_shared_rows(X: np.ndarray, Y: np.ndarray) -> int:
     return int(np.isin(_row_hashes(X), _row_hashes(Y)).sum())
 
 
+def tell_shared_rows(X: np.ndarray, Y: np.ndarray, notes: Notes) -> None:
+    """Note rows that both samples have."""
+    n_shared = count_shared_rows(X, Y)
+    if n_shared:
+        notes.add(
+            TiesWarning,
+            f"{n_shared} rows of X occur also in Y: the samples are not independent, and the standard error is wrong.",
+        )
+
+
 def _row_hashes(X: np.ndarray) -> np.ndarray:
     """FNV-1a over the bits of each row; 0.0 and -0.0 are one number."""
     bits = np.ascontiguousarray(X + 0.0).view(np.uint64)
@@ -256,7 +266,14 @@ def fit_scaling(X: np.ndarray, kind: str, other: np.ndarray | None = None, notes
     if kind == "none" or d == 1:
         return Scaling("none", 0.0, np.zeros(d, dtype=int))
     exponents = column_exponents(X, other)
-    X = without_outliers(_divided(X, exponents))
+    return learn_scaling(without_outliers(_divided(X, exponents)), kind, exponents, other, notes)
+
+
+def learn_scaling(
+    X: np.ndarray, kind: str, exponents: np.ndarray, other: np.ndarray | None = None, notes: Notes | None = None
+) -> Scaling:
+    """`fit_scaling` by "whiten" or "std", from all rows and for any number of features; X is divided already."""
+    d = X.shape[1]
     deviation = deviations(X)
     correlation, spread = _correlation(deviation.T @ deviation / max(len(X) - 1, 1))
     if other is not None and (spread == 0.0).any():

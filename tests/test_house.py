@@ -2,7 +2,6 @@
 
 import ast
 import dataclasses
-import importlib
 import inspect
 import re
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 
 import kltools
 from kltools.errors import __all__ as ERRORS
-from kltools.estimators import METHODS
+from kltools.estimators import METHODS, method_function
 
 PACKAGE = Path(kltools.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -52,7 +51,9 @@ COMPOSED = {
     "neighbors.neighborhood",
     "estimators.auto",
     "estimators.monte_carlo",
+    "estimators.knn_weighted",
     "estimators.objects",
+    "estimators.ratio_objects",
     "families.mixture",
 }
 SEALED = ("neighbors", "families", "estimators", "comparison")
@@ -192,7 +193,7 @@ def test_every_module_says_what_it_is(path):
 
 def test_every_method_has_a_module_and_keyword_only_options():
     for name, description in METHODS.items():
-        function = importlib.import_module(f"kltools.estimators.{name}").estimate
+        function = method_function(name)
         first, *options = inspect.signature(function).parameters.values()
         assert first.name == "problem"
         assert all(option.kind is option.KEYWORD_ONLY for option in options), name
@@ -200,10 +201,15 @@ def test_every_method_has_a_module_and_keyword_only_options():
         assert description.endswith(".")
 
 
-def test_every_module_with_an_estimate_is_in_the_table():
+def test_every_function_of_a_problem_is_in_the_table():
+    found = set()
     for path in PACKAGE.joinpath("estimators").glob("[!_]*.py"):
-        functions = {node.name for node in TREES[path].body if isinstance(node, ast.FunctionDef)}
-        assert ("estimate" in functions) == (path.stem in METHODS), path.name
+        for node in TREES[path].body:
+            if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
+                continue
+            if [argument.arg for argument in node.args.args] == ["problem"] and ast.unparse(node.returns) == "Result":
+                found.add(path.stem if node.name == "estimate" else node.name)
+    assert found == set(METHODS)
 
 
 # ---------------------------------------------------------------- docstrings

@@ -8,9 +8,9 @@ import numpy as np
 from .._formula import Formula
 from .._scalar import LOG_2PI, digamma
 from .._validation import check_enough_rows
-from ..errors import InfiniteDivergenceWarning, SmallSampleWarning, TiesWarning
+from ..errors import InfiniteDivergenceWarning, SmallSampleWarning
 from ..inference import UNKNOWN, sum_of_means
-from ..preprocessing import Notes, cholesky_or_none, column_exponents, count_shared_rows, deviations
+from ..preprocessing import cholesky_or_none, column_exponents, deviations, tell_shared_rows
 from .problem import Problem, Result
 
 _digamma = Formula(digamma)
@@ -76,7 +76,7 @@ def estimate(problem: Problem) -> Result:
         check_enough_rows(len(problem.Y), "Y", needed_y, f"method='gaussian' in {problem.d} features")
     _tell_small_sample(problem)
     if problem.Y is not None:
-        _tell_shared_rows(problem.X, problem.Y, problem.notes)
+        tell_shared_rows(problem.X, problem.Y, problem.notes)
     exponents = column_exponents(problem.X, problem.Y)
     X = np.ldexp(problem.X, -exponents)
     p = fit(X)
@@ -101,15 +101,6 @@ def _tell_small_sample(problem: Problem) -> None:
             SmallSampleWarning,
             f"{problem.rows} rows are few for {problem.d} features: with fewer than {_SPARE_ROWS} rows to spare the "
             "standard error is too small.",
-        )
-
-
-def _tell_shared_rows(X: np.ndarray, Y: np.ndarray, notes: Notes) -> None:
-    n_shared = count_shared_rows(X, Y)
-    if n_shared:
-        notes.add(
-            TiesWarning,
-            f"{n_shared} rows of X occur also in Y: the samples are not independent, and the standard error is wrong.",
         )
 
 

@@ -46,6 +46,11 @@ def estimate(problem: Problem, *, n_neighbors: Any = None, scale: str = "whiten"
     """
     _validation.choice(scale, "scale", SCALES)
     ks = _validation.neighbors_within(n_neighbors, problem.n, problem.m)
+    return weighted(problem, ks, np.full(len(ks), 1.0 / len(ks)), scale)
+
+
+def weighted(problem: Problem, ks: tuple[int, ...], weights: np.ndarray, scale: str) -> Result:
+    """The estimates with each k, added with these weights."""
     scaling = fit_scaling(problem.X, scale, problem.Y, problem.notes)
     X = scaling.apply(problem.X, problem.n_jobs)
     if problem.Y is None:
@@ -55,11 +60,11 @@ def estimate(problem: Problem, *, n_neighbors: Any = None, scale: str = "whiten"
         (X,), exponent = in_safe_range(X)
         log_det = scaling.log_det - exponent * problem.d * math.log(2.0)
         search = Search(ks, problem.n_jobs, problem.memory_limit, problem.progress)
-        comparison: _Comparison = _WithDensity((X, log_q - log_det), search)
+        comparison: _Comparison = _WithDensity((X, log_q - log_det), search, weights)
     else:
         samples, _ = in_safe_range(X, scaling.apply(problem.Y, problem.n_jobs))
         search = Search(ks, problem.n_jobs, problem.memory_limit, problem.progress, n_searches=2)
-        comparison = _WithSample(tuple(samples), search)
+        comparison = _WithSample(tuple(samples), search, weights)
     terms = comparison.terms()
     _tell_small_sample(problem, ks)
     _tell_ties(terms, problem.notes)
@@ -84,6 +89,7 @@ class _Terms:
     """One estimate for each number of neighbours, and the ties that were met."""
 
     values: tuple[float, ...]
+    weights: np.ndarray
     n_ties: int
     n_repeated: int
     n_shared: int
@@ -92,7 +98,7 @@ class _Terms:
 
     @property
     def value(self) -> float:
-        return math.fsum(self.values) / len(self.values)
+        return math.fsum(self.weights * self.values)
 
 
 @dataclass(frozen=True)
@@ -101,6 +107,7 @@ class _Comparison:
 
     samples: tuple[np.ndarray, ...]
     search: Search
+    weights: np.ndarray
 
     @property
     def ks(self) -> tuple[int, ...]:
@@ -152,7 +159,7 @@ class _WithSample(_Comparison):
         n_ties, outside = int(tied.any(axis=0).sum()), _share_outside(nu.distances[0], other, self.ks[0])
         on_lattice = nu.n_at_zero > _UNMATCHED_SHARE * len(X)  # then rows of X repeat where Y has none by chance
         n_unmatched = 0 if on_lattice else int(np.count_nonzero(rho.at_zero & ~nu.at_zero))
-        return _Terms(tuple(values), n_ties, rho.n_at_zero, nu.n_at_zero, n_unmatched, outside)
+        return _Terms(tuple(values), self.weights, n_ties, rho.n_at_zero, nu.n_at_zero, n_unmatched, outside)
 
     def labels(self, rng: np.random.Generator, blocks: int) -> list[np.ndarray]:
         return [random_blocks(len(sample), blocks, rng) for sample in self.samples]
@@ -161,8 +168,8 @@ class _WithSample(_Comparison):
         own, other = self.references
         X = own.points
         labels = [label[reference.order] for label, reference in zip(labels, self.references, strict=True)]
-        nu = mean_log_distances(other, X, self.ks, labels[1], labels[0])
-        rho = mean_log_distances(own, X, self.ks, labels[0], labels[0], np.arange(len(X)))
+        nu = mean_log_distances(other, X, self.ks, labels[1], labels[0], None, self.weights)
+        rho = mean_log_distances(own, X, self.ks, labels[0], labels[0], np.arange(len(X)), self.weights)
         n, m = (len(label) - np.bincount(label) for label in labels)
         return X.shape[1] * (nu - rho) + np.log(m / (n - 1))
 
@@ -178,7 +185,7 @@ class _WithDensity(_Comparison):
         log_q = self.samples[1][self.reference.order]
         densities, tied, n_at_zero = _log_densities(self.search, self.reference, None)
         values = tuple(float((density - log_q).mean()) for density in densities)
-        return _Terms(values, int(tied.any(axis=0).sum()), n_at_zero, 0)
+        return _Terms(values, self.weights, int(tied.any(axis=0).sum()), n_at_zero, 0)
 
     def labels(self, rng: np.random.Generator, blocks: int) -> list[np.ndarray]:
         return [random_blocks(len(self.samples[0]), blocks, rng)] * 2
@@ -187,10 +194,10 @@ class _WithDensity(_Comparison):
         order = self.reference.order
         X, log_q, label = self.reference.points, self.samples[1][order], labels[0][order]
         d = X.shape[1]
-        rho = mean_log_distances(self.reference, X, self.ks, label, label, np.arange(len(X)))
+        rho = mean_log_distances(self.reference, X, self.ks, label, label, np.arange(len(X)), self.weights)
         n = len(label) - np.bincount(label)
         mean_log_q = (log_q.sum() - np.bincount(label, weights=log_q)) / n
-        return float(_digamma(self.ks).mean()) - np.log(n - 1) - log_ball_volume(d) - d * rho - mean_log_q
+        return float(self.weights @ _digamma(self.ks)) - np.log(n - 1) - log_ball_volume(d) - d * rho - mean_log_q
 
 
 def _share_outside(nu: np.ndarray, other: Reference, k: int) -> float:

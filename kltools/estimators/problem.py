@@ -1,5 +1,6 @@
 """What an estimation method is given, and what it gives back."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,8 +9,13 @@ import numpy as np
 
 from .._validation import DEFAULT_MEMORY_LIMIT
 from ..distribution import Distribution
+from ..errors import InvalidTypeError, PoorOverlapWarning
 from ..inference import Uncertainty
 from ..preprocessing import Notes
+
+KNOWN_Q = ("auto", "gaussian", "kde", "knn", "knn_weighted")  # methods that can do with a distribution for Y
+
+BOUNDS = ("dv", "nwj", "plug_in")  # what a classifier's log odds are made into
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,26 @@ class Problem:
     def rows(self) -> int:
         """Rows of the smaller sample."""
         return self.n if self.Y is None else min(self.n, len(self.Y))
+
+    def sample_of_q(self, method: str) -> np.ndarray:
+        """Y, which a method that cannot do without it asks for."""
+        if self.Y is None:
+            raise InvalidTypeError(
+                f"method={method!r} compares two samples, Y is a {type(self.q).__name__}; pass a sample of Q, or one "
+                f"of the methods that take a distribution: {', '.join(KNOWN_Q)}."
+            )
+        return self.Y
+
+    def tell_beyond_sight(self, value: float) -> tuple[str, ...]:
+        """Why an estimate that m rows of Y cannot show should not be believed (McAllester and Stratos 2020)."""
+        if self.m is None or value <= math.log(self.m):
+            return ()
+        text = (
+            f"the estimate exceeds log(m) = {math.log(self.m):.2f} nats, more than {self.m} rows of Y can show: the "
+            "samples hardly overlap, and the divergence may be any number beyond."
+        )
+        self.notes.add(PoorOverlapWarning, text)
+        return (text,)
 
     def log_q(self) -> np.ndarray:
         """log q at the rows of X, for a known q."""
