@@ -18,6 +18,7 @@ from .distribution import (
 )
 from .errors import *
 from .estimate import DivergenceEstimate
+from .estimators import RELATIVES as _RELATIVES
 from .estimators import estimate_kl
 from .families import *
 from .families import __all__ as _families
@@ -30,7 +31,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 # scikit-learn takes a second to import: only who uses its estimators pays for it
-_LAZY = {"GaussianDivergence": "estimators.objects", "KNNDivergence": "estimators.objects"}
+_LAZY = {
+    "GaussianDivergence": "estimators.objects",
+    "KNNDivergence": "estimators.objects",
+    **{name: f"estimators.{module}" for name, module in _RELATIVES.items()},
+}
 
 __all__ = [
     "Distribution",
@@ -47,6 +52,7 @@ __all__ = [
     "vae_kl",
     "warmup",
     *errors.__all__,
+    *_RELATIVES,
     *_families,
 ]
 

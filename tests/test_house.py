@@ -36,11 +36,20 @@ LAYERS = (
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 # inside a package files do not know each other, with these exceptions
-SHARED = {"neighbors._nearest", "neighbors._build", "neighbors.reductions", "estimators.problem", "estimators.base"}
+SHARED = {
+    "neighbors._nearest",
+    "neighbors._build",
+    "neighbors.reductions",
+    "estimators.problem",
+    "estimators.base",
+    "estimators.call",
+    "estimators.density",
+}
 COMPOSED = {
     "neighbors.leave_out",
     "neighbors.neighborhood",
     "estimators.auto",
+    "estimators.jeffreys",
     "estimators.objects",
     "families.mixture",
 }
