@@ -131,9 +131,10 @@ def positive(value: Any, name: str) -> float:
     """A finite number > 0."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
         raise InvalidTypeError(f"{name} must be a number, got {value!r} of type {type(value).__name__}.")
-    if not 0.0 < value < math.inf:
+    number = float(value)
+    if not 0.0 < number < math.inf:
         raise InvalidParameterError(f"{name} must be > 0 and finite, got {value!r}.")
-    return float(value)
+    return number
 
 
 def weights(value: Any) -> tuple[float, float]:

@@ -9,7 +9,6 @@ from statistics import NormalDist
 
 import numpy as np
 
-
 _JACKKNIFE_BLOCKS = 20
 
 

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from .. import _validation
+from .._arrays import frozen
 from ..estimate import DivergenceEstimate
-from ..inference import block_jackknife
+from ..inference import UNKNOWN, Uncertainty, block_jackknife
 from ..preprocessing import Notes
-from . import check_options, solve
+from . import check_options, method_options, solve
 from .call import Call
 from .problem import Problem, Result
 
@@ -81,7 +82,7 @@ def estimate_jeffreys(
     >>> rng = np.random.default_rng(0)
     >>> X, Y = rng.normal(0, 1, 2000), rng.normal(1, 1, 2000)
     >>> round(kl.estimate_jeffreys(X, Y, method="gaussian").value, 2)  # the truth is 1.0
-    1.07
+    1.05
     """
     call = Call.checked(n_neighbors, unit, nan_policy, n_jobs, random_state, memory_limit)
     if n_neighbors is not None:
@@ -104,20 +105,46 @@ def estimate_jeffreys(
 
 def _sum(problem: Problem, method: str, options: dict[str, Any]) -> tuple[int, Result]:
     """Features that were used, and the sum of both estimates."""
-    X, Y, notes = problem.X, problem.Y, problem.notes
-    assert Y is not None
-    back = dataclasses.replace(problem, X=Y, Y=X, notes=Notes())
-    _validation.check_enough_rows(len(Y), "Y", 2, "an estimate in both directions")
+    assert problem.Y is not None
+    _validation.check_enough_rows(len(problem.Y), "Y", 2, "an estimate in both directions")
+    turned = _turned(problem)
     used, there = solve(problem, method, options)
-    _, again = solve(back, method, options)
-    for category, text in back.notes.items:
-        notes.add(category, f"KL(Q||P), with X and Y in each other's place: {text}")
-    parts = {"P||Q": there, "Q||P": again}
-    chosen = {name: part.diagnostics.get("chosen_method", method) for name, part in parts.items()}
+    _, back = solve(turned, method, options)
+    for category, text in turned.notes.items:
+        problem.notes.add(category, f"in KL(Q||P), for which X and Y change places: {text}")
+    result = Result(
+        there.value + back.value,
+        lambda: _uncertainty(problem, method, options, (there, back)),
+        there.n_neighbors,
+        there.n_ties + back.n_ties,
+        there.reasons + tuple(f"in KL(Q||P), for which X and Y change places: {text}" for text in back.reasons),
+        {"parts": {"P||Q": there.value, "Q||P": back.value}},
+    )
+    return used.d, result
+
+
+def _turned(problem: Problem) -> Problem:
+    assert problem.Y is not None
+    return dataclasses.replace(problem, X=problem.Y, Y=problem.X, notes=Notes())
+
+
+def _uncertainty(problem: Problem, method: str, options: dict[str, Any], parts: tuple[Result, Result]) -> Uncertainty:
+    """Both estimates anew without blocks of rows, by the same methods and with the same neighbours."""
+    assert problem.Y is not None
+    if not all(math.isfinite(part.value) for part in parts):
+        return UNKNOWN
+    methods = [part.diagnostics.get("chosen_method", method) for part in parts]
+    rows = [1 + (problem.d + 2 if part.n_neighbors is None else part.n_neighbors[-1]) for part in parts]
+
+    def value(problem: Problem, method: str, part: Result) -> float:
+        chosen = {name: option for name, option in options.items() if name in method_options(method)}
+        if part.n_neighbors is not None:
+            chosen["n_neighbors"] = part.n_neighbors
+        return solve(problem, method, chosen)[1].value
 
     def statistic(X: np.ndarray, Y: np.ndarray) -> float:
-        problem = dataclasses.replace(back, X=X, Y=Y, notes=Notes())
-        turned = dataclasses.replace(problem, X=Y, Y=X)
-        return sum(solve(p, chosen[name], _options(p, options)) for p, name in ((problem, "P||Q"), (turned, "Q||P")))
+        there = dataclasses.replace(problem, X=frozen(X), Y=frozen(Y), notes=Notes())
+        both = zip((there, _turned(there)), methods, parts, strict=True)
+        return math.fsum(value(*one) for one in both)
 
-    return used.d, Result(there.value + again.value, lambda: math.nan)
+    return block_jackknife(statistic, (problem.X, problem.Y), (max(rows), max(rows)), problem.seed)

@@ -1,4 +1,4 @@
-"""Jensen-Shannon divergence from samples: what the labels of the neighbours in both samples together tell."""
+"""Jensen-Shannon divergence from samples: what the labels of neighbours tell."""
 
 import math
 from collections.abc import Sequence
@@ -22,19 +22,19 @@ _SMALLEST_TERM = 1e-17
 
 
 @Formula
-def _minus_log(n_hits: float, n_neighbors: float, beta: float) -> float:
-    """sum_v beta^v / v C(hits, v) / C(neighbours, v), of which -log(1 - beta P(hit)) is nearly the mean.
+def _minus_log(n_hits: float, n_trials: float, beta: float, share: float) -> float:
+    """sum_v beta^v / v C(hits, v) / C(trials, v), of which -log(1 - beta P(hit)) is the mean.
 
-    Each ratio of binomial coefficients is an unbiased estimate of P(hit)^v (Zhang 2012, for beta = 1); the
-    powers beyond the number of neighbours are what is missing.
+    Each ratio of binomial coefficients is an unbiased estimate of P(hit)^v (Zhang 2012), also where trials go
+    on until there are so many misses; for hits = trials that are not, powers beyond are estimated by `share`.
     """
     if beta == 1.0:
-        return digamma(n_neighbors + 1.0) - digamma(n_neighbors - n_hits + 1.0)
+        return digamma(n_trials + 1.0) - digamma(n_trials - n_hits + 1.0)
     total = 0.0
     power = 1.0
     v = 0.0
-    while v < n_hits and power > _SMALLEST_TERM:
-        power *= beta * (n_hits - v) / (n_neighbors - v)
+    while power > _SMALLEST_TERM:
+        power *= beta * ((n_hits - v) / (n_trials - v) if v < n_hits else share)
         v += 1.0
         total += power / v
     return total
@@ -57,13 +57,13 @@ def estimate_jensen_shannon(
 
     .. math:: \mathrm{JS} = w_1 \mathrm{KL}(P \,\|\, M) + w_2 \mathrm{KL}(Q \,\|\, M), \quad M = w_1 P + w_2 Q
 
-    Around each row, its k nearest neighbours in both samples together show by their labels X and Y how p and
-    q compare there: with the share :math:`\eta` of its own label,
+    Up to the k-th neighbour of a row in its own sample, the rows of both samples show by their labels how p
+    and q compare there: with :math:`\eta` the share of the row's own label,
     :math:`\log(p / m) = \log \eta - \log(\omega_x \eta_x + \omega_y \eta_y) - \log(n / (n + m))` for a row
-    of X, where :math:`\omega_x = w_1 (n + m) / n`, and likewise for Y. The logarithms are estimated by the
-    series of Zhang, whose bias falls exponentially in k, and not by those of observed shares, which would be
-    too high by 1 / (2 k). Values for several k are averaged. What remains is that k neighbours lie within a
-    distance over which p / q may change.
+    of X, where :math:`\omega_x = w_1 (n + m) / n`, and likewise for Y. With l rows until then, :math:`\log \eta`
+    is estimated by :math:`\psi(k) - \psi(l)` and the other logarithm by a series. Where p / q is constant
+    neither has a bias, but for powers beyond k where a sample is larger than its weight. (Logarithms of
+    observed shares would make the divergence too high by about 1 / (2 k).) Values for several k are averaged.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def estimate_jensen_shannon(
     weights : pair of float
         Weights of P and Q in M, > 0 and with the sum 1; n and m may differ from them.
     n_neighbors : int or sequence of int, optional
-        Neighbours in both samples together. By default 5, 10 and 20, each cut to n + m - 1.
+        Neighbours in the own sample. By default 5, 10 and 20, each cut to min(n, m) - 1.
     scale : {"whiten", "std", "none"}
         How features are made comparable, learnt from both samples together.
     unit : {"nats", "bits"}
@@ -105,7 +105,9 @@ def estimate_jensen_shannon(
 
     References
     ----------
-    Z. Zhang (2012), Entropy estimation in Turing's perspective, eq. 4, for the entropy of the labels.
+    Z. Zhang (2012), Entropy estimation in Turing's perspective, eq. 4, for the series; the radius is that of
+    Q. Wang, S. R. Kulkarni, S. Verdu (2009), Divergence estimation for multidimensional densities via
+    k-nearest-neighbor distances, section V.
 
     Examples
     --------
@@ -132,11 +134,12 @@ def estimate_jensen_shannon(
 
 
 def _jensen_shannon(X: np.ndarray, Y: np.ndarray, weights: tuple[float, float], scale: str, call: Call) -> Result:
+    _validation.check_enough_rows(len(X), "X", 2, "an estimate")
+    _validation.check_enough_rows(len(Y), "Y", 2, "an estimate")
     asked = _validation.neighbors(call.n_neighbors)
     if asked is not None:
-        needed = asked[-1] + 1
-        _validation.check_enough_rows(len(X) + len(Y), "X and Y together", needed, f"n_neighbors={asked[-1]}")
-    search = call.search(len(X) + len(Y), None)
+        _validation.check_enough_rows(len(Y), "Y", asked[-1] + 1, f"n_neighbors={asked[-1]}")
+    search = call.search(len(X), len(Y) - 1)
     tell_lost_digits((X, Y), call.notes)
     told = len(call.notes.items)
     kept_x, kept_y, kl = drop_constant_columns(X, Y, call.notes)
@@ -155,39 +158,49 @@ def _jensen_shannon(X: np.ndarray, Y: np.ndarray, weights: tuple[float, float], 
     def terms(X: np.ndarray, Y: np.ndarray) -> Terms:
         return _label_terms(X, Y, weights, search)
 
-    half = (search.ks[-1] + 2) // 2
+    needed = (search.ks[-1] + 1, search.ks[-1] + 1)
     tied = "all rows at that distance are counted as neighbours"
-    return call.solve(terms, samples, search.ks, needed=(half, half), d=X.shape[1], tied=tied, scale=scaling.kind)
+    return call.solve(terms, samples, search.ks, needed=needed, d=X.shape[1], tied=tied, scale=scaling.kind)
 
 
 def _label_terms(X: np.ndarray, Y: np.ndarray, weights: tuple[float, float], search: Search) -> Terms:
-    n, m = len(X), len(Y)
-    together, own = search.reference(np.concatenate([X, Y])), search.reference(X)
-    near = search.among(together)
-    is_x = together.order < n
-    place = np.full(n + m, -1)
-    place[own.order] = np.arange(n)
-    itself = place[together.order]
-    excess = weights[0] * (n + m) / n, weights[1] * (n + m) / m  # of the weights over the shares of rows
-    constants = [math.log((n + m) / rows) - math.log(max(excess)) for rows in (n, m)]
-    beta = 1.0 - min(excess) / max(excess)
-    values = []
-    for k, distance, tied in zip(search.ks, near.distances, near.tied, strict=True):
-        radius = distance * (1.0 + TIE_TOLERANCE)
-        n_x = own.count_within(together.points, radius, itself)
-        n_all = _counts(together, radius, k, tied)
-        n_others = np.where(is_x, n_all - n_x, n_x)
-        n_rarer = n_x if excess[0] < excess[1] else n_all - n_x
-        log_ratio = _minus_log(n_rarer, n_all, beta) - _minus_log(n_others, n_all, 1.0)
-        means = [float(log_ratio[rows].mean()) for rows in (is_x, ~is_x)]
-        values.append(sum(w * (mean + c) for w, mean, c in zip(weights, means, constants, strict=True)))
-    return Terms.mean(values, int(near.tied.any(axis=0).sum()))
+    references = search.references(X, Y)
+    rows = len(X) + len(Y)
+    values, n_ties = np.zeros(len(search.ks)), 0
+    excess = [w * rows / len(sample) for w, sample in zip(weights, (X, Y), strict=True)]
+    for side in (0, 1):
+        own, other = references[side], references[1 - side]
+        near = search.among(own)
+        n_ties += int(near.tied.any(axis=0).sum())
+        constant = math.log(rows / own.shape[0]) - math.log(max(excess))
+        for i, k in enumerate(search.ks):
+            n_own, n_other = _counts(own, other, near.distances[i], near.tied[i], k)
+            log_ratio = _log_ratios(n_own, n_other, excess[side] / excess[1 - side])
+            values[i] += weights[side] * (float(log_ratio.mean()) + constant)
+    return Terms.mean(values.tolist(), n_ties)
 
 
-def _counts(reference: Reference, radius: np.ndarray, k: int, tied: np.ndarray) -> np.ndarray:
-    """Neighbours of each point within its radius: k, and more where distances tie."""
-    counts = np.full(len(radius), k)
-    rows = np.flatnonzero(tied)
+def _counts(
+    own: Reference, other: Reference, distance: np.ndarray, tied: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the own sample, each with itself, and of the other one, up to the k-th own neighbour of each.
+
+    That neighbour ends the search and does not count, but where distances tie, which has no end.
+    """
+    radius = distance * (1.0 + TIE_TOLERANCE)
+    n_own, rows = np.full(len(distance), k), np.flatnonzero(tied)
     if len(rows):
-        counts[rows] = reference.count_within(reference.points[rows], radius[rows], rows)
-    return counts
+        n_own[rows] = own.count_within(own.points[rows], radius[rows], rows) + 1
+    return n_own, other.count_within(own.points, radius)
+
+
+def _log_ratios(n_own: np.ndarray, n_other: np.ndarray, preference: float) -> np.ndarray:
+    """log(share of the own label / weighted share of both), where the larger weight is 1.
+
+    Of the smaller weight 1 - beta it is -log(1 - beta share), and the row itself is no trial.
+    """
+    trials = n_own + n_other - 1
+    log_share = -_minus_log(n_other, trials, 1.0, 0.0)
+    if preference >= 1.0:
+        return log_share + _minus_log(n_other, trials, 1.0 - 1.0 / preference, 0.0)
+    return log_share + _minus_log(n_own - 1, trials, 1.0 - preference, n_own / (trials + 1))
