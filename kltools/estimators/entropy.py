@@ -211,11 +211,13 @@ def estimate_cross_entropy(
     _validation.choice(scale, "scale", SCALES)
     if isinstance(Y, Distribution):
         rows, n_dropped = _validation.sample(X, "X", nan_policy, tell=call.notes.add)
+        _validation.check_enough_rows(len(rows), "X", 2, "a cross-entropy")
         result, n_q, method = _against_density(rows, Y, call), None, "known density"
     else:
         if type(Y).__module__.startswith(("scipy.stats", "torch.distributions")):
             check_distribution(Y, "Y")  # raises, and names our family
         rows, reference, n_dropped = _validation.sample_pair(X, Y, nan_policy, tell=call.notes.add)
+        _validation.check_enough_rows(len(rows), "X", 2, "a cross-entropy")
         result, n_q, method = _against_sample(rows, reference, scale, call), len(reference), "knn"
     return call.report(
         result,
