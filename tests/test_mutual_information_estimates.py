@@ -211,7 +211,7 @@ def test_standard_error_leaves_out_blocks_of_rows():
 
 @pytest.mark.parametrize("correlation", [0.0, 0.8])
 def test_standard_error_is_that_of_the_spread(correlation):
-    found = [estimate(*normals(seed, 300, correlation), random_state=0) for seed in range(100)]
+    found = [estimate(*normals(seed, 300, correlation), random_state=0) for seed in range(60)]
     spread = np.std([one.value for one in found], ddof=1)
     typical = math.sqrt(np.mean([one.standard_error**2 for one in found[:20]]))
     assert spread / 1.4 < typical < spread * 1.8
