@@ -20,6 +20,7 @@ from .distribution import (
 )
 from .errors import *
 from .estimate import DivergenceEstimate
+from .estimators import RELATIVES as _RELATIVES
 from .estimators import estimate_kl
 from .estimators.log_prob import estimate_kl_from_log_prob
 from .estimators.monte_carlo import estimate_kl_monte_carlo
@@ -50,6 +51,7 @@ _LAZY = {
     "RuLSIFDivergence": "estimators.ratio_objects",
     "ULSIFDivergence": "estimators.ratio_objects",
     "WeightedKNNDivergence": "estimators.objects",
+    **{name: f"estimators.{module}" for name, module in _RELATIVES.items()},
 }
 
 __all__ = [
@@ -76,6 +78,7 @@ __all__ = [
     "warmup",
     *_comparison,
     *errors.__all__,
+    *_RELATIVES,
     *_families,
 ]
 

@@ -33,6 +33,10 @@ _MOST_NEIGHBOR_NUMBERS = 1000
 
 def sample(x: Any, name: str, nan_policy: str = "raise", **listeners: Any) -> tuple[np.ndarray, int]:
     """A sample as an (n, d) array, and the number of rows dropped; 1-d input becomes one column."""
+    return _finite_rows(_table(x, name, **listeners), name, nan_policy)
+
+
+def _table(x: Any, name: str, **listeners: Any) -> np.ndarray:
     array = numeric_array(x, name, **listeners)
     if array.ndim == 1:
         array = array[:, None]
@@ -45,7 +49,7 @@ def sample(x: Any, name: str, nan_policy: str = "raise", **listeners: Any) -> tu
         raise InvalidParameterError(f"{name} has 0 feature(s) (shape {array.shape}), at least 1 is needed.")
     if array.shape[0] == 0:
         raise NotEnoughSamplesError(f"{name} has 0 sample(s) (shape {array.shape}), at least 2 are needed.")
-    return _finite_rows(array, name, nan_policy)
+    return array
 
 
 def _finite_rows(array: np.ndarray, name: str, nan_policy: str) -> tuple[np.ndarray, int]:
@@ -75,6 +79,21 @@ def sample_pair(x: Any, y: Any, nan_policy: str = "raise", **listeners: Any) -> 
             f"X has {first.shape[1]} features, Y has {second.shape[1]} (shapes {np.shape(x)} and {np.shape(y)})."
         )
     return first, second, dropped_x + dropped_y
+
+
+def paired_samples(x: Any, y: Any, nan_policy: str = "raise", **listeners: Any) -> tuple[np.ndarray, np.ndarray, int]:
+    """Two parts of the same rows, and the number of rows dropped: a NaN in one part drops the row of both."""
+    first, second = _table(x, "X", **listeners), _table(y, "Y", **listeners)
+    if len(first) != len(second):
+        raise ShapeMismatchError(
+            f"row i of X belongs to row i of Y, but X has {len(first)} rows and Y has {len(second)} "
+            f"(shapes {np.shape(x)} and {np.shape(y)})."
+        )
+    for array, name in ((first, "X"), (second, "Y")):
+        _finite_rows(array, name, nan_policy)
+    rows, n_dropped = _finite_rows(np.hstack([first, second]), "the rows of X and Y together", nan_policy)
+    parts = np.hsplit(rows, [first.shape[1]])
+    return frozen(np.ascontiguousarray(parts[0])), frozen(np.ascontiguousarray(parts[1])), n_dropped
 
 
 def check_same_columns(x: Any, y: Any) -> None:
@@ -110,12 +129,23 @@ def integer(value: Any, name: str, minimum: int | None = None) -> int:
 
 
 def positive(value: Any, name: str) -> float:
+    """A finite number > 0."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
         raise InvalidTypeError(f"{name} must be a number, got {value!r} of type {type(value).__name__}.")
     number = float(value)
     if not 0.0 < number < math.inf:
-        raise InvalidParameterError(f"{name} must be positive and finite, got {value!r}.")
+        raise InvalidParameterError(f"{name} must be > 0 and finite, got {value!r}.")
     return number
+
+
+def weights(value: Any) -> tuple[float, float]:
+    """Weights of two distributions in their mixture."""
+    array = numeric_array(value, "weights")
+    if array.shape != (2,):
+        raise ShapeMismatchError(f"weights must be two numbers, one for P and one for Q, got shape {array.shape}.")
+    if not ((array > 0.0).all() and abs(float(array.sum()) - 1.0) <= 1e-6):
+        raise InvalidParameterError(f"weights must be > 0 and sum to 1 (to 1e-6), got {array.tolist()}.")
+    return float(array[0]), float(array[1])
 
 
 def choice(value: Any, name: str, allowed: Sequence[str]) -> str:

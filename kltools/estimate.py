@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import _validation
+from .errors import InvalidParameterError
 from .inference import UNKNOWN, Uncertainty
 
 
@@ -59,7 +60,7 @@ class Report:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class DivergenceEstimate(Report):
-    """An estimate of a divergence from data, with what is needed to judge it.
+    """An estimate of a divergence, or of one of its relatives, from data, with what is needed to judge it.
 
     ``float(estimate)`` is its value. ``standard_error`` and ``confidence_interval()`` are computed when
     they are first asked for. An unbiased estimate may be negative where the divergence is near 0;
@@ -69,10 +70,13 @@ class DivergenceEstimate(Report):
     ----------
     value : float
         The estimate, in ``unit``; inf where the data say that P has mass where Q has none.
-    unit : str
-        "nats" or "bits".
+    unit : str or None
+        "nats" or "bits"; None for a quantity without a unit.
+    quantity : str
+        What was estimated: "KL", "entropy", "mutual information", ...
     direction : str
-        "P||Q": P is the first argument, Q the second (the reference).
+        "P||Q": P is the first argument, Q the second (the reference). "P, Q" where the quantity is
+        symmetric, "P" where there is no second argument, "X;Y" for two parts of the same rows.
     method : str
         Name of the estimator.
     n_p, n_q : int or None
@@ -112,7 +116,8 @@ class DivergenceEstimate(Report):
     n_p: int
     n_q: int | None
     d: int | None
-    unit: str = "nats"
+    unit: str | None = "nats"
+    quantity: str = "KL"
     direction: str = "P||Q"
     n_neighbors: tuple[int, ...] | None = None
     n_ties: int = 0
@@ -130,7 +135,11 @@ class DivergenceEstimate(Report):
     @property
     def standard_error(self) -> float:
         """Standard error of the value, in its unit; nan where it cannot be estimated."""
-        return self.uncertainty().standard_error * _validation.unit_factor(self.unit)
+        return self.uncertainty().standard_error * self._factor
+
+    @property
+    def _factor(self) -> float:
+        return 1.0 if self.unit is None else _validation.unit_factor(self.unit)
 
     def confidence_interval(self, confidence_level: float = 0.95) -> tuple[float, float]:
         """Interval (low, high) for the divergence, in the unit of the value.
@@ -143,17 +152,19 @@ class DivergenceEstimate(Report):
         Returns
         -------
         tuple of float
-            ``(nan, inf)`` for a value of inf. For plain k-NN estimates the interval is about the
-            estimator's expectation: it accounts for variance, not for bias.
+            ``(nan, inf)`` for a value of inf, ``(-inf, nan)`` for -inf. For plain k-NN estimates the
+            interval is about the estimator's expectation: it accounts for variance, not for bias.
         """
         level = _validation.confidence_level(confidence_level)
-        factor = _validation.unit_factor(self.unit)
+        factor = self._factor
         low, high = self.uncertainty().interval(self.value / factor, level)
         return (low * factor, high * factor)
 
     def to(self, unit: str) -> DivergenceEstimate:
         """The same estimate in another unit, "nats" or "bits"."""
-        ratio = _validation.unit_factor(unit) / _validation.unit_factor(self.unit)
+        ratio = _validation.unit_factor(unit) / self._factor
+        if self.unit is None:
+            raise InvalidParameterError(f"{self.quantity}({self.direction}) has no unit, it cannot be told in {unit}.")
         return dataclasses.replace(self, value=self.value * ratio, unit=unit)
 
     def clipped(self) -> float:
@@ -181,11 +192,11 @@ class DivergenceEstimate(Report):
     def _summary_rows(self, confidence_level: float = 0.95) -> list[tuple[str, str]]:
         low, high = self.confidence_interval(confidence_level)
         rows = [
-            (f"KL({self.direction})", f"{self.value:.6g} {self.unit}"),
+            (f"{self.quantity}({self.direction})", f"{self.value:.6g} {self.unit or ''}".rstrip()),
             ("std. error", f"{self.standard_error:.3g}"),
             (f"{100 * confidence_level:.4g}% interval", f"[{low:.6g}, {high:.6g}]"),
             ("method", self._method_in_words()),
-            ("data", f"{self.n_p} rows of P, {self._reference_in_words()}{self._features_in_words()}"),
+            ("data", f"{self._rows_in_words()}{self._features_in_words()}"),
         ]
         rows += [("unreliable", reason) for reason in self.reasons]
         rows += [("warning", text) for text in self.warnings if text not in self.reasons]
@@ -196,22 +207,28 @@ class DivergenceEstimate(Report):
         neighbors = "" if self.n_neighbors is None else f", n_neighbors {', '.join(map(str, self.n_neighbors))}"
         return f"{self.method}{f' ({chosen})' if chosen else ''}{neighbors}"
 
-    def _reference_in_words(self) -> str:
-        return "Q known" if self.n_q is None else f"{self.n_q} of Q"
+    def _rows_in_words(self) -> str:
+        if "Q" not in self.direction:
+            return f"{self.n_p} rows"
+        return f"{self.n_p} rows of P, {'Q known' if self.n_q is None else f'{self.n_q} of Q'}"
 
     def _features_in_words(self) -> str:
         return "" if self.d is None else f", {self.d} features"
 
     def __repr__(self) -> str:
         return (
-            f"DivergenceEstimate(value={self.value:.6g}, unit={self.unit!r}, method={self.method!r}, "
+            f"DivergenceEstimate({self._label()}value={self.value:.6g}, unit={self.unit!r}, method={self.method!r}, "
             f"n_p={self.n_p}, n_q={self.n_q}, d={self.d}, reliable={self.reliable})"
         )
+
+    def _label(self) -> str:
+        return "" if self.quantity == "KL" else f"quantity={self.quantity!r}, "
 
 
 def in_lines(rows: list[tuple[str, str]]) -> list[str]:
     """Labels and texts, side by side."""
-    return [f"{label:<12} {text}" for label, text in rows]
+    width = max(len(label) for label, _ in rows)
+    return [f"{label:<{width}} {text}" for label, text in rows]
 
 
 def in_html(rows: list[tuple[str, str]]) -> str:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
+
+_JACKKNIFE_BLOCKS = 20
 
 
 @dataclass(frozen=True)
@@ -59,9 +62,9 @@ class Uncertainty:
     degrees_of_freedom: float = math.inf
 
     def interval(self, value: float, confidence_level: float) -> tuple[float, float]:
-        """Symmetric interval around the value; of a value of inf it is (nan, inf)."""
+        """Symmetric interval around the value; of a value of inf it is (nan, inf), of -inf (-inf, nan)."""
         if math.isinf(value):
-            return (math.nan, value)
+            return (math.nan, value) if value > 0.0 else (value, math.nan)
         half_width = -self.standard_error * _quantile(0.5 * (1.0 - confidence_level), self.degrees_of_freedom)
         return (value - half_width, value + half_width)
 
@@ -99,3 +102,24 @@ def jackknife_uncertainty(values: np.ndarray) -> Uncertainty:
     if not np.isfinite(values).all():
         return UNKNOWN
     return Uncertainty(math.sqrt((blocks - 1) / blocks * Moments.of(values).squares), blocks - 1)
+
+
+def block_jackknife(
+    statistic: Callable[..., float], samples: Sequence[np.ndarray], needed: Sequence[int], seed: int
+) -> Uncertainty:
+    """Standard error of a statistic of independent samples, computed anew without each of 20 random blocks.
+
+    Unknown where fewer than the `needed` rows of some sample would be left.
+    """
+    blocks = min(_JACKKNIFE_BLOCKS, *(len(sample) for sample in samples))
+    if blocks < 2 or any(
+        len(sample) - math.ceil(len(sample) / blocks) < rows for sample, rows in zip(samples, needed, strict=True)
+    ):
+        return UNKNOWN
+    rng = np.random.default_rng(seed)
+    labels = [random_blocks(len(sample), blocks, rng) for sample in samples]
+    values = [
+        statistic(*(sample[label != block] for sample, label in zip(samples, labels, strict=True)))
+        for block in range(blocks)
+    ]
+    return jackknife_uncertainty(np.array(values))

@@ -111,6 +111,22 @@ def drop_dependent_columns(X: np.ndarray, Y: np.ndarray, notes: Notes) -> tuple[
     return frozen(np.ascontiguousarray(X[:, kept])), frozen(np.ascontiguousarray(Y[:, kept])), None
 
 
+def spans_fewer_dimensions(X: np.ndarray) -> bool:
+    """Whether a column is constant or, where there are rows enough to tell, linear in those before it."""
+    X = _divided(X, column_exponents(X))
+    if (_column_spreads(X) == 0.0).any():
+        return True
+    return len(X) >= X.shape[1] + 3 and not independent_columns(deviations(without_outliers(X))).all()
+
+
+def in_same_planes(X: np.ndarray, Y: np.ndarray) -> bool:
+    """Whether rows of X span no dimension that the rows of Y do not span."""
+    exponents = column_exponents(X, Y)
+    X, Y = _divided(X, exponents), _divided(Y, exponents)
+    together = np.concatenate([Y, X])
+    return independent_columns(deviations(together)).sum() == independent_columns(deviations(Y)).sum()
+
+
 def _independent_in_part(X: np.ndarray, Y: np.ndarray) -> bool:
     """Whether some of the rows show already that no column is linear in those before it."""
     n_rows = _ROWS_TO_LOOK_AT + _WHITEN_ROWS_PER_FEATURE * X.shape[1]

@@ -168,6 +168,92 @@ def knn_against_density(X, log_q, ks):
     return float(np.mean([(knn_log_density(rows, X.shape[1], k) - log_q).mean() for k in ks]))
 
 
+# ---------------------------------------------------------------- relatives of the divergence
+
+
+def knn_entropy(X, ks):
+    """Kozachenko and Leonenko with psi(n) - psi(k), ties as in `knn_log_density`."""
+    n, d = X.shape
+    rows = [np.sort(np.delete(row, i)) for i, row in enumerate(distances(X, X))]
+    return float(np.mean([digamma(n) - math.log(n - 1) - knn_log_density(rows, d, k).mean() for k in ks]))
+
+
+def knn_cross_entropy(X, Y, ks):
+    """Leonenko, Pronzato and Savani."""
+    rows = [np.sort(row) for row in distances(X, Y)]
+    return float(np.mean([-knn_log_density(rows, X.shape[1], k).mean() for k in ks]))
+
+
+def alpha_integral(X, Y, k, alpha):
+    """Poczos and Schneider (2011); where distances tie, Gamma moments of the counts within equal radii."""
+    (n, d), m = X.shape, len(Y)
+    own = [np.sort(np.delete(row, i)) for i, row in enumerate(distances(X, X))]
+    other = [np.sort(row) for row in distances(X, Y)]
+    tied = [is_tied(a, k) or b[k - 1] == 0.0 for a, b in zip(own, other, strict=True)]
+    all_by_counts = sum(tied) > DISCRETE_SHARE * n
+    terms = []
+    for a, b, tie in zip(own, other, tied, strict=True):
+        near, far, ratio = k, k, 1.0
+        if tie or all_by_counts:
+            radius = max(a[k - 1], b[k - 1]) * (1.0 + TIE_TOLERANCE)
+            near, far = (a <= radius).sum(), (b <= radius).sum()
+        else:
+            ratio = (a[k - 1] / b[k - 1]) ** d
+        gammas = gammaln(near) - gammaln(near + 1 - alpha) + gammaln(far) - gammaln(far + alpha - 1)
+        terms.append(math.exp(gammas) * ((n - 1) / m * ratio) ** (1 - alpha))
+    return math.fsum(terms) / n
+
+
+def jensen_shannon(X, Y, k, weights):
+    """Label by label, with binomial coefficients; powers of the larger sample's share go on as its own share."""
+    total = 0.0
+    both = len(X) + len(Y)
+    for one, two, w, v in ((X, Y, *weights), (Y, X, *weights[::-1])):
+        own_weight, other_weight = w * both / len(one), v * both / len(two)
+        largest = max(own_weight, other_weight)
+        beta = 1 - min(own_weight, other_weight) / largest
+        own = [np.sort(np.delete(row, i)) for i, row in enumerate(distances(one, one))]
+        logs = []
+        for a, b in zip(own, distances(one, two), strict=True):
+            radius = a[k - 1] * (1.0 + TIE_TOLERANCE)
+            n_own = (a <= radius).sum() + 1 if is_tied(a, k) else k
+            n_other = (b <= radius).sum()
+            trials = int(n_own + n_other - 1)
+            hits = int(n_other if own_weight >= other_weight else n_own - 1)
+            share = 0.0 if own_weight >= other_weight else n_own / (trials + 1)
+            power, series = 1.0, 0.0
+            for j in range(1, 2000):
+                exact = j <= hits
+                power = math.comb(hits, j) / math.comb(trials, j) if exact else power * share
+                series += beta**j / j * power
+            logs.append(digamma(n_own) - digamma(n_own + n_other) + series - math.log(largest))
+        total += w * (math.fsum(logs) / len(one) + math.log(both / len(one)))
+    return total
+
+
+def ksg(blocks, k, algorithm):
+    """Kraskov, Stoegbauer and Grassberger (2004), eq. 8 and 9, for any number of blocks; counts where distances tie."""
+    n, others = len(blocks[0]), len(blocks) - 1
+    tables = [maximum_distances(block, block) for block in blocks]
+    joint = np.max(tables, axis=0)
+    terms = []
+    for i in range(n):
+        rest = np.arange(n) != i
+        order = np.argsort(joint[i][rest], kind="stable")
+        row = joint[i][rest][order]
+        sides = [table[i][rest] for table in tables]
+        if algorithm == 2:
+            counts = [(side <= side[order][:k].max()).sum() for side in sides]
+            terms.append(digamma(k) - others / k - sum(digamma(counts)))
+        elif algorithm == "mixed" and is_tied(row, k):
+            within = row[k - 1] * (1.0 + TIE_TOLERANCE)
+            terms.append(digamma((row <= within).sum() + 1) - sum(digamma((s <= within).sum() + 1) for s in sides))
+        else:
+            below = row[k - 1] * (1.0 - TIE_TOLERANCE)
+            terms.append(digamma(k) - sum(digamma((side < below).sum() + 1) for side in sides))
+    return math.fsum(terms) / n + others * digamma(n)
+
+
 # ---------------------------------------------------------------- normal distributions
 
 

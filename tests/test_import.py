@@ -36,6 +36,14 @@ kl.estimate_kl(x, x[::-2], method="knn", n_neighbors=1).value
 import kltools as kl
 kl.estimate_kl([0.0, 1.0, 3.0, 4.0], [0.0, 2.0, 3.0, 5.0, 8.0], method="gaussian").standard_error
 """,
+    "relatives": """
+import kltools as kl
+x = [float(i * i % 53 + i / 50) for i in range(50)]
+kl.estimate_entropy(x, n_neighbors=1).value
+kl.estimate_mutual_information(x, x[::-1], n_neighbors=1).value
+kl.estimate_jensen_shannon(x, x[::-2], n_neighbors=1).value
+kl.estimate_renyi(x, x[::-2], alpha=0.5, n_neighbors=1).value
+""",
     "closed form": "import kltools as kl\nkl.kl_divergence(kl.Normal(mean=0, var=1), kl.Normal(mean=1, var=1))",
     "vae": "import kltools as kl\nkl.vae_kl([[0.0]], [[0.0]])",
     "log-densities": """

@@ -11,7 +11,7 @@ from scipy import stats
 
 import kltools as kl
 from kltools import errors
-from kltools.estimators import knn
+from kltools.estimators.density import log_density
 from kltools.neighbors import Reference
 from kltools.neighbors.leave_out import mean_log_distances
 
@@ -359,5 +359,5 @@ def test_log_density_equals_naive(kind):
     reference, queries = pair(kind, 80, 30, 2)
     rows = [np.sort(row) for row in naive.distances(queries, reference)]
     expected = np.mean([naive.knn_log_density(rows, 2, k) for k in (1, 4)], axis=0)
-    density = knn.log_density(Reference(reference), queries, (1, 4))
+    density = log_density(Reference(reference), queries, (1, 4))
     np.testing.assert_allclose(density, expected, rtol=0, atol=1e-10)

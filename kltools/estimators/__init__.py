@@ -1,12 +1,13 @@
-"""Divergences from samples: the table of methods and `estimate_kl`.
+"""Divergences from samples: the table of methods and `estimate_kl`, and the table of relatives.
 
 A method is one file with one function ``estimate(problem, *, options)``, and one line in `METHODS`. Small methods
-share a file, in which their functions bear their names.
+share a file, in which their functions bear their names. A relative of KL is a public function in a file of this folder,
+and one line in `RELATIVES`.
 """
 
+import dataclasses
 import importlib
 import inspect
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -16,8 +17,8 @@ from .. import _device, _validation
 from .._jit import effective_n_jobs
 from .._validation import DEFAULT_MEMORY_LIMIT
 from ..distribution import Distribution, check_distribution
-from ..errors import InvalidParameterError, InvalidTypeError, ShapeMismatchError, UnreliableEstimateWarning
-from ..estimate import Deferred, DivergenceEstimate
+from ..errors import InvalidParameterError
+from ..estimate import DivergenceEstimate
 from ..inference import UNKNOWN
 from ..preprocessing import (
     SCALES,
@@ -27,7 +28,7 @@ from ..preprocessing import (
     tell_lost_digits,
     tell_mixed_columns,
 )
-from .problem import BOUNDS, Problem, Result
+from .problem import BOUNDS, Problem, Result, check_reference, report
 
 METHODS = {
     "auto": "Chooses: `gaussian` where min(n, m) < 10 d, else `knn`.",
@@ -43,6 +44,17 @@ METHODS = {
 # methods whose function, of the same name, is not alone in its file
 _FILES = {"ulsif": "direct_ratio", "rulsif": "direct_ratio", "kliep": "direct_ratio"}
 
+# names of public functions, and the modules of this folder that they stand in
+RELATIVES = {
+    "estimate_entropy": "entropy",
+    "estimate_cross_entropy": "entropy",
+    "estimate_mutual_information": "mutual_information",
+    "estimate_total_correlation": "mutual_information",
+    "estimate_jensen_shannon": "jensen_shannon",
+    "estimate_renyi": "affinity",
+    "estimate_hellinger": "affinity",
+    "estimate_jeffreys": "jeffreys",
+}
 
 _OPTION_CHECKS: dict[str, Callable[[Any], Any]] = {
     "n_neighbors": _validation.neighbors,
@@ -156,7 +168,7 @@ def estimate_kl(
     notes = Notes()
     if isinstance(Y, Distribution):
         rows, n_dropped = _validation.sample(X, "X", nan_policy, tell=notes.add)
-        reference, q = None, _reference_distribution(Y, rows.shape[1])
+        reference, q = None, check_reference(Y, rows.shape[1])
     else:
         if type(Y).__module__.startswith(("scipy.stats", "torch.distributions")):
             check_distribution(Y, "Y")  # raises, and names our family
@@ -179,16 +191,6 @@ def estimate_kl(
     )
 
 
-def _reference_distribution(q: Distribution, d: int) -> Distribution:
-    if q.batch_shape:
-        raise ShapeMismatchError(f"q must be a single distribution, it has batch shape {q.batch_shape}.")
-    if q.event_shape != (d,) and not (q.event_shape == () and d == 1):
-        raise ShapeMismatchError(f"X has {d} features, q draws shape {q.event_shape}.")
-    if not q.is_continuous:
-        raise InvalidTypeError(f"q is a {type(q).__name__}, which has no density; samples need a continuous q.")
-    return q
-
-
 def estimate_samples(
     X: np.ndarray,
     Y: np.ndarray | None,
@@ -206,40 +208,37 @@ def estimate_samples(
     memory_limit: int = DEFAULT_MEMORY_LIMIT,
 ) -> DivergenceEstimate:
     """Behind the door: an estimate from validated samples; warnings point `stacklevel` frames up."""
-    function = method_function(method)
     check_options(method, options)
     n_jobs = effective_n_jobs(_validation.check_n_jobs(n_jobs))
-    factor = _validation.unit_factor(unit)
+    _validation.unit_factor(unit)
     seed = int(_validation.generator(random_state).integers(2**63))
+    problem, result = solve(Problem(X, Y, q, notes, n_jobs, seed, memory_limit, progress), method, options)
+    return report(
+        result,
+        notes,
+        unit=unit,
+        stacklevel=stacklevel + 1,
+        method=method,
+        n_p=problem.n,
+        n_q=problem.m,
+        d=problem.d,
+        n_dropped=n_dropped,
+    )
+
+
+def solve(problem: Problem, method: str, options: dict[str, Any]) -> tuple[Problem, Result]:
+    """What is left of a problem without columns that say nothing, and its result by a method with checked options."""
+    X, Y, notes = problem.X, problem.Y, problem.notes
     _validation.check_enough_rows(len(X), "X", 2, "an estimate")
     tell_lost_digits((X,) if Y is None else (X, Y), notes)
     X, Y, answer = drop_constant_columns(X, Y, notes)
     if Y is not None and answer is None:
         X, Y, answer = drop_dependent_columns(X, Y, notes)
-    if answer is None:
-        tell_mixed_columns((X,) if Y is None else (X, Y), notes)
-    problem = Problem(X, Y, q, notes, n_jobs, seed, memory_limit, progress)
-    result = Result(answer, lambda: UNKNOWN) if answer is not None else function(problem, **options)
-    early = tuple(text for category, text in notes.items if category is UnreliableEstimateWarning)
-    reasons = tuple(dict.fromkeys(early + result.reasons))
-    notes.issue(stacklevel + 1)
-    return DivergenceEstimate(
-        value=result.value * factor,
-        unit=unit,
-        method=method,
-        n_p=len(X),
-        n_q=None if Y is None else len(Y),
-        d=X.shape[1],
-        n_neighbors=result.n_neighbors,
-        n_ties=result.n_ties,
-        n_dropped=n_dropped,
-        support_mismatch=result.value == math.inf,
-        reliable=False if reasons else (True if result.assessed else None),
-        reasons=reasons,
-        warnings=notes.texts(),
-        diagnostics=result.diagnostics,
-        uncertainty=Deferred(result.uncertainty),
-    )
+    problem = dataclasses.replace(problem, X=X, Y=Y)
+    if answer is not None:
+        return problem, Result(answer, lambda: UNKNOWN)
+    tell_mixed_columns((X,) if Y is None else (X, Y), notes)
+    return problem, method_function(method)(problem, **options)
 
 
 def check_options(method: str, options: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""k-nearest-neighbour estimates of a divergence and of a log-density."""
+"""k-nearest-neighbour estimates of a divergence."""
 
 import dataclasses
 import math
@@ -14,7 +14,6 @@ from .._scalar import digamma, log_ball_volume
 from ..errors import (
     InfiniteDivergenceWarning,
     PoorOverlapWarning,
-    SmallSampleWarning,
     TiesWarning,
     UnreliableEstimateWarning,
 )
@@ -22,14 +21,12 @@ from ..inference import UNKNOWN, Uncertainty, jackknife_uncertainty, random_bloc
 from ..neighbors import Reference, in_safe_range
 from ..neighbors.leave_out import mean_log_distances
 from ..neighbors.neighborhood import Search
-from ..neighbors.reductions import TIE_TOLERANCE, log_ratio_moments, log_ratios
+from ..neighbors.reductions import log_ratio_moments, log_ratios
 from ..preprocessing import SCALES, Notes, fit_scaling
-from .problem import Problem, Result
+from .density import counts_where_tied, log_densities
+from .problem import Problem, Result, are_neighbors_far, tell_few_rows
 
 _JACKKNIFE_BLOCKS = 20
-_ROWS_PER_NEIGHBOR = 10
-_DISCRETE_SHARE = 0.1  # more tied rows than this, and the data as a whole are taken as discrete
-_FAR_REACH = 0.2
 _ROWS_TO_PROBE, _FEWEST_ROWS_TO_PROBE = 500, 50
 _OUTSIDE_SHARE = 0.2
 _TREND, _TREND_NOISE = 0.2, 2.5
@@ -66,7 +63,7 @@ def weighted(problem: Problem, ks: tuple[int, ...], weights: np.ndarray, scale: 
         search = Search(ks, problem.n_jobs, problem.memory_limit, problem.progress, n_searches=2)
         comparison = _WithSample(tuple(samples), search, weights)
     terms = comparison.terms()
-    _tell_small_sample(problem, ks)
+    tell_few_rows(problem.rows, ks[0], problem.notes)
     _tell_ties(terms, problem.notes)
     return Result(
         value=terms.value,
@@ -151,9 +148,7 @@ class _WithSample(_Comparison):
                 values.append(X.shape[1] * moments.mean + math.log(m / (len(X) - 1)))
                 continue
             log_ratio = X.shape[1] * log_ratios(nu.distances[row], rho.distances[row], self.search.n_jobs)
-            chosen = np.flatnonzero(tied[row] | (tied[row].mean() > _DISCRETE_SHARE))
-            radius = np.maximum(rho.distances[row], nu.distances[row])[chosen] * (1.0 + TIE_TOLERANCE)
-            counts = own.count_within(X[chosen], radius, chosen), other.count_within(X[chosen], radius)
+            chosen, *counts = counts_where_tied((own, other), (rho.distances[row], nu.distances[row]), tied[row])
             log_ratio[chosen] = _digamma(counts[0]) - _digamma(counts[1])
             values.append(float(log_ratio.mean()) + math.log(m / (len(X) - 1)))
         n_ties, outside = int(tied.any(axis=0).sum()), _share_outside(nu.distances[0], other, self.ks[0])
@@ -183,7 +178,7 @@ class _WithDensity(_Comparison):
 
     def terms(self) -> _Terms:
         log_q = self.samples[1][self.reference.order]
-        densities, tied, n_at_zero = _log_densities(self.search, self.reference, None)
+        densities, tied, n_at_zero = log_densities(self.search, self.reference, None)
         values = tuple(float((density - log_q).mean()) for density in densities)
         return _Terms(values, self.weights, int(tied.any(axis=0).sum()), n_at_zero, 0)
 
@@ -228,68 +223,11 @@ def _block_jackknife(comparison: _Comparison, has_ties: bool, problem: Problem) 
     return jackknife_uncertainty(np.array(values))
 
 
-def log_density(reference: Reference, queries: np.ndarray, ks: tuple[int, ...]) -> np.ndarray:
-    """k-NN estimate of the log-density of the reference at each query, averaged over k."""
-    order = reference.order_of(queries)
-    result = np.empty(len(queries))
-    search = Search(ks, reference.n_jobs)
-    result[order] = np.mean(_log_densities(search, reference, queries[order])[0], axis=0)
-    return result
-
-
-def _log_densities(
-    search: Search, reference: Reference, queries: np.ndarray | None
-) -> tuple[list[np.ndarray], np.ndarray, int]:
-    """digamma(l) - log N - log c_d - d log r at each query for every k; which tie; how many lie on a point.
-
-    r is the k-th distance and l = k; where that distance is 0 or not unique, r is the smallest positive
-    one from there on and l the number of points within it. N is the number of points that count. Without
-    queries the density is that of the other points, at each of the points.
-    """
-    m, d = reference.shape
-    available = m - (queries is None)
-    near = search.among(reference) if queries is None else search.of(queries, reference)
-    asked, exclude = (reference.points, np.arange(m)) if queries is None else (queries, None)
-    densities = []
-    for k, radius, tied in zip(search.ks, near.distances, near.tied, strict=True):
-        count = np.full(len(asked), k)
-        if tied.any():
-            rows = np.flatnonzero(tied)
-            skip = None if exclude is None else exclude[rows]
-            radius[rows] = _smallest_positive(reference, asked[rows], radius[rows], k, available, skip)
-            count[rows] = reference.count_within(asked[rows], radius[rows] * (1.0 + TIE_TOLERANCE), skip)
-        with np.errstate(divide="ignore"):
-            densities.append(_digamma(count) - math.log(available) - log_ball_volume(d) - d * np.log(radius))
-    return densities, near.tied, near.n_at_zero
-
-
-def _smallest_positive(
-    reference: Reference, queries: np.ndarray, radius: np.ndarray, k: int, available: int, exclude: np.ndarray | None
-) -> np.ndarray:
-    """The radius where it is positive, else the distance to the nearest point elsewhere (0 if there is none)."""
-    radius = radius.copy()
-    while k < available and (radius == 0.0).any():
-        k = min(2 * k, available)
-        rows = np.flatnonzero(radius == 0.0)
-        distances = reference.kth_distances(queries[rows], k, None if exclude is None else exclude[rows])
-        first = np.argmax(distances > 0.0, axis=1)
-        radius[rows] = distances[np.arange(len(rows)), first]
-    return radius
-
-
 def _outside_support(problem: Problem, count: int) -> Result:
     problem.notes.add(
         InfiniteDivergenceWarning, f"q has no mass at {count} of {problem.n} rows of X: the divergence is inf."
     )
     return Result(math.inf, lambda: UNKNOWN)
-
-
-def _tell_small_sample(problem: Problem, ks: tuple[int, ...]) -> None:
-    if problem.rows < _ROWS_PER_NEIGHBOR * ks[0]:
-        problem.notes.add(
-            SmallSampleWarning,
-            f"{problem.rows} rows are few for n_neighbors={ks[0]}: fewer than {_ROWS_PER_NEIGHBOR} times as many.",
-        )
 
 
 def _tell_ties(terms: _Terms, notes: Notes) -> None:
@@ -309,16 +247,11 @@ def _tell_ties(terms: _Terms, notes: Notes) -> None:
 
 
 def _reasons(problem: Problem, ks: tuple[int, ...], terms: _Terms) -> tuple[str, ...]:
-    """Why the value should not be believed, if there is anything.
-
-    k of N rows are found within about (k / N)^(1/d) of the distribution's width, and the bias is of the
-    order of its square.
-    """
+    """Why the value should not be believed, if there is anything."""
     reasons = []
-    reach = (ks[-1] / problem.rows) ** (2.0 / problem.d)
     trend = terms.values[0] - terms.values[-1]
     objections = []
-    if reach > _FAR_REACH:
+    if are_neighbors_far(ks[-1], problem.rows, problem.d):
         objections.append(
             f"in {problem.d} features the nearest {ks[-1]} of {problem.rows} rows are not near: expect bias, which the "
             "interval, about variance only, does not contain; compare method='gaussian', or use fewer features "

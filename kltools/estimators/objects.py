@@ -14,7 +14,8 @@ from ..errors import InvalidParameterError
 from ..estimate import DivergenceEstimate
 from ..neighbors import Reference, in_safe_range
 from ..preprocessing import SCALES, Notes, column_exponents, deviations, fit_scaling, independent_columns
-from . import estimate_samples, gaussian, knn
+from . import estimate_samples, gaussian
+from .density import log_density
 
 
 class DivergenceEstimator(DensityMixin, BaseEstimator):
@@ -180,7 +181,7 @@ class KNNDivergence(DivergenceEstimator):
         scaling = fit_scaling(rows, self.scale)
         (points, asked), exponent = in_safe_range(scaling.apply(rows, n_jobs), scaling.apply(queries, n_jobs))
         log_det = scaling.log_det - exponent * rows.shape[1] * math.log(2.0)
-        return knn.log_density(Reference(points, n_jobs), asked, ks) + log_det
+        return log_density(Reference(points, n_jobs), asked, ks) + log_det
 
 
 class WeightedKNNDivergence(KNNDivergence):

@@ -1,4 +1,4 @@
-"""What an estimation method is given, and what it gives back."""
+"""What an estimation method is given, what it gives back, and what is reported of it."""
 
 import math
 from collections.abc import Callable
@@ -7,15 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from .._validation import DEFAULT_MEMORY_LIMIT
+from .._validation import DEFAULT_MEMORY_LIMIT, unit_factor
 from ..distribution import Distribution
-from ..errors import InvalidTypeError, PoorOverlapWarning
+from ..errors import InvalidTypeError, PoorOverlapWarning, ShapeMismatchError, SmallSampleWarning, UnreliableEstimateWarning
+from ..estimate import Deferred, DivergenceEstimate
 from ..inference import Uncertainty
 from ..preprocessing import Notes
 
 KNOWN_Q = ("auto", "gaussian", "kde", "knn", "knn_weighted")  # methods that can do with a distribution for Y
 
 BOUNDS = ("dv", "nwj", "plug_in")  # what a classifier's log odds are made into
+_ROWS_PER_NEIGHBOR = 10
+_FAR_REACH = 0.2
 
 
 @dataclass(frozen=True)
@@ -88,3 +91,52 @@ class Result:
     reasons: tuple[str, ...] = ()
     assessed: bool = False
     diagnostics: dict[str, Any] = field(default_factory=dict)
+
+
+def check_reference(q: Distribution, d: int) -> Distribution:
+    """The distribution, where it can stand for a sample of Q in d features."""
+    if q.batch_shape:
+        raise ShapeMismatchError(f"q must be a single distribution, it has batch shape {q.batch_shape}.")
+    if q.event_shape != (d,) and not (q.event_shape == () and d == 1):
+        raise ShapeMismatchError(f"X has {d} features, q draws shape {q.event_shape}.")
+    if not q.is_continuous:
+        raise InvalidTypeError(f"q is a {type(q).__name__}, which has no density; samples need a continuous q.")
+    return q
+
+
+def tell_few_rows(rows: int, k: int, notes: Notes) -> None:
+    """Note that the neighbours asked for are a large part of the sample."""
+    if rows < _ROWS_PER_NEIGHBOR * k:
+        notes.add(
+            SmallSampleWarning,
+            f"{rows} rows are few for n_neighbors={k}: fewer than {_ROWS_PER_NEIGHBOR} times as many.",
+        )
+
+
+def are_neighbors_far(k: int, rows: int, d: int) -> bool:
+    """Whether the k nearest of so many rows lie far away, so that bias must be expected.
+
+    They are found within about (k / rows)^(1/d) of the distribution's width, and the bias is of the order
+    of its square.
+    """
+    return (k / rows) ** (2.0 / d) > _FAR_REACH
+
+
+def report(result: Result, notes: Notes, *, unit: str | None, stacklevel: int, **fields: Any) -> DivergenceEstimate:
+    """Issue what was noted, `stacklevel` frames up, and hand out a result in its unit."""
+    early = tuple(text for category, text in notes.items if category is UnreliableEstimateWarning)
+    reasons = tuple(dict.fromkeys(early + result.reasons))
+    notes.issue(stacklevel + 1)
+    return DivergenceEstimate(
+        value=result.value * (1.0 if unit is None else unit_factor(unit)),
+        unit=unit,
+        n_neighbors=result.n_neighbors,
+        n_ties=result.n_ties,
+        support_mismatch=result.value == math.inf,
+        reliable=False if reasons else (True if result.assessed else None),
+        reasons=reasons,
+        warnings=notes.texts(),
+        diagnostics=result.diagnostics,
+        uncertainty=Deferred(result.uncertainty),
+        **fields,
+    )

@@ -42,7 +42,7 @@ def best_space(X: np.ndarray, Y: np.ndarray, seed: int, n_jobs: int) -> Space:
 
     Criteria are compared in the units of the data, with the determinants of the maps.
     """
-    sources = [("linear", None)]
+    sources: list[tuple[str, np.ndarray | None]] = [("linear", None)]
     if min(len(X), len(Y)) >= _FEWEST_ROWS_TO_MAP:
         sources += [("scores of X", X), ("scores of Y", Y), ("scores of both", np.concatenate([X, Y]))]
     calls = [partial(_space, name, source, X, Y, seed) for name, source in sources]

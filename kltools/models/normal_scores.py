@@ -42,7 +42,7 @@ class NormalScores:
 
 def fit_normal_scores(X: np.ndarray) -> NormalScores | None:
     """Learn the map from a sample; None where a column has too few different values for it."""
-    n, d = X.shape
+    n = len(X)
     n_knots = min(MOST_KNOTS, max(_FEWEST_KNOTS, n // _ROWS_PER_KNOT))
     highest = -NormalDist().inv_cdf(1.5 / n)
     z = np.linspace(-highest, highest, n_knots)
