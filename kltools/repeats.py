@@ -1,4 +1,4 @@
-"""Values that repeat, undone for models of densities: lattice columns spread over their cells, equal rows taken once."""
+"""Values that repeat, undone for density models: lattice columns spread over their cells, equal rows taken once."""
 
 from __future__ import annotations
 

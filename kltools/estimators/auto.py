@@ -37,10 +37,7 @@ def estimate(problem: Problem, *, n_neighbors: Any = None) -> Result:
     if samples is None:
         return _chosen("knn", knn.estimate(problem, n_neighbors=n_neighbors))
     search = Search(ks, problem.n_jobs, problem.memory_limit, problem.progress)
-    if samples.Y is None:
-        model, calibration, space = *_one_sample(samples, search), "linear"
-    else:
-        model, calibration, space = _two_samples(samples, search)
+    model, calibration, space = (_one_sample if samples.Y is None else _two_samples)(samples, search)
     if not math.isfinite(calibration.value):
         return _chosen("knn", knn.estimate(problem, n_neighbors=n_neighbors))
     return _combined(samples, ks, model, calibration, space)
@@ -50,14 +47,15 @@ def _prepared(problem: Problem) -> Problem | None:
     """Samples of ordinary magnitude without ties; None where they have no density of full dimension."""
     rng = np.random.default_rng([problem.seed, 1])
     X, Y = spread_lattices(problem.X, problem.Y, rng, problem.notes)
-    distinct = [None if Z is None else without_repeats(Z, rng) for Z in (X, Y)]
-    X, Y, n_repeated = distinct[0], distinct[1], problem.n - len(distinct[0])
+    X, n_shared = without_repeats(X, rng), 0
+    n_repeated = problem.n - len(X)
     if Y is not None:
-        _tell_repeats(problem, n_repeated + len(problem.Y) - len(Y), count_shared_rows(X, Y))
+        Y, n_given = without_repeats(Y, rng), len(Y)
+        n_repeated += n_given - len(Y)
+        n_shared = count_shared_rows(X, Y)
         exponents = column_exponents(X, Y)
         X, Y = np.ldexp(X, -exponents), np.ldexp(Y, -exponents)
-    else:
-        _tell_repeats(problem, n_repeated, 0)
+    _tell_repeats(problem, n_repeated, n_shared)
     smaller = min(len(Z) for Z in (X, Y) if Z is not None)
     if smaller < max(_FEWEST_ROWS, _ROWS_PER_FEATURE * problem.d):
         return None
@@ -70,12 +68,13 @@ def _tell_repeats(problem: Problem, n_repeated: int, n_shared: int) -> None:
     if n_repeated or n_shared:
         problem.notes.add(
             TiesWarning,
-            f"{n_repeated} rows repeat within their sample, where each is taken once, and {n_shared} rows of X occur in "
-            "Y: such samples are not independent draws of densities; rows that were copied should be removed.",
+            f"{n_repeated} rows repeat within their sample, where each is taken once, and {n_shared} rows of X occur "
+            "in Y: such samples are not independent draws of densities; rows that were copied should be removed.",
         )
 
 
-def _two_samples(problem: Problem, search: Search) -> tuple[Pair, Calibration, str]:
+def _two_samples(problem: Problem, search: Search) -> tuple[Pair | Sample, Calibration, str]:
+    assert problem.Y is not None
     X, Y = (_part(Z, problem.seed) for Z in (problem.X, problem.Y))
     space = best_space(X, Y, problem.seed, problem.n_jobs)
     model = space.model(problem.seed)
@@ -99,14 +98,14 @@ def _part(X: np.ndarray, seed: int) -> np.ndarray:
     return X[np.sort(chosen)]
 
 
-def _one_sample(problem: Problem, search: Search) -> tuple[Sample, Calibration]:
+def _one_sample(problem: Problem, search: Search) -> tuple[Pair | Sample, Calibration, str]:
     """The same for a known q. The model of large samples is fitted to all rows: there is one, and it is linear."""
     scaling = fit_scaling(problem.X, "whiten")
     X, log_q = scaling.apply(problem.X, problem.n_jobs), problem.log_q() - scaling.log_det
     rows = Rows(X, problem.n_jobs)
     p, _ = choose_mixture(rows, problem.seed, COVARIANCES[: min(problem.d, 2)], MOST_COMPONENTS)
     model = normal_sample(X, log_q) if p.n_components == 1 else mixture_sample(rows, p, log_q, problem.seed)
-    return model, calibrate(model, search, n_simulations(problem.n, problem.d), problem.seed)
+    return model, calibrate(model, search, n_simulations(problem.n, problem.d), problem.seed), "linear"
 
 
 def _combined(
@@ -156,8 +155,8 @@ def _reasons(problem: Problem, value: float, standard_error: float) -> tuple[str
     ceiling = math.log(problem.rows)
     if value > ceiling:
         reasons.append(
-            f"the estimate exceeds log({problem.rows}) = {ceiling:.2f} nats: the samples hardly overlap, and the value rests "
-            "on the shape of the fitted densities alone."
+            f"the estimate exceeds log({problem.rows}) = {ceiling:.2f} nats: the samples hardly overlap, and the value "
+            "rests on the shape of the fitted densities alone."
         )
     for text in reasons:
         problem.notes.add(UnreliableEstimateWarning, text)

@@ -116,7 +116,8 @@ def _singular(problem: Problem, name: str) -> Result:
 def against_sample(X: np.ndarray, Y: np.ndarray) -> Result:
     """The estimate for samples of ordinary magnitude, without any check."""
     p, q = fit(X), fit(Y)
-    assert p is not None and q is not None
+    assert p is not None
+    assert q is not None
     return _against_sample(X, Y, p, q)
 
 

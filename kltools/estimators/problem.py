@@ -9,7 +9,13 @@ import numpy as np
 
 from .._validation import DEFAULT_MEMORY_LIMIT, unit_factor
 from ..distribution import Distribution
-from ..errors import InvalidTypeError, PoorOverlapWarning, ShapeMismatchError, SmallSampleWarning, UnreliableEstimateWarning
+from ..errors import (
+    InvalidTypeError,
+    PoorOverlapWarning,
+    ShapeMismatchError,
+    SmallSampleWarning,
+    UnreliableEstimateWarning,
+)
 from ..estimate import Deferred, DivergenceEstimate
 from ..inference import Uncertainty
 from ..preprocessing import Notes

@@ -216,8 +216,7 @@ def em_kernel(
 
     Where a fit ends, `densities` belong to its last parameters; without iterations nothing else is done.
     """
-    n_blocks, d, _ = blocks.shape
-    n_components = means.shape[1]
+    n_components, d = means.shape[1:]
     pairs = d if diagonal else d * (d + 1) // 2
     sums = np.empty(n_components * (1 + d + pairs) * _WIDTH)
     scratch = np.empty(n_components * d * _WIDTH), np.empty(n_components * _WIDTH)

@@ -140,7 +140,7 @@ def fit(
 ) -> tuple[Mixture, float] | None:
     """The best of some starts, and its mean log-likelihood; None where all of them degenerate."""
     weights = rows.weights() if weights is None else weights
-    n, d = rows.X.shape
+    d = rows.X.shape[1]
     starts = []
     for _ in range(_STARTS):
         centers = np.empty((n_components, d))
