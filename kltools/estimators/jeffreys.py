@@ -118,7 +118,7 @@ def _sum(problem: Problem, method: str, options: dict[str, Any]) -> tuple[int, R
         there.n_neighbors,
         there.n_ties + back.n_ties,
         there.reasons + tuple(f"in KL(Q||P), for which X and Y change places: {text}" for text in back.reasons),
-        {"parts": {"P||Q": there.value, "Q||P": back.value}},
+        diagnostics={"parts": {"P||Q": there.value, "Q||P": back.value}},
     )
     return used.d, result
 
