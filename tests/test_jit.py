@@ -4,6 +4,7 @@ import _thread
 import importlib
 import math
 import pkgutil
+import signal
 import sys
 import threading
 import time
@@ -392,8 +393,16 @@ def test_an_exception_of_another_thread_reaches_the_caller(cores, threads_end):
     assert kernel.done.sum() < 10_000
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C raises KeyboardInterrupt, though whoever started the tests may have had it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_an_interrupt_of_the_main_thread_stops_the_work(n_jobs, cores, threads_end):
+def test_an_interrupt_of_the_main_thread_stops_the_work(n_jobs, interruptible, cores, threads_end):
     cores(2)
     kernel = Kernel(100_000, seconds=1e-5, at=5000, action=_thread.interrupt_main)
     with pytest.raises(KeyboardInterrupt):

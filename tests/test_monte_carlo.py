@@ -148,6 +148,22 @@ def test_cells_in_three_dimensions(n):
     assert stats.kstest((stats.norm.cdf(q.draws) * side % 1).ravel(), "uniform").pvalue > 0.001
 
 
+@pytest.mark.parametrize("u", [2.0**-54, 1.0 - 2.0**-53])
+def test_draws_at_the_ends_of_strata_are_finite(u, monkeypatch):
+    monkeypatch.setattr(monte_carlo, "uniforms", lambda n, *_, **__: np.full(n, u))
+    q = Recorder()
+    estimate(q=q, n_samples=1000, sampling="stratified")
+    assert np.isfinite(q.draws).all()
+
+
+@pytest.mark.parametrize("u", [0.0, 1.0 - 2.0**-52])
+def test_the_first_and_the_last_sobol_point_are_finite(u, monkeypatch):
+    monkeypatch.setattr(stats.qmc.Sobol, "random", lambda self, n: np.full((n, self.d), u))
+    q = Recorder()
+    estimate(q=q, n_samples=1000, sampling="sobol")
+    assert np.isfinite(q.draws).all()
+
+
 def test_n_p_tells_how_many_draws_there_were():
     q = Recorder()
     assert estimate(q=q, n_samples=1000, sampling="sobol").n_p == len(q.draws) == 1024
