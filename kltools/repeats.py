@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .errors import TiesWarning
-from .preprocessing import Notes
+from .preprocessing import Notes, column_exponents
 
 _DISTINCT_SHARE = 0.5  # of the values: a column with fewer different ones may be a lattice
 _SMALLEST_GAP = 1e-9  # relative to the range: less is rounding
@@ -15,7 +15,8 @@ _OFF_LATTICE = 1e-3
 def lattice_steps(X: np.ndarray, Y: np.ndarray | None) -> np.ndarray:
     """For each column the step of the lattice on which all values lie, 0 for a column that has none."""
     together = X if Y is None else np.concatenate([X, Y])
-    return np.array([_step(column) for column in together.T])
+    exponents = column_exponents(together)
+    return np.ldexp([_step(column) for column in np.ldexp(together, -exponents).T], exponents)
 
 
 def _step(values: np.ndarray) -> float:
@@ -46,7 +47,7 @@ def spread_lattices(
     return spread[0], spread[1]  # type: ignore[return-value]
 
 
-def without_repeats(X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Each different row once, in random order where some were left out."""
+def distinct_rows(X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Each different row once, in a random order that does not depend on the order given."""
     distinct = np.unique(X, axis=0)
-    return X if len(distinct) == len(X) else distinct[rng.permutation(len(distinct))]
+    return distinct[rng.permutation(len(distinct))]

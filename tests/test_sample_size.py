@@ -56,16 +56,6 @@ def test_seeds_and_threads():
     assert kl.sample_size_for(X, Y, 0.1, random_state=np.random.default_rng(3)) == answer
 
 
-def test_auto_is_what_it_chooses_at_n():
-    X, Y = normals(0, 45, 45, 4, shift=0.5)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", errors.UnreliableEstimateWarning)
-        auto, knn = (
-            kl.sample_size_for(X, Y, 0.1, method=method, random_state=0, n_neighbors=3) for method in ("auto", "knn")
-        )
-    assert auto == knn
-
-
 def test_many_rows_suffice_for_a_wide_interval():
     assert kl.sample_size_for(*normals(0, 200, 200), 1e6, random_state=0) == 2
 

@@ -15,11 +15,12 @@ from .. import _validation
 from .._jit import effective_n_jobs
 from ..errors import KLToolsError
 from ..estimate import DivergenceEstimate, Report
-from ..estimators import METHODS
 from ..preprocessing import count_shared_rows
+from ..repeats import lattice_steps
 from .halves import mean_value, quiet_estimate, random_halves
-from .shape import count_repeated, intrinsic_dimension, lattice_columns, participation_ratio
+from .shape import count_repeated, intrinsic_dimension, participation_ratio
 
+_UNLIKE = ("auto", "gaussian", "knn", "classifier", "kde")  # methods that go about it in different ways
 _NEIGHBORS = (1, 2, 5, 10, 20, 50, 100)
 _FEWEST_NEIGHBORS_TO_JUDGE = 5
 _FEWEST_ROWS_FOR_OVERLAP = 50
@@ -182,9 +183,7 @@ def diagnose(X: Any, Y: Any, *, n_jobs: int | None = None, random_state: Any = N
     options: dict[str, Any] = {"n_jobs": threads, "random_state": int(rng.integers(_SEED_BOUND))}
     estimates, at_half, not_estimated = {}, {}, {}
     pairs = random_halves(X, Y, rng)
-    for method in METHODS:
-        if method == "auto":  # it is one of the others
-            continue
+    for method in _UNLIKE:
         try:
             estimates[method] = quiet_estimate(X, Y, method=method, **options)
             at_half[method] = mean_value([quiet_estimate(*pair, method=method, **options) for pair in pairs])
@@ -205,7 +204,7 @@ def diagnose(X: Any, Y: Any, *, n_jobs: int | None = None, random_state: Any = N
         intrinsic_dimension=(intrinsic_dimension(X, threads), intrinsic_dimension(Y, threads)),
         n_repeated=(count_repeated(X), count_repeated(Y)),
         n_shared=count_shared_rows(X, Y),
-        lattice_columns=lattice_columns(np.concatenate([X, Y])),
+        lattice_columns=tuple(int(j) for j in np.flatnonzero(lattice_steps(X, Y))),
         n_p=len(X),
         n_q=len(Y),
         d=X.shape[1],

@@ -42,8 +42,8 @@ def sample_size_for(
         In nats.
     confidence_level : float
         In (0, 1).
-    method : {"auto", "gaussian", "knn"}
-        Of `estimate_kl`; "auto" means what it chooses at n.
+    method : str
+        Of `estimate_kl`.
     n_neighbors : int or sequence of int, optional
         For "knn".
     n_jobs : int, optional
@@ -101,8 +101,7 @@ def sample_size_for(
         raise NotEnoughSamplesError(
             f"no standard error can be computed from {n} rows of X and Y: pass a larger pilot sample."
         )
-    chosen = whole.diagnostics.get("chosen_method", method)
-    halves = [quiet_estimate(*pair, method=chosen, **options) for pair in random_halves(X, Y, rng)]
+    halves = [quiet_estimate(*pair, method=method, **options) for pair in random_halves(X, Y, rng)]
     _tell_bias(n, whole.value, mean_value(halves), half_width, error)
     _tell_law(n, error, math.sqrt(math.fsum(half.standard_error**2 for half in halves) / 2))
     low, high = whole.confidence_interval(level)

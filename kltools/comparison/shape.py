@@ -6,7 +6,6 @@ from ..neighbors import Reference
 from ..preprocessing import column_exponents, deviations, spread_rows
 
 _NEIGHBORS, _FEWEST_NEIGHBORS, _ROWS_AT_MOST = 20, 3, 2000
-_LATTICE_TOLERANCE, _DISTINCT_SHARE = 1e-6, 0.5
 
 
 def standardised(X: np.ndarray) -> np.ndarray:
@@ -44,18 +43,3 @@ def count_repeated(X: np.ndarray) -> int:
     """Rows that occur more than once."""
     counts = np.unique(X, axis=0, return_counts=True)[1]
     return int(counts[counts > 1].sum())
-
-
-def lattice_columns(X: np.ndarray) -> tuple[int, ...]:
-    """Columns whose values repeat and lie at whole multiples of a step from each other."""
-    return tuple(j for j, column in enumerate(np.ldexp(X, -column_exponents(X)).T) if _on_lattice(column))
-
-
-def _on_lattice(column: np.ndarray) -> bool:
-    values = np.unique(column)
-    if len(values) < 2 or len(values) > _DISTINCT_SHARE * len(column):
-        return False
-    steps = np.diff(values)
-    with np.errstate(over="ignore", invalid="ignore"):
-        multiples = steps / steps.min()
-        return bool((np.abs(multiples - np.rint(multiples)) <= _LATTICE_TOLERANCE * multiples).all())

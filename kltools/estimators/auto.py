@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from .. import _validation
-from ..errors import TiesWarning, UnreliableEstimateWarning
+from ..errors import PoorOverlapWarning, TiesWarning, UnreliableEstimateWarning
 from ..inference import Uncertainty
 from ..models.mixture import Rows
 from ..neighbors.neighborhood import Search
 from ..preprocessing import column_exponents, count_shared_rows, deviations, fit_scaling
-from ..repeats import spread_lattices, without_repeats
+from ..repeats import distinct_rows, spread_lattices
 from . import gaussian, knn
 from .calibration import Calibration, calibrate, carried_over, n_simulations
 from .model import COVARIANCES, MOST_COMPONENTS, Pair, Sample, choose_mixture, mixture_sample, normal_sample
@@ -47,10 +47,10 @@ def _prepared(problem: Problem) -> Problem | None:
     """Samples of ordinary magnitude without ties; None where they have no density of full dimension."""
     rng = np.random.default_rng([problem.seed, 1])
     X, Y = spread_lattices(problem.X, problem.Y, rng, problem.notes)
-    X, n_shared = without_repeats(X, rng), 0
+    X, n_shared = distinct_rows(X, rng), 0
     n_repeated = problem.n - len(X)
     if Y is not None:
-        Y, n_given = without_repeats(Y, rng), len(Y)
+        Y, n_given = distinct_rows(Y, rng), len(Y)
         n_repeated += n_given - len(Y)
         n_shared = count_shared_rows(X, Y)
         exponents = column_exponents(X, Y)
@@ -58,6 +58,8 @@ def _prepared(problem: Problem) -> Problem | None:
     _tell_repeats(problem, n_repeated, n_shared)
     smaller = min(len(Z) for Z in (X, Y) if Z is not None)
     if smaller < max(_FEWEST_ROWS, _ROWS_PER_FEATURE * problem.d):
+        return None
+    if Y is None and np.isneginf(problem.log_q()).any():
         return None
     if any(gaussian.fit(np.ldexp(Z, -column_exponents(Z))) is None for Z in (X, Y) if Z is not None):
         return None
@@ -149,17 +151,17 @@ def _reasons(problem: Problem, value: float, standard_error: float) -> tuple[str
     half_width = _QUANTILE * standard_error
     if half_width > _WIDE_SHARE * max(value, _SMALL_DIVERGENCE):
         reasons.append(
-            f"the 95% interval reaches {half_width:.3g} nats to both sides of {value:.3g}: too few rows, or a model of "
-            "the densities and nearest neighbours disagree; more rows would tell, kltools.diagnose shows where."
+            f"the 95% interval reaches {half_width:.3g} nats to both sides of {value:.3g}: the rows are few, or the "
+            "model of the densities and the nearest neighbours disagree."
         )
     ceiling = math.log(problem.rows)
     if value > ceiling:
-        reasons.append(
+        text = (
             f"the estimate exceeds log({problem.rows}) = {ceiling:.2f} nats: the samples hardly overlap, and the value "
             "rests on the shape of the fitted densities alone."
         )
-    for text in reasons:
-        problem.notes.add(UnreliableEstimateWarning, text)
+        problem.notes.add(PoorOverlapWarning, text)
+        reasons.append(text)
     return tuple(reasons)
 
 

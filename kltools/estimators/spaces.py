@@ -15,7 +15,6 @@ from ..models.normal_scores import NormalScores, fit_normal_scores
 from ..preprocessing import fit_scaling
 from .model import COVARIANCES, MOST_COMPONENTS, Pair, fit_pair, mixture_pair, normal_pair
 
-_FEWEST_ROWS_TO_MAP = 100
 _MAP_PENALTY = 1.5  # nats for each knot of a map, divided among the rows that it was learnt from
 
 
@@ -42,10 +41,8 @@ def best_space(X: np.ndarray, Y: np.ndarray, seed: int, n_jobs: int) -> Space:
 
     Criteria are compared in the units of the data, with the determinants of the maps.
     """
-    sources: list[tuple[str, np.ndarray | None]] = [("linear", None)]
-    if min(len(X), len(Y)) >= _FEWEST_ROWS_TO_MAP:
-        sources += [("scores of X", X), ("scores of Y", Y), ("scores of both", np.concatenate([X, Y]))]
-    calls = [partial(_space, name, source, X, Y, seed) for name, source in sources]
+    sources = {"linear": None, "scores of X": X, "scores of Y": Y, "scores of both": np.concatenate([X, Y])}
+    calls = [partial(_space, name, source, X, Y, seed) for name, source in sources.items()]
     spaces = [space for space in call_all(calls, n_jobs) if space is not None]
     return min(spaces, key=lambda space: space.criterion)
 

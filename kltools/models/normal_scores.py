@@ -17,12 +17,17 @@ from .._jit import jit, run_rows
 
 MOST_KNOTS = 20
 _FEWEST_KNOTS, _ROWS_PER_KNOT = 8, 12
-_END_SEGMENTS = 3  # beyond the knots the map is a line, with the mean slope of these
+_END_SEGMENTS = 3  # beyond the knots the map begins with the mean slope of these
 
 
 @dataclass(frozen=True)
 class NormalScores:
-    """For each column: knots x, values z, slopes of a cubic between, and of the lines at the ends (slopes 0 and -1)."""
+    """For each column: knots x, values z, slopes of a cubic between, and of the tails where they begin (0 and -1).
+
+    Beyond the last knot, with t the continuation of the line, z^2 grows by 2 log(1 + z t): that is how the
+    normal scores of a power law grow, and the outliers of heavy tails stay within reach. Near the knot it
+    is the line.
+    """
 
     knots: np.ndarray
     values: np.ndarray
@@ -60,7 +65,7 @@ def fit_normal_scores(X: np.ndarray) -> NormalScores | None:
 
 
 def _slopes(knots: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Slopes of a monotone cubic (Fritsch and Butland 1984, eq. 5), after and before those of the lines at the ends."""
+    """Slopes of a monotone cubic (Fritsch and Butland 1984, eq. 5), between those of the tails."""
     steps = np.diff(knots)
     rises = np.diff(values) / steps
     after, before = 2.0 * steps[:, 1:] + steps[:, :-1], steps[:, 1:] + 2.0 * steps[:, :-1]
@@ -74,6 +79,13 @@ def _slopes(knots: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 @jit
+def _tail(t, z):
+    """Value and slope at t beyond the last knot, whose value is z > 0."""
+    value = math.sqrt(z * z + 2.0 * math.log1p(z * t))
+    return value, z / ((1.0 + z * t) * value)
+
+
+@jit
 def _apply_kernel(start, stop, X, knots, values, slopes, out, log_det):
     n_knots = knots.shape[1]
     for i in range(start, stop):
@@ -81,11 +93,11 @@ def _apply_kernel(start, stop, X, knots, values, slopes, out, log_det):
         for j in range(X.shape[1]):
             x = X[i, j]
             if x < knots[j, 0]:
-                slope = slopes[j, 0]
-                value = values[j, 0] + slope * (x - knots[j, 0])
+                value, slope = _tail((knots[j, 0] - x) * slopes[j, 0], -values[j, 0])
+                value, slope = -value, slope * slopes[j, 0]
             elif x > knots[j, n_knots - 1]:
-                slope = slopes[j, n_knots + 1]
-                value = values[j, n_knots - 1] + slope * (x - knots[j, n_knots - 1])
+                value, slope = _tail((x - knots[j, n_knots - 1]) * slopes[j, n_knots + 1], values[j, n_knots - 1])
+                slope *= slopes[j, n_knots + 1]
             else:
                 left, right = 0, n_knots - 1
                 while right - left > 1:

@@ -48,9 +48,7 @@ def matched_normals(X: np.ndarray, Y: np.ndarray, divergence: float) -> tuple[Mi
     to_units = p_factor @ directions
     covariance = (to_units * drawn) @ to_units.T
     normal_p = Mixture("full", np.zeros(1), p.means, p_factor[None])
-    normal_q = Mixture(
-        "full", np.zeros(1), (p.means[0] + to_units @ shift)[None], np.linalg.cholesky(covariance)[None]
-    )
+    normal_q = Mixture("full", np.zeros(1), (p.means[0] + to_units @ shift)[None], np.linalg.cholesky(covariance)[None])
     return normal_p, normal_q
 
 
