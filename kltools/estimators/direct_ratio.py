@@ -70,7 +70,7 @@ def _kl_result(
     return Result(
         value,
         lambda: _uncertainty(of_x, of_y - log_mass),
-        reasons=problem.tell_beyond_sight(value),
+        reasons=problem.tell_beyond_sight(value) + problem.tell_impossible_ratio(float(of_x.min()) - log_mass),
         diagnostics={**kernels.told(width), **diagnostics},
     )
 
