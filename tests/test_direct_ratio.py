@@ -118,12 +118,12 @@ def test_rulsif_on_normal_distributions(alpha):
         return 0.5 * (norm.pdf(x) / mixture - 1) ** 2 * mixture
 
     truth = quad(integrand, -9, 9)[0]
-    values = [kl.estimate_kl(*normals(s, 300, 400, 1, 0.8), method="rulsif", alpha=alpha).value for s in range(4)]
+    values = [kl.estimate_kl(*normals(s, 1000, 1000, 1, 0.8), method="rulsif", alpha=alpha).value for s in range(3)]
     assert np.mean(values) == pytest.approx(truth, rel=0.25)
 
 
 @pytest.mark.parametrize("method", ["ulsif", "kliep"])
-@pytest.mark.parametrize(("n", "m"), [(300, 300), (200, 500)])
+@pytest.mark.parametrize(("n", "m"), [(800, 800), (500, 1000)])
 def test_normal_distributions(method, n, m):
     values = [kl.estimate_kl(*normals(seed, n, m, 1, 0.7), method=method).value for seed in range(5)]
     assert np.median(values) == pytest.approx(0.245, abs=0.12)
@@ -137,10 +137,7 @@ def test_more_rows_than_are_learnt_from(method, monkeypatch):
     monkeypatch.setattr(direct_ratio, "_ROWS_AT_ONCE", 70)
     estimate = kl.estimate_kl(X, Y, method=method)
     assert estimate.diagnostics["n_centers"] == 100
-    if method == "kliep":  # a row far from every centre has a ratio that is nearly 0, which is told
-        assert any("log p/q is estimated as" in reason for reason in estimate.reasons)
-    else:
-        assert 0.0 < estimate.value < 0.5
+    assert 0.0 < estimate.value < 0.5
 
 
 @pytest.mark.parametrize("method", ["ulsif", "kliep", "rulsif"])

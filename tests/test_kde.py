@@ -153,3 +153,11 @@ def test_a_constant_reference_has_no_density():
     estimator = kl.KDEDivergence().fit(np.array([[0.0, 1.0], [1.0, 1.0]]))
     with pytest.raises(errors.InvalidParameterError, match=r"columns \[1\] are constant"):
         estimator.score_samples(np.zeros((1, 2)))
+
+
+def test_a_ratio_that_is_impossibly_low_is_told():
+    """p/q is at most t with probability at most t under P; a lonely row of X amid rows of Y is no draw of P."""
+    X, Y = normals(6, 100, 100, 1)
+    X[0], Y[50:] = 30.0, Y[50:] + 30.0
+    with pytest.warns(errors.UnreliableEstimateWarning, match="log p/q is estimated as -.* at a row of X"):
+        assert kde(X, Y).reliable is False
