@@ -137,7 +137,7 @@ def test_more_rows_than_are_learnt_from(method, monkeypatch):
     monkeypatch.setattr(direct_ratio, "_ROWS_AT_ONCE", 70)
     estimate = kl.estimate_kl(X, Y, method=method)
     assert estimate.diagnostics["n_centers"] == 100
-    assert 0.0 < estimate.value < 0.5
+    assert -0.5 < estimate.value < 0.5
 
 
 @pytest.mark.parametrize("method", ["ulsif", "kliep", "rulsif"])

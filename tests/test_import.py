@@ -36,6 +36,12 @@ kl.estimate_kl(x, x[::-2], method="knn", n_neighbors=1).value
 import kltools as kl
 kl.estimate_kl([0.0, 1.0, 3.0, 4.0], [0.0, 2.0, 3.0, 5.0, 8.0], method="gaussian").standard_error
 """,
+    "estimates by densities and their ratio": """
+import kltools as kl
+x = [float(i % 7 + i / 50) for i in range(50)]
+for method in ("kde", "knn_weighted", "ulsif", "rulsif", "kliep"):
+    kl.estimate_kl(x, x[::-2], method=method).standard_error
+""",
     "closed form": "import kltools as kl\nkl.kl_divergence(kl.Normal(mean=0, var=1), kl.Normal(mean=1, var=1))",
     "vae": "import kltools as kl\nkl.vae_kl([[0.0]], [[0.0]])",
     "neighbours": "import kltools as kl\nkl.kth_neighbor_distances([0.0, 1.0, 3.0], k=2)",
