@@ -17,7 +17,7 @@ from kltools.estimators import METHODS, method_options
 few = settings(derandomize=True, deadline=None, database=None, max_examples=12, phases=[Phase.explicit, Phase.generate])
 FORMS = ("sample", "known q")
 FOLDED = ("classifier", "kliep")  # folds are of rows in their order
-WEAK = ("gaussian", "classifier", "ulsif", "rulsif", "kliep")  # moments of Cauchy samples may well differ, kernels over-fit
+WEAK = ("gaussian", "classifier", "ulsif", "rulsif", "kliep")  # moments of Cauchy samples may differ
 every_method = pytest.mark.parametrize("method", METHODS)
 every_form = pytest.mark.parametrize("form", FORMS)
 every_kind = pytest.mark.parametrize("kind", cases.KINDS)
