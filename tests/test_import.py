@@ -43,6 +43,11 @@ kl.estimate_entropy(x, n_neighbors=1).value
 kl.estimate_mutual_information(x, x[::-1], n_neighbors=1).value
 kl.estimate_jensen_shannon(x, x[::-2], n_neighbors=1).value
 kl.estimate_renyi(x, x[::-2], alpha=0.5, n_neighbors=1).value
+    "estimates by densities and their ratio": """
+import kltools as kl
+x = [float(i % 7 + i / 50) for i in range(50)]
+for method in ("kde", "knn_weighted", "ulsif", "rulsif", "kliep"):
+    kl.estimate_kl(x, x[::-2], method=method).standard_error
 """,
     "closed form": "import kltools as kl\nkl.kl_divergence(kl.Normal(mean=0, var=1), kl.Normal(mean=1, var=1))",
     "vae": "import kltools as kl\nkl.vae_kl([[0.0]], [[0.0]])",

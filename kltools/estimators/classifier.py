@@ -165,7 +165,9 @@ def _result(problem: Problem, held_out: HeldOut, bound: str, n_folds: int) -> Re
     return Result(
         value,
         lambda: held_out.uncertainty(bound),
-        reasons=reasons + problem.tell_beyond_sight(value),
+        reasons=reasons
+        + problem.tell_beyond_sight(value)
+        + problem.tell_impossible_ratio(float(held_out.of_x.min()) - max(held_out.log_mass, 0.0)),
         diagnostics={
             "bound": bound,
             "n_folds": n_folds,

@@ -70,7 +70,7 @@ def _kl_result(
     return Result(
         value,
         lambda: _uncertainty(of_x, of_y - log_mass),
-        reasons=problem.tell_beyond_sight(value),
+        reasons=problem.tell_beyond_sight(value) + problem.tell_impossible_ratio(float(of_x.min()) - log_mass),
         diagnostics={**kernels.told(width), **diagnostics},
     )
 
@@ -230,7 +230,12 @@ def likelihood_shares(terms: np.ndarray) -> np.ndarray:
 
 
 def _held_out_likelihood(kernels: _Kernels, width: float, labels: np.ndarray) -> float:
-    """Sum over folds of the log-likelihood of rows of X that the shares were fitted without."""
+    """Sum over folds of the log-likelihood of rows of X that the shares were fitted without.
+
+    A ratio beyond the number of rows of Y, which they cannot show, counts as that number: narrow kernels where
+    Y has no rows would win by any margin.
+    """
+    ceiling = math.log(len(kernels.to_y))
     all_terms = kernels.likelihood_terms(width)
     total = 0.0
     for fold in range(int(labels.max()) + 1):
@@ -238,5 +243,5 @@ def _held_out_likelihood(kernels: _Kernels, width: float, labels: np.ndarray) ->
         terms = all_terms[:, ~out[kernels.center_rows]]  # a kernel at a row that is left out would know it
         with np.errstate(divide="ignore"):
             log_shares = np.log(likelihood_shares(terms[~out]))
-        total += float(_log_sum_exp(terms[out] + log_shares).sum())
+        total += float(np.minimum(_log_sum_exp(terms[out] + log_shares), ceiling).sum())
     return total

@@ -43,7 +43,9 @@ def estimate(problem: Problem, *, bandwidth: Any = "silverman") -> Result:
     return Result(
         value,
         lambda: _uncertainty(problem, log_ratio, p, q),
-        reasons=_tell_many_features(problem) + problem.tell_beyond_sight(value),
+        reasons=_tell_many_features(problem)
+        + problem.tell_beyond_sight(value)
+        + problem.tell_impossible_ratio(float(log_ratio.min())),
         diagnostics=diagnostics,
     )
 

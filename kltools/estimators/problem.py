@@ -77,6 +77,17 @@ class Problem:
         self.notes.add(PoorOverlapWarning, text)
         return (text,)
 
+    def tell_impossible_ratio(self, lowest: float) -> tuple[str, ...]:
+        """Why the smallest log ratio at a row of X cannot be right: p/q is at most t with probability at most t."""
+        if lowest >= -math.log(100.0 * self.n):
+            return ()
+        text = (
+            f"log p/q is estimated as {lowest:.3g} at a row of X, and the true one is so low at one of {self.n} rows "
+            "with a probability below 0.01: the estimate is wrong there, and too low."
+        )
+        self.notes.add(UnreliableEstimateWarning, text)
+        return (text,)
+
     def log_q(self) -> np.ndarray:
         """log q at the rows of X, for a known q."""
         assert self.q is not None

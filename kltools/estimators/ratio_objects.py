@@ -165,8 +165,8 @@ class KLIEPDivergence(DivergenceEstimator):
     """KL divergence from a reference sample by a likelihood fit of the density ratio (KLIEP).
 
     KL(P || Q) ~ max mean_X log w over sums w of normal kernels at up to 100 rows of X with weights >= 0 and
-    mean_Y w = 1. The kernels' width is chosen by cross-validation on up to 2000 rows of X. Weaker than the
-    other methods unless the divergence is small.
+    mean_Y w = 1. The kernels' width is chosen by cross-validation on up to 2000 rows of X. Rows of X
+    where Y has few make it too large, even wildly: it is weaker than the other methods.
 
     Parameters
     ----------
