@@ -43,6 +43,7 @@ kl.estimate_entropy(x, n_neighbors=1).value
 kl.estimate_mutual_information(x, x[::-1], n_neighbors=1).value
 kl.estimate_jensen_shannon(x, x[::-2], n_neighbors=1).value
 kl.estimate_renyi(x, x[::-2], alpha=0.5, n_neighbors=1).value
+""",
     "estimates by densities and their ratio": """
 import kltools as kl
 x = [float(i % 7 + i / 50) for i in range(50)]
