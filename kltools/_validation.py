@@ -23,6 +23,7 @@ UNITS = {"nats": 1.0, "bits": 1.0 / math.log(2.0)}
 NAN_POLICIES = ("raise", "omit")
 BANDWIDTHS = ("silverman", "scott")
 DEFAULT_NEIGHBORS = (5, 10, 20)
+_DEFAULT_NEIGHBOR = 10
 DEFAULT_MEMORY_LIMIT = 256 * 2**20
 _SMALLEST_MEMORY_LIMIT = 2**20
 _MOST_NEIGHBOR_NUMBERS = 1000
@@ -190,6 +191,16 @@ def neighbors_within(value: Any, n: int | None, m: int | None) -> tuple[int, ...
     if m is not None and ks[-1] > m:
         check_enough_rows(m, "Y", ks[-1], f"n_neighbors={ks[-1]}")
     return ks
+
+
+def one_number_of_neighbors(value: Any, n: int | None, m: int | None) -> int:
+    """A single number of neighbours, by default 10, for a method that does not average over several."""
+    if value is None:
+        return min(limit for limit in (_DEFAULT_NEIGHBOR, n and n - 1, m) if limit is not None)
+    ks = neighbors_within(value, n, m)
+    if len(ks) != 1:
+        raise InvalidParameterError(f"n_neighbors must be one number for this method, got {list(ks)}.")
+    return ks[0]
 
 
 def check_n_jobs(n_jobs: Any) -> int | None:

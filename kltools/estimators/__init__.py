@@ -34,6 +34,7 @@ METHODS = {
     "auto": "Chooses: `gaussian` where min(n, m) < 10 d, else `knn`.",
     "gaussian": "Exactly unbiased for normal samples; few assumptions on n and d, a strong one on shape.",
     "knn": "Nearest-neighbour distances; consistent for any density, best in few dimensions.",
+    "knn_radius": "Nearest neighbours counted within equal radii; less bias than `knn` where P and Q differ in scale.",
     "knn_weighted": "Weights over k that cancel leading terms of the bias of `knn`; for 4 to 7 dimensions.",
     "classifier": "The log odds of a cross-fitted classifier; sees no more than log m.",
     "kde": "Kernel density estimates; for 1 to 5 dimensions, weaker than `knn`.",
