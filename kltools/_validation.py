@@ -21,6 +21,8 @@ from .errors import (
 
 UNITS = {"nats": 1.0, "bits": 1.0 / math.log(2.0)}
 NAN_POLICIES = ("raise", "omit")
+BIASES = ("unbiased", "mle")
+COVARIANCES = ("empirical", "ledoit-wolf", "oas")
 BANDWIDTHS = ("silverman", "scott")
 DEFAULT_NEIGHBORS = (5, 10, 20)
 _DEFAULT_NEIGHBOR = 10
@@ -236,6 +238,17 @@ def confidence_level(value: Any) -> float:
         hint = f"; did you mean {level / 100:g}?" if 1.0 < level < 100.0 else "."
         raise InvalidParameterError(f"confidence_level must lie in (0, 1), got {value!r}{hint}")
     return level
+
+
+def gaussian_options(bias: Any, covariance: Any) -> None:
+    """What is made of the moments of normal distributions."""
+    choice(bias, "bias", BIASES)
+    choice(covariance, "covariance", COVARIANCES)
+    if covariance != "empirical" and bias != "mle":
+        raise InvalidParameterError(
+            f"covariance={covariance!r} has a bias that nobody knows, so that bias={bias!r} is out of reach; pass "
+            "bias='mle' with it."
+        )
 
 
 def bandwidth(value: Any) -> str | float:
