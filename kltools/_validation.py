@@ -23,6 +23,9 @@ UNITS = {"nats": 1.0, "bits": 1.0 / math.log(2.0)}
 NAN_POLICIES = ("raise", "omit")
 BIASES = ("unbiased", "mle")
 COVARIANCES = ("empirical", "ledoit-wolf", "oas")
+REFERENCES = ("auto", "gaussian", "mixture")
+MIXTURE_COVARIANCES = ("auto", "full", "tied", "diag")
+_FEWEST_SIMULATIONS = 3  # a line is fitted to what they give
 BANDWIDTHS = ("silverman", "scott")
 DEFAULT_NEIGHBORS = (5, 10, 20)
 _DEFAULT_NEIGHBOR = 10
@@ -238,6 +241,11 @@ def confidence_level(value: Any) -> float:
         hint = f"; did you mean {level / 100:g}?" if 1.0 < level < 100.0 else "."
         raise InvalidParameterError(f"confidence_level must lie in (0, 1), got {value!r}{hint}")
     return level
+
+
+def n_simulations(value: Any) -> int | None:
+    """How many pairs of samples are simulated; None stays None."""
+    return None if value is None else integer(value, "n_simulations", minimum=_FEWEST_SIMULATIONS)
 
 
 def gaussian_options(bias: Any, covariance: Any) -> None:
