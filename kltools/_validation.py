@@ -21,8 +21,14 @@ from .errors import (
 
 UNITS = {"nats": 1.0, "bits": 1.0 / math.log(2.0)}
 NAN_POLICIES = ("raise", "omit")
+BIASES = ("unbiased", "mle")
+COVARIANCES = ("empirical", "ledoit-wolf", "oas")
+REFERENCES = ("auto", "gaussian", "mixture")
+MIXTURE_COVARIANCES = ("auto", "full", "tied", "diag")
+_FEWEST_SIMULATIONS = 3  # a line is fitted to what they give
 BANDWIDTHS = ("silverman", "scott")
 DEFAULT_NEIGHBORS = (5, 10, 20)
+_DEFAULT_NEIGHBOR = 10
 DEFAULT_MEMORY_LIMIT = 256 * 2**20
 _SMALLEST_MEMORY_LIMIT = 2**20
 _MOST_NEIGHBOR_NUMBERS = 1000
@@ -192,6 +198,16 @@ def neighbors_within(value: Any, n: int | None, m: int | None) -> tuple[int, ...
     return ks
 
 
+def one_number_of_neighbors(value: Any, n: int | None, m: int | None) -> int:
+    """A single number of neighbours, by default 10, for a method that does not average over several."""
+    if value is None:
+        return min(limit for limit in (_DEFAULT_NEIGHBOR, n and n - 1, m) if limit is not None)
+    ks = neighbors_within(value, n, m)
+    if len(ks) != 1:
+        raise InvalidParameterError(f"n_neighbors must be one number for this method, got {list(ks)}.")
+    return ks[0]
+
+
 def check_n_jobs(n_jobs: Any) -> int | None:
     if n_jobs is None:
         return None
@@ -225,6 +241,22 @@ def confidence_level(value: Any) -> float:
         hint = f"; did you mean {level / 100:g}?" if 1.0 < level < 100.0 else "."
         raise InvalidParameterError(f"confidence_level must lie in (0, 1), got {value!r}{hint}")
     return level
+
+
+def n_simulations(value: Any) -> int | None:
+    """How many pairs of samples are simulated; None stays None."""
+    return None if value is None else integer(value, "n_simulations", minimum=_FEWEST_SIMULATIONS)
+
+
+def gaussian_options(bias: Any, covariance: Any) -> None:
+    """What is made of the moments of normal distributions."""
+    choice(bias, "bias", BIASES)
+    choice(covariance, "covariance", COVARIANCES)
+    if covariance != "empirical" and bias != "mle":
+        raise InvalidParameterError(
+            f"covariance={covariance!r} has a bias that nobody knows, so that bias={bias!r} is out of reach; pass "
+            "bias='mle' with it."
+        )
 
 
 def bandwidth(value: Any) -> str | float:

@@ -34,7 +34,10 @@ METHODS = {
     "auto": "Chooses: `gaussian` where min(n, m) < 10 d, else `knn`.",
     "gaussian": "Exactly unbiased for normal samples; few assumptions on n and d, a strong one on shape.",
     "knn": "Nearest-neighbour distances; consistent for any density, best in few dimensions.",
+    "knn_radius": "Nearest neighbours counted within equal radii; less bias than `knn` where P and Q differ in scale.",
+    "knn_calibrated": "`knn` without the bias that it has on samples simulated from a model of the densities.",
     "knn_weighted": "Weights over k that cancel leading terms of the bias of `knn`; for 4 to 7 dimensions.",
+    "mixture": "Normal mixtures fitted to both samples, cross-fitted; for densities with a few smooth parts.",
     "classifier": "The log odds of a cross-fitted classifier; sees no more than log m.",
     "kde": "Kernel density estimates; for 1 to 5 dimensions, weaker than `knn`.",
     "ulsif": "Least squares for the density ratio; for small divergences, weaker than the others.",
@@ -58,6 +61,10 @@ RELATIVES = {
 
 _OPTION_CHECKS: dict[str, Callable[[Any], Any]] = {
     "n_neighbors": _validation.neighbors,
+    "bias": lambda value: _validation.choice(value, "bias", _validation.BIASES),
+    "reference": lambda value: _validation.choice(value, "reference", _validation.REFERENCES),
+    "n_simulations": _validation.n_simulations,
+    "max_components": lambda value: _validation.integer(value, "max_components", minimum=1),
     "scale": lambda value: _validation.choice(value, "scale", SCALES),
     "n_folds": lambda value: _validation.integer(value, "n_folds", minimum=2),
     "bound": lambda value: _validation.choice(value, "bound", BOUNDS),

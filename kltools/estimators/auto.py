@@ -7,22 +7,19 @@ from typing import Any
 import numpy as np
 
 from .. import _validation
-from ..errors import PoorOverlapWarning, TiesWarning, UnreliableEstimateWarning
+from ..errors import PoorOverlapWarning, UnreliableEstimateWarning
 from ..inference import Uncertainty
-from ..models.mixture import Rows
 from ..neighbors.neighborhood import Search
-from ..preprocessing import column_exponents, count_shared_rows, deviations, fit_scaling
-from ..repeats import distinct_rows, spread_lattices
+from ..preprocessing import column_exponents, deviations
 from . import gaussian, knn
-from .calibration import Calibration, calibrate, carried_over, n_simulations
-from .model import COVARIANCES, MOST_COMPONENTS, Pair, Sample, choose_mixture, mixture_sample, normal_sample
+from .calibration import Calibration, calibrated_pair, calibrated_sample
+from .model import Pair, Sample, fitted_sample
+from .preparation import prepared, rows_for_model, samples_in_fewer_dimensions
 from .problem import Problem, Result
-from .spaces import best_space, enlarged
+from .spaces import best_space
 
 _ROWS_PER_FEATURE = 10
-_FEWEST_ROWS = 50
 _FEWEST_ROWS_TO_JUDGE = 20
-_MOST_ROWS = 20_000  # for the model and the simulations
 _MODEL_DOUBT = 0.5  # of what the neighbours find beyond the model
 _WIDE_SHARE, _SMALL_DIVERGENCE = 0.25, 0.2
 _QUANTILE = 1.96
@@ -31,10 +28,12 @@ _QUANTILE = 1.96
 def estimate(problem: Problem, *, n_neighbors: Any = None) -> Result:
     """A model corrected by calibrated nearest neighbours; with few rows `gaussian` or `knn`. See `estimate_kl`."""
     ks = _validation.neighbors_within(n_neighbors, problem.n, problem.m)
-    if problem.rows < max(_FEWEST_ROWS, _ROWS_PER_FEATURE * problem.d):
+    needed = rows_for_model(problem.d)
+    if problem.rows < needed:
         return _for_few_rows(problem, n_neighbors)
-    samples = _prepared(problem)
-    if samples is None:
+    samples = prepared(problem)
+    is_outside = samples.Y is None and bool(np.isneginf(samples.log_q()).any())
+    if is_outside or samples.rows < max(needed, ks[-1] + 1) or samples_in_fewer_dimensions(samples):
         return _chosen("knn", knn.estimate(problem, n_neighbors=n_neighbors))
     search = Search(ks, problem.n_jobs, problem.memory_limit, problem.progress)
     model, calibration, space = (_one_sample if samples.Y is None else _two_samples)(samples, search)
@@ -43,71 +42,14 @@ def estimate(problem: Problem, *, n_neighbors: Any = None) -> Result:
     return _combined(samples, ks, model, calibration, space)
 
 
-def _prepared(problem: Problem) -> Problem | None:
-    """Samples of ordinary magnitude without ties; None where they have no density of full dimension."""
-    rng = np.random.default_rng([problem.seed, 1])
-    X, Y = spread_lattices(problem.X, problem.Y, rng, problem.notes)
-    X, n_shared = distinct_rows(X, rng), 0
-    n_repeated = problem.n - len(X)
-    if Y is not None:
-        Y, n_given = distinct_rows(Y, rng), len(Y)
-        n_repeated += n_given - len(Y)
-        n_shared = count_shared_rows(X, Y)
-        exponents = column_exponents(X, Y)
-        X, Y = np.ldexp(X, -exponents), np.ldexp(Y, -exponents)
-    _tell_repeats(problem, n_repeated, n_shared)
-    smaller = min(len(Z) for Z in (X, Y) if Z is not None)
-    if smaller < max(_FEWEST_ROWS, _ROWS_PER_FEATURE * problem.d):
-        return None
-    if Y is None and np.isneginf(problem.log_q()).any():
-        return None
-    if any(gaussian.fit(np.ldexp(Z, -column_exponents(Z))) is None for Z in (X, Y) if Z is not None):
-        return None
-    return dataclasses.replace(problem, X=X, Y=Y)
-
-
-def _tell_repeats(problem: Problem, n_repeated: int, n_shared: int) -> None:
-    if n_repeated or n_shared:
-        problem.notes.add(
-            TiesWarning,
-            f"{n_repeated} rows repeat within their sample, where each is taken once, and {n_shared} rows of X occur "
-            "in Y: such samples are not independent draws of densities; rows that were copied should be removed.",
-        )
-
-
 def _two_samples(problem: Problem, search: Search) -> tuple[Pair | Sample, Calibration, str]:
-    assert problem.Y is not None
-    X, Y = (_part(Z, problem.seed) for Z in (problem.X, problem.Y))
-    space = best_space(X, Y, problem.seed, problem.n_jobs)
-    model = space.model(problem.seed)
-    n = max(len(X), len(Y))
-    draws = n_simulations(n, problem.d)
-    if len(X) == problem.n and len(Y) == problem.m:
-        return model, calibrate(model, search, draws, problem.seed), space.name
-    quiet = dataclasses.replace(search, progress=None)
-    of_part = calibrate(model, quiet, draws, problem.seed)
-    less = dataclasses.replace(model, X=model.X[::4], Y=model.Y[::4])
-    of_less = calibrate(less, quiet, draws, problem.seed)
-    model = enlarged(model, space, problem.X, problem.Y)
-    return model, carried_over(of_part, of_less, model, search, min(len(X), len(Y))), space.name
-
-
-def _part(X: np.ndarray, seed: int) -> np.ndarray:
-    """Some rows, for what would take too long with all of them."""
-    if len(X) <= _MOST_ROWS:
-        return X
-    chosen = np.random.default_rng([seed, 2]).choice(len(X), _MOST_ROWS, replace=False)
-    return X[np.sort(chosen)]
+    return calibrated_pair(problem, search, lambda X, Y: best_space(X, Y, problem.seed, problem.n_jobs))
 
 
 def _one_sample(problem: Problem, search: Search) -> tuple[Pair | Sample, Calibration, str]:
     """The same for a known q. The model of large samples is fitted to all rows: there is one, and it is linear."""
-    scaling = fit_scaling(problem.X, "whiten")
-    X, log_q = scaling.apply(problem.X, problem.n_jobs), problem.log_q() - scaling.log_det
-    rows = Rows(X, problem.n_jobs)
-    p, _ = choose_mixture(rows, problem.seed, COVARIANCES[: min(problem.d, 2)], MOST_COMPONENTS)
-    model = normal_sample(X, log_q) if p.n_components == 1 else mixture_sample(rows, p, log_q, problem.seed)
-    return model, calibrate(model, search, n_simulations(problem.n, problem.d), problem.seed), "linear"
+    model = fitted_sample(problem)
+    return model, calibrated_sample(problem, model, search), "linear"
 
 
 def _combined(
@@ -124,7 +66,6 @@ def _combined(
     value = model.value + weight * calibration.residual
     parts = model.standard_error, weight * calibration.residual_error, _MODEL_DOUBT * calibration.residual
     standard_error = math.sqrt(sum(part * part for part in parts))
-    components = (model.p.n_components, model.q.n_components) if isinstance(model, Pair) else (model.p.n_components,)
     return Result(
         value=value,
         uncertainty=lambda: Uncertainty(standard_error),
@@ -134,7 +75,7 @@ def _combined(
         diagnostics={
             "chosen_method": "model and neighbors",
             "model_value": model.value,
-            "model_components": components,
+            "model_components": model.components,
             "space": space,
             "knn_value": calibration.raw,
             "knn_bias_removed": calibration.bias,
@@ -177,7 +118,7 @@ def _for_few_rows(problem: Problem, n_neighbors: Any) -> Result:
 def _chosen(name: str, result: Result) -> Result:
     rule = (
         f"gaussian where min(n, m) < {_ROWS_PER_FEATURE} d and the rows suffice, else knn where min(n, m) < "
-        f"{_FEWEST_ROWS} or the samples have no density, else a model with calibrated nearest neighbours"
+        f"{rows_for_model(1)} or the samples have no density, else a model with calibrated nearest neighbours"
     )
     return dataclasses.replace(result, diagnostics={"chosen_method": name, "rule": rule, **result.diagnostics})
 

@@ -1,6 +1,8 @@
 """The bias of a nearest-neighbour estimate, measured on simulated samples and removed."""
 
+import dataclasses
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -9,9 +11,12 @@ import numpy as np
 from .._jit import call_all
 from ..neighbors.neighborhood import Search
 from .model import Pair, Sample
+from .problem import Problem
+from .spaces import Space, enlarged
 
 _MOST_SIMULATIONS, _FEWEST_SIMULATIONS = 16, 8
 _OPERATIONS = 3.2e5  # rows times features times simulations
+_MOST_ROWS = 20_000  # for the model and the simulations
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,45 @@ class Calibration:
 def n_simulations(n_rows: int, d: int) -> int:
     """More where they are cheap."""
     return int(min(_MOST_SIMULATIONS, max(_FEWEST_SIMULATIONS, _OPERATIONS / (n_rows * d))))
+
+
+def calibrated_pair(
+    problem: Problem,
+    search: Search,
+    find_space: Callable[[np.ndarray, np.ndarray], Space],
+    draws: int | None = None,
+) -> tuple[Pair, Calibration, str]:
+    """The model in the space that is found for two samples, its calibration, and the name of the space.
+
+    Of large samples parts are taken for the model and the simulations, and the bias is carried over.
+    """
+    assert problem.Y is not None
+    X, Y = (_part(Z, problem.seed) for Z in (problem.X, problem.Y))
+    space = find_space(X, Y)
+    model = space.model(problem.seed)
+    draws = n_simulations(max(len(X), len(Y)), problem.d) if draws is None else draws
+    if len(X) == problem.n and len(Y) == problem.m:
+        return model, calibrate(model, search, draws, problem.seed), space.name
+    quiet = dataclasses.replace(search, progress=None)
+    of_part = calibrate(model, quiet, draws, problem.seed)
+    less = dataclasses.replace(model, X=model.X[::4], Y=model.Y[::4])
+    of_less = calibrate(less, quiet, draws, problem.seed)
+    model = enlarged(model, space, problem.X, problem.Y)
+    return model, carried_over(of_part, of_less, model, search, min(len(X), len(Y))), space.name
+
+
+def calibrated_sample(problem: Problem, model: Sample, search: Search, draws: int | None = None) -> Calibration:
+    """The calibration of the model of a sample against a known q."""
+    draws = n_simulations(problem.n, problem.d) if draws is None else draws
+    return calibrate(model, search, draws, problem.seed)
+
+
+def _part(X: np.ndarray, seed: int) -> np.ndarray:
+    """Some rows, for what would take too long with all of them."""
+    if len(X) <= _MOST_ROWS:
+        return X
+    chosen = np.random.default_rng([seed, 2]).choice(len(X), _MOST_ROWS, replace=False)
+    return X[np.sort(chosen)]
 
 
 def calibrate(model: Pair | Sample, search: Search, n_draws: int, seed: int) -> Calibration:

@@ -1,30 +1,37 @@
 """The divergence of two normal distributions, estimated without bias from their samples."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from .._formula import Formula
 from .._scalar import LOG_2PI, digamma
-from .._validation import check_enough_rows
-from ..errors import InfiniteDivergenceWarning, SmallSampleWarning
-from ..inference import UNKNOWN, sum_of_means
-from ..preprocessing import cholesky_or_none, column_exponents, deviations, tell_shared_rows
-from .problem import Problem, Result
+from .._validation import check_enough_rows, gaussian_options
+from ..errors import SmallSampleWarning
+from ..inference import sum_of_means
+from ..preprocessing import cholesky_or_none, column_exponents, deviations, fit_scaling, tell_shared_rows
+from .problem import Problem, Result, in_other_planes, outside_support
 
 _digamma = Formula(digamma)
 _SPARE_ROWS = 10
+_FEWEST_ROWS_TO_SHRINK = 3
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Mean, as a row of the sample plus a small offset, and Cholesky factor of the unbiased covariance."""
+    """Mean, as a row of the sample plus a small offset, and Cholesky factor of the covariance.
+
+    That is the unbiased one, the maximum-likelihood one where ``is_plug_in``, or a ``shrinkage`` of it.
+    """
 
     origin: np.ndarray
     offset: np.ndarray
     factor: np.ndarray
     n: int
+    is_plug_in: bool = False
+    shrinkage: float = 0.0
 
     @property
     def d(self) -> int:
@@ -40,19 +47,33 @@ class Fit:
         squares = np.where(np.isnan(squares), np.inf, squares)  # overflow: farther away than float64 can tell
         return -0.5 * (squares + self.d * LOG_2PI) - float(np.log(np.diag(self.factor)).sum())
 
-    def unbiased_log_det(self) -> float:
-        """Unbiased estimate of log det of the true covariance (the mean of a log-Wishart determinant)."""
+    def log_det(self) -> float:
+        """log det of the covariance; where that is unbiased, freed of its bias (a log-Wishart mean), too."""
+        plain = 2.0 * float(np.log(np.diag(self.factor)).sum())
+        if self.is_plug_in:
+            return plain
         halves = (self.n - 1 - np.arange(self.d)) / 2
-        wishart = float(_digamma(halves).sum()) + self.d * math.log(2 / (self.n - 1))
-        return 2.0 * float(np.log(np.diag(self.factor)).sum()) - wishart
+        return plain - (float(_digamma(halves).sum()) + self.d * math.log(2 / (self.n - 1)))
 
-    def unbiased_entropy(self) -> float:
-        return 0.5 * (self.d * (1.0 + LOG_2PI) + self.unbiased_log_det())
+    def entropy(self) -> float:
+        return 0.5 * (self.d * (1.0 + LOG_2PI) + self.log_det())
+
+    def precision(self) -> np.ndarray:
+        inverse = np.linalg.inv(self.factor)
+        return inverse.T @ inverse
+
+    def pull(self, x: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        """What shrinking takes from the influence 0.5 u'Mu of each row, u = x - mean: it moves the mean square only."""
+        u = (x - self.origin) - self.offset
+        share = float(np.trace(matrix)) / self.d
+        return 0.5 * self.shrinkage * (((u @ matrix) * u).sum(axis=1) - share * (u**2).sum(axis=1))
 
 
-def fit(X: np.ndarray) -> Fit | None:
+def fit(X: np.ndarray, bias: str = "unbiased", covariance: str = "empirical") -> Fit | None:
     """Fit a normal distribution; None where the columns are linearly dependent."""
     deviation = deviations(X)
+    if covariance != "empirical":
+        return _shrunk(X, deviation, SHRINKAGES[covariance])
     spread = deviation.std(axis=0, ddof=1)
     if not (spread > 0).all():
         return None
@@ -60,39 +81,92 @@ def fit(X: np.ndarray) -> Fit | None:
     factor = cholesky_or_none(standard.T @ standard / (len(X) - 1))
     if factor is None:
         return None
-    return Fit(X[0], (X - X[0]).mean(axis=0), spread[:, None] * factor, len(X))
+    factor = spread[:, None] * factor
+    if bias == "mle":
+        factor *= math.sqrt((len(X) - 1) / len(X))
+    return Fit(X[0], (X - X[0]).mean(axis=0), factor, len(X), bias == "mle")
 
 
-def needed_rows(d: int) -> tuple[int, int]:
-    """Rows of X and of Y without which the unbiased estimate does not exist."""
-    return d + 1, d + 3
+def _shrunk(X: np.ndarray, deviation: np.ndarray, intensity: Callable[[np.ndarray], float]) -> Fit | None:
+    """(1 - s) S + s tr(S) / d I for the maximum-likelihood covariance S."""
+    n, d = X.shape
+    s = intensity(deviation)
+    matrix = (1.0 - s) * (deviation.T @ deviation / n)
+    matrix[np.diag_indices(d)] += s * float((deviation**2).sum()) / (n * d)
+    spread = np.sqrt(np.diag(matrix))
+    if not (spread > 0).all():
+        return None
+    factor = cholesky_or_none(matrix / spread[:, None] / spread)
+    if factor is None:
+        return None
+    return Fit(X[0], (X - X[0]).mean(axis=0), spread[:, None] * factor, n, True, s)
 
 
-def estimate(problem: Problem) -> Result:
-    """Unbiased estimate of KL between the normal distributions of the samples; options: `GaussianDivergence`."""
-    needed_x, needed_y = needed_rows(problem.d)
+def ledoit_wolf(deviation: np.ndarray) -> float:
+    """Intensity b^2 / d^2 of Ledoit and Wolf (2004), lemma 3.2 to 3.5, from deviations of rows from their mean."""
+    n, d = deviation.shape
+    S = deviation.T @ deviation / n
+    distance = float((S**2).sum()) - float(np.trace(S)) ** 2 / d
+    noise = (float(((deviation**2).sum(axis=1) ** 2).sum()) / n - float((S**2).sum())) / n
+    return min(noise, distance) / distance if noise > 0.0 and distance > 0.0 else 0.0
+
+
+def oracle_approximating(deviation: np.ndarray) -> float:
+    """Intensity of Chen, Wiesel, Eldar and Hero (2010), eq. 23 without its terms of 2 / d, as in scikit-learn."""
+    n, d = deviation.shape
+    S = deviation.T @ deviation / n
+    square, trace_square = float((S**2).sum()), float(np.trace(S)) ** 2
+    distance = (n + 1.0) * (square - trace_square / d)
+    return min(1.0, (square + trace_square) / distance) if distance > 0.0 else 1.0
+
+
+SHRINKAGES = {"ledoit-wolf": ledoit_wolf, "oas": oracle_approximating}
+
+
+def needed_rows(d: int, bias: str = "unbiased", covariance: str = "empirical") -> tuple[int, int]:
+    """Rows of X and of Y without which the estimate does not exist."""
+    if covariance != "empirical":
+        return _FEWEST_ROWS_TO_SHRINK, _FEWEST_ROWS_TO_SHRINK
+    return d + 1, d + (1 if bias == "mle" else 3)
+
+
+def estimate(problem: Problem, *, bias: str = "unbiased", covariance: str = "empirical") -> Result:
+    """Estimate of KL between the normal distributions of the samples; options: `GaussianDivergence`."""
+    gaussian_options(bias, covariance)
+    needed_x, needed_y = needed_rows(problem.d, bias, covariance)
     check_enough_rows(problem.n, "X", needed_x, f"method='gaussian' in {problem.d} features")
     if problem.Y is not None:
         check_enough_rows(len(problem.Y), "Y", needed_y, f"method='gaussian' in {problem.d} features")
     _tell_small_sample(problem)
     if problem.Y is not None:
         tell_shared_rows(problem.X, problem.Y, problem.notes)
-    exponents = column_exponents(problem.X, problem.Y)
-    X = np.ldexp(problem.X, -exponents)
-    p = fit(X)
-    if problem.Y is None:
+    X, Y, log_det = in_units(problem.X, problem.Y, covariance)
+    p = fit(X, bias, covariance)
+    if Y is None:
         if p is None:
-            return _singular(problem, "X")
+            return in_other_planes(problem, "X")
         log_q = problem.log_q()
         n_outside = int(np.isneginf(log_q).sum())
         if n_outside:
-            return _outside_support(problem, n_outside)
-        return against_density(X, log_q + math.log(2.0) * exponents.sum())
-    Y = np.ldexp(problem.Y, -exponents)
-    q = fit(Y)
+            return outside_support(problem, n_outside)
+        return _against_density(X, log_q - log_det, p)
+    q = fit(Y, bias, covariance)
     if p is None or q is None:
-        return _singular(problem, "X" if p is None else "Y")
+        return in_other_planes(problem, "X" if p is None else "Y")
     return _against_sample(X, Y, p, q)
+
+
+def in_units(X: np.ndarray, Y: np.ndarray | None, covariance: str) -> tuple[np.ndarray, np.ndarray | None, float]:
+    """Columns of ordinary magnitude, divided by deviations where they are shrunk towards one variance; log-determinant.
+
+    Powers of two change no digit, and where nothing is shrunk units do not matter.
+    """
+    if covariance == "empirical" or X.shape[1] == 1:
+        exponents = column_exponents(X, Y)
+        scaled = [None if Z is None else np.ldexp(Z, -exponents) for Z in (X, Y)]
+        return scaled[0], scaled[1], -(math.log(2.0) * exponents.sum())  # type: ignore[return-value]
+    scaling = fit_scaling(X, "std", Y)
+    return scaling.apply(X), None if Y is None else scaling.apply(Y), scaling.log_det
 
 
 def _tell_small_sample(problem: Problem) -> None:
@@ -102,15 +176,6 @@ def _tell_small_sample(problem: Problem) -> None:
             f"{problem.rows} rows are few for {problem.d} features: with fewer than {_SPARE_ROWS} rows to spare the "
             "standard error is too small.",
         )
-
-
-def _singular(problem: Problem, name: str) -> Result:
-    problem.notes.add(
-        InfiniteDivergenceWarning,
-        f"columns of {name} are linearly dependent in a way in which those of the other side are not: "
-        "P has mass where Q has none, the divergence is inf.",
-    )
-    return Result(math.inf, lambda: UNKNOWN)
 
 
 def against_sample(X: np.ndarray, Y: np.ndarray) -> Result:
@@ -125,28 +190,37 @@ def unbiased_entropy(X: np.ndarray) -> float:
     """Entropy of the normal distribution of which X is a sample."""
     p = fit(X)
     assert p is not None
-    return p.unbiased_entropy()
+    return p.entropy()
 
 
 def _against_sample(X: np.ndarray, Y: np.ndarray, p: Fit, q: Fit) -> Result:
-    """Every term of the closed form, freed of its bias (an inverse Wishart mean, two log-Wishart means).
+    """The closed form, each term freed of its bias (an inverse Wishart mean, two log-Wishart means) or as it is.
 
     The uncertainty comes from the influence functions of the functional, and holds whether or not the
     samples are normal.
     """
     n, m, d = p.n, q.n, p.d
-    shrink = (m - d - 2) / (m - 1)
     relative = np.linalg.solve(q.factor, p.factor)
-    trace = shrink * float((relative**2).sum())
+    trace = float((relative**2).sum())
     shift = np.linalg.solve(q.factor, (p.origin - q.origin) + (p.offset - q.offset))
-    distance = shrink * float(shift @ shift) - trace / n - d / m
-    value = 0.5 * (trace + distance - d + q.unbiased_log_det() - p.unbiased_log_det())
+    distance = float(shift @ shift)
+    if not q.is_plug_in:
+        smaller = (m - d - 2) / (m - 1)
+        trace *= smaller
+        distance = smaller * distance - trace / n - d / m
+    value = 0.5 * (trace + distance - d + q.log_det() - p.log_det())
 
     influence_x = 0.5 * ((q.standardised(X) ** 2).sum(axis=1) - (p.standardised(X) ** 2).sum(axis=1))
     v = q.standardised(Y)
     moved = (v @ relative) ** 2
     influence_y = 0.5 * (v**2).sum(axis=1) - 0.5 * (moved.sum(axis=1) + (v @ shift) ** 2) - v @ shift
-    degrees = min(n, m) - d
+    degrees = min(n, m) - (1 if p.shrinkage or q.shrinkage else d)
+    if p.shrinkage:
+        influence_x -= p.pull(X, q.precision() - p.precision())
+    if q.shrinkage:
+        whitened = np.linalg.inv(q.factor)
+        seen = np.column_stack([relative, shift])
+        influence_y -= q.pull(Y, q.precision() - whitened.T @ (seen @ seen.T) @ whitened)
     return Result(value, lambda: sum_of_means(influence_x, influence_y, degrees_of_freedom=degrees))
 
 
@@ -154,11 +228,12 @@ def against_density(X: np.ndarray, log_q: np.ndarray) -> Result:
     """Minus the unbiased entropy of a normal distribution, minus the mean of log q."""
     p = fit(X)
     assert p is not None
-    value = -p.unbiased_entropy() - float(log_q.mean())
+    return _against_density(X, log_q, p)
+
+
+def _against_density(X: np.ndarray, log_q: np.ndarray, p: Fit) -> Result:
+    value = -p.entropy() - float(log_q.mean())
     influence = -0.5 * (p.standardised(X) ** 2).sum(axis=1) - log_q
-    return Result(value, lambda: sum_of_means(influence, degrees_of_freedom=p.n - p.d))
-
-
-def _outside_support(problem: Problem, count: int) -> Result:
-    problem.notes.add(InfiniteDivergenceWarning, f"q has no mass at {count} rows of X: the divergence is inf.")
-    return Result(math.inf, lambda: UNKNOWN)
+    if p.shrinkage:
+        influence += p.pull(X, p.precision())
+    return Result(value, lambda: sum_of_means(influence, degrees_of_freedom=p.n - (1 if p.shrinkage else p.d)))

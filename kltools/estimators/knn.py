@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -11,20 +11,15 @@ from .. import _validation
 from .._formula import Formula
 from .._once import once
 from .._scalar import digamma, log_ball_volume
-from ..errors import (
-    InfiniteDivergenceWarning,
-    PoorOverlapWarning,
-    TiesWarning,
-    UnreliableEstimateWarning,
-)
+from ..errors import PoorOverlapWarning, TiesWarning, UnreliableEstimateWarning
 from ..inference import UNKNOWN, Uncertainty, jackknife_uncertainty, random_blocks
 from ..neighbors import Reference, in_safe_range
 from ..neighbors.leave_out import mean_log_distances
-from ..neighbors.neighborhood import Search
+from ..neighbors.neighborhood import Neighborhood, Search
 from ..neighbors.reductions import log_ratio_moments, log_ratios
 from ..preprocessing import SCALES, Notes, fit_scaling
 from .density import counts_where_tied, log_densities
-from .problem import Problem, Result, are_neighbors_far, tell_few_rows
+from .problem import Problem, Result, are_neighbors_far, outside_support, tell_few_rows
 
 _JACKKNIFE_BLOCKS = 20
 _ROWS_TO_PROBE, _FEWEST_ROWS_TO_PROBE = 500, 50
@@ -46,14 +41,20 @@ def estimate(problem: Problem, *, n_neighbors: Any = None, scale: str = "whiten"
     return weighted(problem, ks, np.full(len(ks), 1.0 / len(ks)), scale)
 
 
-def weighted(problem: Problem, ks: tuple[int, ...], weights: np.ndarray, scale: str) -> Result:
-    """The estimates with each k, added with these weights."""
+def weighted(
+    problem: Problem,
+    ks: tuple[int, ...],
+    weights: np.ndarray,
+    scale: str,
+    with_sample: "type[WithSample] | None" = None,
+) -> Result:
+    """The estimates with each k, added with these weights; another comparison `with_sample` has other estimates."""
     scaling = fit_scaling(problem.X, scale, problem.Y, problem.notes)
     X = scaling.apply(problem.X, problem.n_jobs)
     if problem.Y is None:
         log_q = problem.log_q()
         if np.isneginf(log_q).any():
-            return _outside_support(problem, int(np.isneginf(log_q).sum()))
+            return outside_support(problem, int(np.isneginf(log_q).sum()))
         (X,), exponent = in_safe_range(X)
         log_det = scaling.log_det - exponent * problem.d * math.log(2.0)
         search = Search(ks, problem.n_jobs, problem.memory_limit, problem.progress)
@@ -61,7 +62,7 @@ def weighted(problem: Problem, ks: tuple[int, ...], weights: np.ndarray, scale: 
     else:
         samples, _ = in_safe_range(X, scaling.apply(problem.Y, problem.n_jobs))
         search = Search(ks, problem.n_jobs, problem.memory_limit, problem.progress, n_searches=2)
-        comparison = _WithSample(tuple(samples), search, weights)
+        comparison = (with_sample or WithSample)(tuple(samples), search, weights)
     terms = comparison.terms()
     tell_few_rows(problem.rows, ks[0], problem.notes)
     _tell_ties(terms, problem.notes)
@@ -105,6 +106,7 @@ class _Comparison:
     samples: tuple[np.ndarray, ...]
     search: Search
     weights: np.ndarray
+    leaves_out_in_one_search: ClassVar[bool] = True
 
     @property
     def ks(self) -> tuple[int, ...]:
@@ -123,7 +125,7 @@ class _Comparison:
         raise NotImplementedError
 
 
-class _WithSample(_Comparison):
+class WithSample(_Comparison):
     """Wang, Kulkarni and Verdu (2009), eq. 5 and, where distances tie, eq. 17 at equal radii.
 
     At a row with a k-th distance of 0, or not unique in X, both samples are counted within the larger of
@@ -141,20 +143,28 @@ class _WithSample(_Comparison):
         rho, nu = self.search.among(own), self.search.of(X, other)
         # far from Y, distances to it agree to many digits: not a tie unless X says so too
         tied = rho.tied | (nu.distances == 0.0)
-        values = []
-        for row, _ in enumerate(self.ks):
-            if not tied[row].any():
-                moments = log_ratio_moments(nu.distances[row], rho.distances[row], self.search.n_jobs)
-                values.append(X.shape[1] * moments.mean + math.log(m / (len(X) - 1)))
-                continue
-            log_ratio = X.shape[1] * log_ratios(nu.distances[row], rho.distances[row], self.search.n_jobs)
-            chosen, *counts = counts_where_tied((own, other), (rho.distances[row], nu.distances[row]), tied[row])
-            log_ratio[chosen] = _digamma(counts[0]) - _digamma(counts[1])
-            values.append(float(log_ratio.mean()) + math.log(m / (len(X) - 1)))
+        constant = math.log(m / (len(X) - 1))
+        values = [self.mean_log_ratio(row, rho, nu, tied[row]) + constant for row in range(len(self.ks))]
         n_ties, outside = int(tied.any(axis=0).sum()), _share_outside(nu.distances[0], other, self.ks[0])
         on_lattice = nu.n_at_zero > _UNMATCHED_SHARE * len(X)  # then rows of X repeat where Y has none by chance
         n_unmatched = 0 if on_lattice else int(np.count_nonzero(rho.at_zero & ~nu.at_zero))
         return _Terms(tuple(values), self.weights, n_ties, rho.n_at_zero, nu.n_at_zero, n_unmatched, outside)
+
+    def mean_log_ratio(self, row: int, rho: Neighborhood, nu: Neighborhood, tied: np.ndarray) -> float:
+        """The estimate with the row-th of the numbers of neighbours, but for its constant."""
+        d = self.samples[0].shape[1]
+        distances = nu.distances[row], rho.distances[row]
+        if not tied.any():
+            return d * log_ratio_moments(*distances, self.search.n_jobs).mean
+        return self.mean_with_counts(d * log_ratios(*distances, self.search.n_jobs), row, rho, nu, tied)
+
+    def mean_with_counts(
+        self, terms: np.ndarray, row: int, rho: Neighborhood, nu: Neighborhood, tied: np.ndarray
+    ) -> float:
+        """The mean of terms for each row of X, where distances tie of those from counts."""
+        chosen, *counts = counts_where_tied(self.references, (rho.distances[row], nu.distances[row]), tied)
+        terms[chosen] = _digamma(counts[0]) - _digamma(counts[1])
+        return float(terms.mean())
 
     def labels(self, rng: np.random.Generator, blocks: int) -> list[np.ndarray]:
         return [random_blocks(len(sample), blocks, rng) for sample in self.samples]
@@ -213,7 +223,7 @@ def _block_jackknife(comparison: _Comparison, has_ties: bool, problem: Problem) 
     if blocks < 2 or left[0] <= largest or left[1] < largest:
         return UNKNOWN
     labels = comparison.labels(np.random.default_rng(problem.seed), blocks)
-    if not has_ties:
+    if comparison.leaves_out_in_one_search and not has_ties:
         return jackknife_uncertainty(comparison.values_without_blocks(labels))
     values = []
     for block in range(blocks):
@@ -221,13 +231,6 @@ def _block_jackknife(comparison: _Comparison, has_ties: bool, problem: Problem) 
         search = dataclasses.replace(comparison.search, progress=None)
         values.append(dataclasses.replace(comparison, samples=samples, search=search).terms().value)
     return jackknife_uncertainty(np.array(values))
-
-
-def _outside_support(problem: Problem, count: int) -> Result:
-    problem.notes.add(
-        InfiniteDivergenceWarning, f"q has no mass at {count} of {problem.n} rows of X: the divergence is inf."
-    )
-    return Result(math.inf, lambda: UNKNOWN)
 
 
 def _tell_ties(terms: _Terms, notes: Notes) -> None:

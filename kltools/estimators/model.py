@@ -20,8 +20,9 @@ from ..models.reference import (
 )
 from ..neighbors.contrast import contrast, mean_log_density
 from ..neighbors.neighborhood import Search
-from ..preprocessing import fit_scaling
+from ..preprocessing import Scaling, column_exponents, fit_scaling, learn_scaling, without_outliers
 from . import gaussian
+from .problem import Problem
 
 RIDGE = 1e-4  # added to variances of standardised columns, so that no component falls onto a point
 PENALTY = 1.2  # nats per parameter, close to Akaike's 1: what is missed costs more than what is superfluous
@@ -31,6 +32,14 @@ N_FOLDS = 5
 _DRAWS = 20_000
 _RADIUS_NEIGHBORS = 10
 _LARGEST_NOISE = 0.1, 0.02  # of the mean ratio, relative to the divergence and absolute
+
+
+def linear_scaling(X: np.ndarray, other: np.ndarray | None = None, kind: str = "whiten") -> Scaling:
+    """A map learnt from X to columns of about unit variance, a single one, too: `RIDGE` is about those."""
+    if X.shape[1] > 1:
+        return fit_scaling(X, kind, other)
+    exponents = column_exponents(X, other)
+    return learn_scaling(without_outliers(np.ldexp(X, -exponents)), kind, exponents, other)
 
 
 def whitened(X: np.ndarray, Y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -63,6 +72,14 @@ class Pair:
         """Whether what the model misses can only add to the divergence: it can where q is normal."""
         return self.q.n_components == 1
 
+    @property
+    def components(self) -> tuple[int, ...]:
+        return self.p.n_components, self.q.n_components
+
+    @property
+    def covariances(self) -> tuple[str, ...]:
+        return self.p.covariance, self.q.covariance
+
     def observed(self, search: Search) -> float:
         """The nearest-neighbour estimate."""
         return self._statistic(self.X, self.Y, search)
@@ -94,6 +111,14 @@ class Sample:
     @property
     def is_normal(self) -> bool:
         return self.p.n_components == 1
+
+    @property
+    def components(self) -> tuple[int, ...]:
+        return (self.p.n_components,)
+
+    @property
+    def covariances(self) -> tuple[str, ...]:
+        return (self.p.covariance,)
 
     def observed(self, search: Search) -> float:
         return _mean_log_p(self.X, search) - self.mean_log_q
@@ -135,10 +160,23 @@ def normal_sample(X: np.ndarray, log_q: np.ndarray) -> Sample:
     return Sample(X, p, mean_log_q, -normal_entropy(p) - mean_log_q, result.value, result.uncertainty().standard_error)
 
 
-def mixture_sample(rows: Rows, p: Mixture, log_q: np.ndarray, seed: int) -> Sample:
+def fitted_sample(problem: Problem, reference: str = "auto") -> Sample:
+    """The model of a sample against a known q: of one normal distribution, a mixture, or what the criterion says."""
+    scaling = linear_scaling(problem.X)
+    X, log_q = scaling.apply(problem.X, problem.n_jobs), problem.log_q() - scaling.log_det
+    if reference == "gaussian":
+        return normal_sample(X, log_q)
+    rows = Rows(X, problem.n_jobs)
+    p, _ = choose_mixture(rows, problem.seed, COVARIANCES[: min(problem.d, 2)], MOST_COMPONENTS)
+    if reference == "auto" and p.n_components == 1:
+        return normal_sample(X, log_q)
+    return mixture_sample(rows, p, log_q, problem.seed)
+
+
+def mixture_sample(rows: Rows, p: Mixture, log_q: np.ndarray, seed: int, n_folds: int = N_FOLDS) -> Sample:
     """A mixture fitted to a sample; the estimate is cross-fitted."""
     rng = np.random.default_rng(seed)
-    _, log_p = cross_fitted(rows, p, rng.permutation(len(rows.X)) % N_FOLDS, RIDGE)
+    _, log_p = cross_fitted(rows, p, rng.permutation(len(rows.X)) % n_folds, RIDGE)
     moments, mean_log_q = Moments.of(log_p - log_q), float(log_q.mean())
     mean_log_p = float(p.log_density(p.sample(rng, _DRAWS)).mean())
     return Sample(rows.X, p, mean_log_q, mean_log_p - mean_log_q, moments.mean, moments.standard_error)
@@ -175,6 +213,8 @@ def fit_pair(
     return x, y, p, q, score_p + score_q
 
 
-def choose_mixture(rows: Rows, seed: int, covariances: tuple[str, ...], most_components: int) -> tuple[Mixture, float]:
+def choose_mixture(
+    rows: Rows, seed: int, covariances: tuple[str, ...], most_components: int, penalty: float | None = PENALTY
+) -> tuple[Mixture, float]:
     """The mixture that the rows ask for, and its criterion."""
-    return choose(rows, np.random.default_rng(seed), RIDGE, covariances, most_components, PENALTY)
+    return choose(rows, np.random.default_rng(seed), RIDGE, covariances, most_components, penalty)

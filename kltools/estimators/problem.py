@@ -10,6 +10,7 @@ import numpy as np
 from .._validation import DEFAULT_MEMORY_LIMIT, unit_factor
 from ..distribution import Distribution
 from ..errors import (
+    InfiniteDivergenceWarning,
     InvalidTypeError,
     PoorOverlapWarning,
     ShapeMismatchError,
@@ -17,10 +18,11 @@ from ..errors import (
     UnreliableEstimateWarning,
 )
 from ..estimate import Deferred, DivergenceEstimate
-from ..inference import Uncertainty
+from ..inference import UNKNOWN, Uncertainty
 from ..preprocessing import Notes
 
-KNOWN_Q = ("auto", "gaussian", "kde", "knn", "knn_weighted")  # methods that can do with a distribution for Y
+# methods that can do with a distribution for Y
+KNOWN_Q = ("auto", "gaussian", "kde", "knn", "knn_calibrated", "knn_radius", "knn_weighted", "mixture")
 
 BOUNDS = ("dv", "nwj", "plug_in")  # what a classifier's log odds are made into
 _ROWS_PER_NEIGHBOR = 10
@@ -108,6 +110,24 @@ class Result:
     reasons: tuple[str, ...] = ()
     assessed: bool = False
     diagnostics: dict[str, Any] = field(default_factory=dict)
+
+
+def outside_support(problem: Problem, count: int) -> Result:
+    """The answer where a known q is 0 at rows of X."""
+    problem.notes.add(
+        InfiniteDivergenceWarning, f"q has no mass at {count} of {problem.n} rows of X: the divergence is inf."
+    )
+    return Result(math.inf, lambda: UNKNOWN)
+
+
+def in_other_planes(problem: Problem, name: str) -> Result:
+    """The answer where one sample spans fewer dimensions than the other side."""
+    problem.notes.add(
+        InfiniteDivergenceWarning,
+        f"columns of {name} are linearly dependent in a way in which those of the other side are not: "
+        "P has mass where Q has none, the divergence is inf.",
+    )
+    return Result(math.inf, lambda: UNKNOWN)
 
 
 def check_reference(q: Distribution, d: int) -> Distribution:

@@ -12,8 +12,7 @@ import numpy as np
 from .._jit import call_all
 from ..models.mixture import Mixture, Rows
 from ..models.normal_scores import NormalScores, fit_normal_scores
-from ..preprocessing import fit_scaling
-from .model import COVARIANCES, MOST_COMPONENTS, Pair, fit_pair, mixture_pair, normal_pair
+from .model import COVARIANCES, MOST_COMPONENTS, Pair, fit_pair, linear_scaling, mixture_pair, normal_pair
 
 _MAP_PENALTY = 1.5  # nats for each knot of a map, divided among the rows that it was learnt from
 
@@ -29,9 +28,10 @@ class Space:
     p: Mixture
     q: Mixture
     criterion: float
+    always_mixture: bool = False
 
     def model(self, seed: int) -> Pair:
-        if self.p.n_components == self.q.n_components == 1:
+        if self.p.n_components == self.q.n_components == 1 and not self.always_mixture:
             return normal_pair(self.x.X, self.y.X)
         return mixture_pair(self.x, self.y, self.p, self.q, seed, whiten=self.name == "linear")
 
@@ -47,9 +47,17 @@ def best_space(X: np.ndarray, Y: np.ndarray, seed: int, n_jobs: int) -> Space:
     return min(spaces, key=lambda space: space.criterion)
 
 
+def linear_space(X: np.ndarray, Y: np.ndarray, seed: int, reference: str) -> Space:
+    """The columns whitened, with a model of normal distributions, of mixtures, or of what the criterion says."""
+    scaling = linear_scaling(X, Y)
+    most_components = 1 if reference == "gaussian" else MOST_COMPONENTS
+    space = _fitted("linear", scaling.apply, scaling.apply(X), scaling.apply(Y), 0.0, seed, most_components)
+    return dataclasses.replace(space, always_mixture=reference == "mixture")
+
+
 def _space(name: str, source: np.ndarray | None, X: np.ndarray, Y: np.ndarray, seed: int) -> Space | None:
     if source is None:
-        scaling = fit_scaling(X, "whiten", Y)
+        scaling = linear_scaling(X, Y)
         return _fitted(name, scaling.apply, scaling.apply(X), scaling.apply(Y), -2.0 * scaling.log_det, seed)
     scores = fit_normal_scores(source)
     if scores is None:
@@ -66,16 +74,22 @@ def _images(scores: NormalScores, Z: np.ndarray) -> np.ndarray:
 
 
 def _fitted(
-    name: str, apply: Callable[[np.ndarray], np.ndarray], X: np.ndarray, Y: np.ndarray, offset: float, seed: int
+    name: str,
+    apply: Callable[[np.ndarray], np.ndarray],
+    X: np.ndarray,
+    Y: np.ndarray,
+    offset: float,
+    seed: int,
+    most_components: int = MOST_COMPONENTS,
 ) -> Space:
-    fitted = fit_pair(X, Y, seed, COVARIANCES[: min(X.shape[1], 2)], MOST_COMPONENTS)
+    fitted = fit_pair(X, Y, seed, COVARIANCES[: min(X.shape[1], 2)], most_components)
     return Space(name, apply, *fitted[:4], criterion=fitted[4] + offset)
 
 
 def enlarged(model: Pair, space: Space, X: np.ndarray, Y: np.ndarray) -> Pair:
     """The model with larger samples; a normal one estimates the divergence from those."""
     larger = dataclasses.replace(model, X=space.apply(X), Y=space.apply(Y))
-    if not model.is_normal:
+    if not model.is_normal or space.always_mixture:
         return larger
     of_all = normal_pair(larger.X, larger.Y)
     return dataclasses.replace(larger, value=of_all.value, standard_error=of_all.standard_error)

@@ -171,7 +171,7 @@ def choose(
     """
     n, d = rows.X.shape
     per_parameter = (0.5 * math.log(n) if penalty is None else penalty) / n
-    best = single(rows.X, ridge=ridge)
+    best = single(rows.X, covariances[0], ridge)
     score = -float(best.log_density(rows.X, rows.n_jobs).mean()) + per_parameter * best.n_parameters
     for covariance in covariances:
         previous = math.inf

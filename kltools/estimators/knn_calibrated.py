@@ -1,0 +1,57 @@
+"""Nearest-neighbour estimates without the bias that they have on samples like the given ones."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from .. import _validation
+from ..inference import Uncertainty
+from ..neighbors.neighborhood import Search
+from .calibration import Calibration, calibrated_pair, calibrated_sample
+from .model import Pair, Sample, fitted_sample
+from .preparation import for_model, rows_for_model
+from .problem import Problem, Result, outside_support
+from .spaces import linear_space
+
+
+def estimate(
+    problem: Problem, *, n_neighbors: Any = None, reference: str = "auto", n_simulations: int | None = None
+) -> Result:
+    """The estimate by neighbours minus its mean error on samples drawn from a model; see `CalibratedKNNDivergence`."""
+    _validation.choice(reference, "reference", _validation.REFERENCES)
+    draws = _validation.n_simulations(n_simulations)
+    _validation.neighbors_within(n_neighbors, problem.n, problem.m)
+    samples = for_model(problem, "knn_calibrated", rows_for_model(problem.d))
+    if isinstance(samples, Result):
+        return samples
+    ks = _validation.neighbors_within(n_neighbors, samples.n, samples.m)
+    search = Search(ks, problem.n_jobs, problem.memory_limit, problem.progress)
+    model: Pair | Sample
+    if samples.Y is None:
+        n_outside = int(np.isneginf(samples.log_q()).sum())
+        if n_outside:
+            return outside_support(samples, n_outside)
+        model = fitted_sample(samples, reference)
+        calibration = calibrated_sample(samples, model, search, draws)
+    else:
+        model, calibration, _ = calibrated_pair(
+            samples, search, lambda X, Y: linear_space(X, Y, problem.seed, reference), draws
+        )
+    return _result(problem, ks, model, calibration)
+
+
+def _result(problem: Problem, ks: tuple[int, ...], model: Pair | Sample, calibration: Calibration) -> Result:
+    standard_error = math.hypot(model.standard_error, calibration.residual_error)
+    return Result(
+        value=calibration.value,
+        uncertainty=lambda: Uncertainty(standard_error),
+        n_neighbors=ks,
+        reasons=problem.tell_beyond_sight(calibration.value),
+        diagnostics={
+            "knn_value": calibration.raw,
+            "knn_bias_removed": calibration.bias,
+            "model_value": model.value,
+            "model_components": model.components,
+        },
+    )
