@@ -80,7 +80,7 @@ class GaussianMixture(Distribution):
         return means[1:] if fit else None
 
     def _prepare(self) -> None:
-        if hasattr(self, "_factors"):
+        if hasattr(self, "_kept"):
             return
         if self._is_diagonal:
             factors = np.sqrt(self.covs)[..., None, :]
@@ -90,12 +90,20 @@ class GaussianMixture(Distribution):
         self._keep_factors(factors)
 
     def _keep_factors(self, factors: np.ndarray) -> None:
-        """Keep the Cholesky factors, (..., K, d, d), or their diagonals alone, (..., K, 1, d)."""
-        object.__setattr__(self, "_factors", frozen(np.array(factors, order="C")))
+        object.__setattr__(self, "_kept", frozen(np.array(factors, order="C")))
+
+    @property
+    def _factors(self) -> np.ndarray:
+        """Cholesky factors, (..., K, d, d), or the standard deviations that are their diagonals, (..., K, 1, d)."""
+        return self._kept  # type: ignore[attr-defined]
+
+    @property
+    def _is_diagonal(self) -> bool:
+        return self._declared("covs", self.covs.ndim) == ("positive", 2)
 
     def _take(self, positions: np.ndarray) -> Self:
-        event = self._factors.shape[-3:]  # type: ignore[attr-defined]
-        factors = np.broadcast_to(self._factors, self.batch_shape + event)  # type: ignore[attr-defined]
+        event = self._factors.shape[-3:]
+        factors = np.broadcast_to(self._factors, self.batch_shape + event)
         instance = type(self).__new__(type(self))
         instance._keep_factors(factors.reshape((-1, *event))[positions])
         instance.__init__(**{name: self._gather(name, positions) for name in self.parameters})  # type: ignore[misc]
@@ -116,17 +124,13 @@ class GaussianMixture(Distribution):
         """Log of the weighted density of each component at its mean."""
         with np.errstate(divide="ignore"):
             log_weights = np.log(self.weights)
-        factors = self._factors  # type: ignore[attr-defined]
+        factors = self._factors
         diagonals = factors[..., 0, :] if self._is_diagonal else np.diagonal(factors, axis1=-2, axis2=-1)
         return log_weights - np.log(diagonals).sum(axis=-1) - 0.5 * self.event_shape[0] * LOG_2PI
 
-    @property
-    def _is_diagonal(self) -> bool:
-        return self.covs.ndim <= self.means.ndim
-
     def _flat_components(self, shape: tuple[int, ...]) -> tuple[np.ndarray, ...]:
         """Means and factors for the kernels, each with its index for every place of the shape."""
-        return *flat_rows(self.means, 2, shape), *flat_rows(self._factors, 3, shape)  # type: ignore[attr-defined]
+        return *flat_rows(self.means, 2, shape), *flat_rows(self._factors, 3, shape)
 
     def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         chosen = Categorical(probs=self.weights)._sample(rng, shape).astype(np.intp)
