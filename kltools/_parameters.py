@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import InvalidParameterError
+from .errors import InvalidParameterError, ShapeMismatchError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,10 +67,23 @@ def param(domain: str, *, event_ndim: int = 0) -> Any:
     return dataclasses.field(metadata={"domain": domain, "event_ndim": event_ndim or DOMAINS[domain].event_ndim})
 
 
+def declaration(cls: type, parameter: str) -> tuple[str, int]:
+    """Domain of a parameter, and its trailing axes that belong to one distribution."""
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    return fields[parameter].metadata["domain"], fields[parameter].metadata["event_ndim"]
+
+
 def event_ndim(cls: type, parameter: str) -> int:
     """Trailing axes of a parameter that belong to one distribution."""
-    fields = {field.name: field for field in dataclasses.fields(cls)}
-    return fields[parameter].metadata["event_ndim"]
+    return declaration(cls, parameter)[1]
+
+
+def check_axes(array: np.ndarray, n_axes: int, name: str) -> None:
+    """Raise where an array has fewer axes than one event, or an event without entries."""
+    if array.ndim < n_axes:
+        raise ShapeMismatchError(f"{name} needs at least {n_axes} dimension(s), got shape {array.shape}.")
+    if 0 in array.shape[array.ndim - n_axes :]:
+        raise ShapeMismatchError(f"{name} is empty (shape {array.shape}).")
 
 
 def check_domain(array: np.ndarray, domain: str, name: str) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from . import _arrays, _device, _validation
 from ._formula import Formula
-from ._parameters import check_domain, event_ndim
+from ._parameters import check_axes, check_domain, declaration, event_ndim
 from .errors import InvalidParameterError, InvalidTypeError, NoClosedFormError, ShapeMismatchError
 
 FAMILIES: dict[str, type["Distribution"]] = {}
@@ -86,7 +86,7 @@ class Distribution:
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             array = self._check_parameter(field, getattr(self, field.name))
             object.__setattr__(self, field.name, array)
-            split = array.ndim - field.metadata["event_ndim"]
+            split = array.ndim - self._declared(field.name, array.ndim)[1]
             batches.append(array.shape[:split])
             events.append(array.shape[split:])
         shapes = ", ".join(f"{f.name} {getattr(self, f.name).shape}" for f in dataclasses.fields(self))  # type: ignore[arg-type]
@@ -94,27 +94,28 @@ class Distribution:
             batch_shape = np.broadcast_shapes(*batches)
         except ValueError:
             raise ShapeMismatchError(f"{self._name}: batch shapes do not broadcast: {shapes}.") from None
-        if any(length != events[0][0] for event in events for length in event):
+        event_shape = self._event_shape(*events)
+        if event_shape is None:
             raise ShapeMismatchError(f"{self._name}: event shapes differ: {shapes}.")
         object.__setattr__(self, "batch_shape", batch_shape)
-        object.__setattr__(self, "event_shape", self._event_shape(events[0]))
+        object.__setattr__(self, "event_shape", event_shape)
         self._prepare()
 
     def _check_parameter(self, field: dataclasses.Field, value: Any) -> np.ndarray:
         name = f"{field.name} of {self._name}"
         array = _arrays.numeric_array(value, name)
-        if array.ndim < field.metadata["event_ndim"]:
-            raise ShapeMismatchError(
-                f"{name} needs at least {field.metadata['event_ndim']} dimension(s), got shape {array.shape}."
-            )
-        if field.metadata["event_ndim"] and 0 in array.shape[-field.metadata["event_ndim"] :]:
-            raise ShapeMismatchError(f"{name} is empty (shape {array.shape}).")
-        check_domain(array, field.metadata["domain"], name)
+        domain, n_axes = self._declared(field.name, array.ndim)
+        check_axes(array, n_axes, name)
+        check_domain(array, domain, name)
         return _arrays.frozen(array.copy())  # what the caller does to the array later must not matter
 
-    def _event_shape(self, parameter_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Shape of one draw, from the event axes of the first parameter."""
-        return parameter_shape
+    def _declared(self, name: str, ndim: int) -> tuple[str, int]:
+        """Domain and number of event axes of a parameter that was given with ndim axes."""
+        return declaration(type(self), name)
+
+    def _event_shape(self, *events: tuple[int, ...]) -> tuple[int, ...] | None:
+        """Shape of one draw, from the event axes of all parameters; None where they do not fit together."""
+        return events[0] if len({length for event in events for length in event}) <= 1 else None
 
     def _prepare(self) -> None:
         """Check what concerns several parameters, and keep what is derived from them."""
@@ -155,7 +156,7 @@ class Distribution:
     def _gather(self, name: str, positions: np.ndarray) -> np.ndarray:
         """Rows of a parameter at flat positions of the batch."""
         array = getattr(self, name)
-        event = array.shape[array.ndim - event_ndim(type(self), name) :]
+        event = array.shape[array.ndim - self._declared(name, array.ndim)[1] :]
         return np.broadcast_to(array, self.batch_shape + event).reshape((-1, *event))[positions]
 
     def log_prob(self, x: Any) -> Any:
@@ -296,8 +297,8 @@ def _closed_form(p: Distribution, q: Distribution) -> Formula | Callable:
             if (class_p, class_q) in _CLOSED_FORMS:
                 return _CLOSED_FORMS[class_p, class_q]
     raise NoClosedFormError(
-        f"no closed form is registered for KL({p._name} || {q._name}); draw from p and estimate it: "
-        "estimate_kl(p.sample(100_000, random_state=0), q)."
+        f"no closed form is registered for KL({p._name} || {q._name}); estimate it from draws of p: "
+        "estimate_kl_monte_carlo(p, q, n_samples=100_000, random_state=0)."
     )
 
 

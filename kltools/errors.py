@@ -42,7 +42,7 @@ class NotEnoughSamplesError(KLToolsError, ValueError):
 
 
 class NoClosedFormError(KLToolsError, NotImplementedError):
-    """No formula is registered for this pair of distributions."""
+    """There is no formula for this pair of distributions, or for this quantity."""
 
 
 class DeviceUnavailableError(KLToolsError, RuntimeError):

@@ -66,6 +66,7 @@ COMPOSED = {
     "estimators.jeffreys",
     "estimators.objects",
     "estimators.ratio_objects",
+    "families.__init__",
     "families.mixture",
 }
 SEALED = ("neighbors", "families", "estimators", "comparison")

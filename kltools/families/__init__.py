@@ -2,5 +2,6 @@
 
 from .discrete import Categorical
 from .gaussian import MultivariateNormal, MultivariateNormalDiag, Normal
+from .mixture import GaussianMixture
 
-__all__ = ["Categorical", "MultivariateNormal", "MultivariateNormalDiag", "Normal"]
+__all__ = ["Categorical", "GaussianMixture", "MultivariateNormal", "MultivariateNormalDiag", "Normal"]

@@ -37,7 +37,7 @@ class Categorical(Distribution):
     is_continuous = False
     probs: Any = param("probabilities")
 
-    def _event_shape(self, parameter_shape: tuple[int, ...]) -> tuple[int, ...]:
+    def _event_shape(self, *events: tuple[int, ...]) -> tuple[int, ...]:
         return ()
 
     def _prepare(self) -> None:

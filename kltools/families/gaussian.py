@@ -160,8 +160,8 @@ class MultivariateNormal(Distribution):
 
     def _prepare(self) -> None:
         if not hasattr(self, "_cholesky"):
-            self._keep_cholesky(_cholesky(self.cov, "cov"))
-            _warn_of_rounding(self.cov, self.cholesky)
+            self._keep_cholesky(cholesky_factor(self.cov, "cov of MultivariateNormal"))
+            warn_of_rounding(self.cov, self.cholesky, "cov of MultivariateNormal")
 
     def _keep_cholesky(self, factor: np.ndarray) -> None:
         object.__setattr__(self, "_cholesky", frozen(np.array(factor, order="C")))
@@ -202,8 +202,9 @@ class MultivariateNormal(Distribution):
     def from_precision(cls, *, mean: Any, precision: Any) -> Self:
         """From the precision matrix, the inverse of the covariance."""
         array = _arrays.numeric_array(precision, "precision")
-        check_domain(array, "symmetric", "precision of MultivariateNormal")
-        inverse = np.linalg.solve(_cholesky(array, "precision"), np.broadcast_to(np.eye(array.shape[-1]), array.shape))
+        name = "precision of MultivariateNormal"
+        check_domain(array, "symmetric", name)
+        inverse = np.linalg.solve(cholesky_factor(array, name), np.broadcast_to(np.eye(array.shape[-1]), array.shape))
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             cov = np.swapaxes(inverse, -1, -2) @ inverse
         _checked_var(np.diagonal(cov, axis1=-2, axis2=-1), "precision", cls)
@@ -237,25 +238,26 @@ class MultivariateNormal(Distribution):
         return np.log(np.diagonal(self.cholesky, axis1=-2, axis2=-1)).sum(axis=-1)
 
 
-def _cholesky(matrix: np.ndarray, name: str) -> np.ndarray:
+def cholesky_factor(matrix: np.ndarray, name: str) -> np.ndarray:
+    """Lower triangular factor; raise where the matrix, or one of the batch, is not positive definite."""
     try:
         return np.linalg.cholesky(matrix)
     except np.linalg.LinAlgError:
         smallest = np.linalg.eigvalsh(matrix).min()
         raise InvalidParameterError(
-            f"{name} of MultivariateNormal must be positive definite, its smallest eigenvalue is {smallest:.3g}; "
+            f"{name} must be positive definite, its smallest eigenvalue is {smallest:.3g}; "
             "drop linearly dependent coordinates (nothing is added to the diagonal)."
         ) from None
 
 
-def _warn_of_rounding(matrix: np.ndarray, factor: np.ndarray) -> None:
+def warn_of_rounding(matrix: np.ndarray, factor: np.ndarray, name: str) -> None:
     """Tell where only rounding keeps a matrix from being singular."""
     diagonals = (np.diagonal(a, axis1=-2, axis2=-1) for a in (matrix, factor))
     variance, pivot = diagonals
     smallest = float((pivot / np.sqrt(variance)).min(initial=1.0)) ** 2
     if smallest < _ROUNDING_PIVOT:
         warnings.warn(
-            f"cov of MultivariateNormal is singular but for rounding (a coordinate keeps {smallest:.1g} of its "
+            f"{name} is singular but for rounding (a coordinate keeps {smallest:.1g} of its "
             "variance given the others): divergences that involve it may have no correct digit.",
             KLToolsWarning,
             stacklevel=5,
@@ -309,20 +311,26 @@ def _full_block(distribution: Any, shape: tuple[int, ...], block: slice) -> Mult
 
 def _rows(distribution: MultivariateNormal, shape: tuple[int, ...]) -> tuple[np.ndarray, ...]:
     """Flat parameters, each with the index of its row for every item of the broadcast batch."""
-    flat = []
+    flat: list[np.ndarray] = []
     for array, n_event in (
         (distribution.mean, event_ndim(MultivariateNormal, "mean")),
         (distribution.cov, event_ndim(MultivariateNormal, "cov")),
         (distribution.cholesky, event_ndim(MultivariateNormal, "cov")),
     ):
-        batch, event = array.shape[: array.ndim - n_event], array.shape[array.ndim - n_event :]
-        index = np.broadcast_to(np.arange(math.prod(batch)).reshape(batch), shape).reshape(-1)
-        flat += [frozen(array.reshape((-1, *event))), frozen(index)]
+        flat += flat_rows(array, n_event, shape)
     return tuple(flat)
 
 
+def flat_rows(array: np.ndarray, n_event: int, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """The items of a batch one after the other, and the index of the one for each place of the shape."""
+    batch, event = array.shape[: array.ndim - n_event], array.shape[array.ndim - n_event :]
+    index = np.broadcast_to(np.arange(math.prod(batch)).reshape(batch), shape)
+    index = np.ascontiguousarray(index).reshape(-1)  # of one layout, so that kernels are compiled once
+    return frozen(array.reshape((math.prod(batch), *event))), frozen(index)
+
+
 @jit
-def _solve_lower(factor, columns):
+def solve_lower(factor, columns):
     """Overwrite the columns with factor^-1 columns, for a lower triangular factor."""
     d, n = columns.shape
     for i in range(d):
@@ -350,8 +358,8 @@ def _difference_excess(cov_p, cov_q, factor_q, work):
         for j in range(i + 1):
             work[i, j] = cov_p[i, j] - cov_q[i, j]
             work[j, i] = work[i, j]
-    _solve_lower(factor_q, work)
-    _solve_lower(factor_q, work.T)
+    solve_lower(factor_q, work)
+    solve_lower(factor_q, work.T)
     norm = 0.0
     for i in range(d):
         for j in range(d):
@@ -376,7 +384,7 @@ def _ratio_excess(factor_p, factor_q, work):
     for i in range(d):  # a whole-array assignment takes seconds to compile
         for j in range(d):
             work[i, j] = factor_p[i, j]
-    _solve_lower(factor_q, work)
+    solve_lower(factor_q, work)
     total = 0.0
     for i in range(d):
         total += half_squared_ratio_excess(factor_p[i, i], factor_q[i, i])
@@ -400,7 +408,7 @@ def _kl_full_kernel(
             total = _ratio_excess(factor_p[factor_p_row[row]], factor, work)
         for i in range(d):
             shift[i, 0] = mean_p[mean_p_row[row], i] - mean_q[mean_q_row[row], i]
-        _solve_lower(factor, shift)
+        solve_lower(factor, shift)
         for i in range(d):
             total += 0.5 * shift[i, 0] * shift[i, 0]
         out[row] = total

@@ -1,0 +1,371 @@
+"""Gaussian mixtures: densities and draws against mpmath, SciPy, scikit-learn and torch; shapes; use in estimates."""
+
+import math
+import pickle
+import warnings
+
+import numba
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mpmath import mp
+from scipy import integrate, stats
+from scipy.special import logsumexp
+from sklearn.mixture import GaussianMixture as SklearnMixture
+
+import kltools as kl
+from kltools import errors
+
+compiled_only = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="plain Python warns at infinities")
+
+# of one coordinate, for quadrature
+P1 = kl.GaussianMixture(weights=[0.3, 0.7], means=[[-2.0], [1.0]], covs=[[0.5], [1.5]])
+Q1 = kl.GaussianMixture(weights=[0.5, 0.2, 0.3], means=[[-1.0], [0.0], [2.0]], covs=[[[2.0]], [[1.0]], [[3.0]]])
+
+
+def parameters(seed, n_components, d, batch=()):
+    rng = np.random.default_rng(seed)
+    factor = rng.normal(size=(*batch, n_components, d, d + 3))
+    return {
+        "weights": rng.dirichlet(np.ones(n_components), size=batch),
+        "means": 2.0 * rng.normal(size=(*batch, n_components, d)),
+        "covs": factor @ np.swapaxes(factor, -1, -2) / d,
+    }
+
+
+def variances(covs):
+    return np.diagonal(covs, axis1=-2, axis2=-1).copy()
+
+
+def scipy_log_density(weights, means, covs, x):
+    parts = [stats.multivariate_normal(mean, cov).logpdf(x) for mean, cov in zip(means, covs, strict=True)]
+    with np.errstate(divide="ignore"):
+        return logsumexp(np.stack(parts, axis=-1) + np.log(weights), axis=-1)
+
+
+def exact_log_density(weights, means, variances, x):
+    """With independent coordinates."""
+    with mp.workdps(60):
+        total = mp.mpf(0)
+        for weight, mean, var in zip(weights, means, variances, strict=True):
+            part = mp.mpf(float(weight))
+            for a, m, v in zip(x, mean, var, strict=True):
+                v = mp.mpf(float(v))
+                deviation = mp.fsub(mp.mpf(float(a)), mp.mpf(float(m)), exact=True)
+                part *= mp.exp(-(deviation**2) / (2 * v)) / mp.sqrt(2 * mp.pi * v)
+            total += part
+        return float(mp.log(total)) if total else -math.inf
+
+
+# ---------------------------------------------------------------- log-densities
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 15, 16, 17, 100])
+@pytest.mark.parametrize(("n_components", "d"), [(1, 1), (1, 3), (2, 1), (3, 2), (5, 7), (2, 40)])
+def test_log_prob_is_that_of_scipy(n_components, d, n_rows):
+    law = parameters(d, n_components, d)
+    x = 3.0 * np.random.default_rng(n_rows).normal(size=(n_rows, d))
+    truth = scipy_log_density(**law, x=x)
+    np.testing.assert_allclose(kl.GaussianMixture(**law).log_prob(x), truth, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "diag"])
+def test_scikit_learn_agrees(covariance_type):
+    X = np.random.default_rng(0).normal(size=(400, 3)) * [1.0, 2.0, 0.5] + np.repeat([[0.0], [4.0]], 200, axis=0)
+    theirs = SklearnMixture(3, covariance_type=covariance_type, random_state=0).fit(X)
+    ours = kl.GaussianMixture(weights=theirs.weights_, means=theirs.means_, covs=theirs.covariances_)
+    np.testing.assert_allclose(ours.log_prob(X), theirs.score_samples(X), rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("diagonal", [False, True])
+def test_torch_agrees_on_batches(diagonal):
+    torch = pytest.importorskip("torch")
+    law = parameters(3, 4, 2, batch=(5,))
+    if diagonal:
+        law["covs"] = variances(law["covs"])
+    weights, means, covs = (torch.tensor(array) for array in law.values())
+    scales = torch.linalg.cholesky(torch.diag_embed(covs) if diagonal else covs)
+    theirs = torch.distributions.MixtureSameFamily(
+        torch.distributions.Categorical(probs=weights),
+        torch.distributions.MultivariateNormal(means, scale_tril=scales),
+    )
+    x = np.random.default_rng(4).normal(size=(7, 5, 2))
+    truth = theirs.log_prob(torch.tensor(x)).numpy()
+    np.testing.assert_allclose(kl.GaussianMixture(**law).log_prob(x), truth, rtol=1e-11, atol=1e-12)
+
+
+HARD = {
+    "far_out": ([0.5, 0.5], [[-1.0], [1.0]], [[1.0], [2.0]], [1e6]),
+    "tiny_weight": ([1e-300, 1.0], [[0.0], [100.0]], [[1.0], [1.0]], [0.0]),
+    "tiny_variance": ([0.5, 0.5], [[0.0], [0.0]], [[1e-300], [1.0]], [1e-150]),
+    "large_variance": ([0.5, 0.5], [[0.0], [0.0]], [[1e300], [1.0]], [1e149]),
+    "offset": ([0.4, 0.6], [[1e8, -1e8], [1e8 + 2, 1e8]], [[1.0, 2.0], [3.0, 1e-4]], [1e8 + 1, -1e8 + 1]),
+    "scales": ([0.4, 0.6], [[1e-100, 1e100], [0.0, 0.0]], [[1e-200, 1e200], [1e-198, 1e198]], [2e-100, 3e100]),
+    "no_weight": ([0.0, 1.0], [[0.0], [9.0]], [[1.0], [1.0]], [0.0]),
+}
+
+
+@pytest.mark.parametrize("kind", HARD)
+def test_log_prob_keeps_its_digits(kind):
+    weights, means, var, x = HARD[kind]
+    truth = exact_log_density(weights, means, var, x)
+    full = np.array(var)[:, :, None] * np.eye(len(x))
+    for covs in (var, full):
+        value = kl.GaussianMixture(weights=weights, means=means, covs=covs).log_prob(x)
+        assert value == pytest.approx(truth, rel=1e-13, abs=0)
+
+
+@compiled_only
+@pytest.mark.parametrize("x", [[1e200, 0.0], [0.0, -1e200], [1e200, 1e200], [1.7e308, -1.7e308], [-1.7e308, 1.7e308]])
+def test_a_density_far_out_is_zero_and_never_nan(x):
+    covs = np.array([[[1.0, 0.9], [0.9, 1.0]], [[2.0, -1.0], [-1.0, 2.0]]])
+    means = np.array([[0.0, 0.0], [-1e308, 1e308]])
+    for shapes in (covs, 1e-300 * covs, variances(covs)):
+        assert kl.GaussianMixture(weights=[0.5, 0.5], means=means, covs=shapes).log_prob(x) == -math.inf
+
+
+@compiled_only
+def test_a_component_out_of_reach_leaves_the_others():
+    narrow, wide = 1e-320 * np.array([[1.0, 0.5], [0.5, 1.0]]), 1e300 * np.eye(2)
+    p = kl.GaussianMixture(weights=[0.5, 0.5], means=np.zeros((2, 2)), covs=[narrow, wide])
+    alone = math.log(0.5) + kl.MultivariateNormal(mean=[0, 0], cov=wide).log_prob([1e149, -1e149])
+    assert p.log_prob([1e149, -1e149]) == pytest.approx(alone, rel=1e-14)
+
+
+def test_only_rows_with_nan_are_nan():
+    p = kl.GaussianMixture(**parameters(0, 2, 3))
+    x = np.zeros((4, 3))
+    x[2, 1] = math.nan
+    assert np.isnan(p.log_prob(x)).tolist() == [False, False, True, False]
+    assert np.isnan(p[None].log_prob(x[:, None])).tolist() == [[False], [False], [True], [False]]
+
+
+def test_a_component_without_weight_changes_no_bit():
+    law, x = parameters(1, 3, 2), np.random.default_rng(1).normal(size=(50, 2))
+    more = {name: np.concatenate([array[:1], array]) for name, array in law.items()}
+    more["weights"][0] = 0.0
+    np.testing.assert_array_equal(kl.GaussianMixture(**more).log_prob(x), kl.GaussianMixture(**law).log_prob(x))
+
+
+def test_a_row_alone_gives_the_bits_of_many():
+    p = kl.GaussianMixture(**parameters(2, 3, 4))
+    x = p.sample(1000, random_state=0)
+    np.testing.assert_array_equal(p.log_prob(x), [p.log_prob(row) for row in x])
+    np.testing.assert_array_equal(p.log_prob(x)[::-1], p.log_prob(x[::-1]))
+
+
+@given(st.integers(1, 4), st.integers(1, 4), st.booleans(), st.floats(0.0, 1.0), st.integers(0, 2**16))
+@settings(deadline=None, derandomize=True, max_examples=100)
+def test_a_component_may_be_told_as_two(n_components, d, diagonal, share, seed):
+    law = parameters(seed, n_components, d)
+    if diagonal:
+        law["covs"] = variances(law["covs"])
+    split = {name: np.concatenate([array, array[-1:]]) for name, array in law.items()}
+    split["weights"][-2:] *= share, 1.0 - share
+    x = np.random.default_rng(seed).normal(size=(5, d))
+    whole, parts = (kl.GaussianMixture(**each).log_prob(x) for each in (law, split))
+    np.testing.assert_allclose(parts, whole, rtol=1e-13, atol=1e-13)
+
+
+# ---------------------------------------------------------------- shapes
+
+
+def test_the_number_of_axes_says_what_covs_are():
+    """Also where three components, three coordinates and three mixtures make the shapes equal."""
+    rng = np.random.default_rng(5)
+    weights, cube = np.full(3, 1 / 3), parameters(5, 3, 3)["covs"]
+    x = rng.normal(size=(4, 3))
+    p = kl.GaussianMixture(weights=weights, means=np.zeros((3, 3)), covs=cube)
+    assert p.batch_shape == ()
+    np.testing.assert_allclose(p.log_prob(x), scipy_log_density(weights, np.zeros((3, 3)), cube, x), rtol=1e-11)
+    positive = rng.gamma(2.0, size=(3, 3, 3))
+    batch = kl.GaussianMixture(weights=weights, means=np.zeros((1, 3, 3)), covs=positive)
+    assert batch.batch_shape == (3,)
+    for i in range(3):
+        matrices = positive[i][:, :, None] * np.eye(3)
+        truth = scipy_log_density(weights, np.zeros((3, 3)), matrices, x)
+        np.testing.assert_allclose(batch[i].log_prob(x), truth, rtol=1e-11)
+
+
+SHAPES = [
+    ((2,), (2, 3), (2, 3), ()),
+    ((2,), (2, 3), (2, 3, 3), ()),
+    ((5, 2), (2, 3), (2, 3, 3), (5,)),
+    ((2,), (5, 2, 3), (2, 3), (5,)),
+    ((2,), (5, 2, 3), (1, 2, 3, 3), (5,)),
+    ((2,), (2, 3), (5, 2, 3, 3), (5,)),
+    ((2,), (1, 2, 3), (5, 2, 3), (5,)),
+    ((4, 1, 2), (5, 2, 3), (2, 3), (4, 5)),
+    ((5, 2), (4, 1, 2, 3), (4, 5, 2, 3, 3), (4, 5)),
+]
+
+
+@pytest.mark.parametrize(("weights", "means", "covs", "batch"), SHAPES, ids=str)
+def test_batches_broadcast(weights, means, covs, batch):
+    rng = np.random.default_rng(6)
+    w, m = rng.dirichlet(np.ones(2), size=weights[:-1]), rng.normal(size=means)
+    diagonal = len(covs) <= len(means)
+    c = rng.gamma(2.0, size=covs) if diagonal else parameters(6, 2, 3, covs[:-3])["covs"]
+    p = kl.GaussianMixture(weights=w, means=m, covs=c)
+    assert (p.batch_shape, p.event_shape) == (batch, (3,))
+    matrices = c[..., None] * np.eye(3) if diagonal else c
+    x = rng.normal(size=(6, *batch, 3))
+    every = [np.broadcast_to(w, (*batch, 2)), np.broadcast_to(m, (*batch, 2, 3))]
+    every.append(np.broadcast_to(matrices, (*batch, 2, 3, 3)))
+    found = p.log_prob(x)
+    for i in np.ndindex(batch):
+        np.testing.assert_allclose(
+            found[(..., *i)], scipy_log_density(*(array[i] for array in every), x[(slice(None), *i)]), rtol=1e-11
+        )
+        np.testing.assert_array_equal(p[i].log_prob(x[(slice(None), *i)]), found[(..., *i)])
+
+
+def test_points_broadcast_against_a_batch():
+    p = kl.GaussianMixture(**parameters(7, 2, 3, batch=(4, 1)))
+    x = np.random.default_rng(7).normal(size=(6, 1, 5, 3))
+    found = p.log_prob(x)
+    assert found.shape == (6, 4, 5)
+    for i in range(4):
+        np.testing.assert_array_equal(found[:, i], p[i, 0].log_prob(x[:, 0]))
+
+
+WRONG = [
+    ({"weights": [0.5, 0.25, 0.25]}, errors.ShapeMismatchError, r"event shapes differ.*weights \(3,\)"),
+    ({"means": np.zeros((2, 4))}, errors.ShapeMismatchError, r"event shapes differ.*means \(2, 4\)"),
+    ({"covs": np.ones((2, 4))}, errors.ShapeMismatchError, r"event shapes differ.*covs \(2, 4\)"),
+    ({"covs": np.ones((1, 3))}, errors.ShapeMismatchError, r"event shapes differ.*covs \(1, 3\)"),
+    ({"covs": np.ones(2)}, errors.ShapeMismatchError, r"covs of GaussianMixture needs at least 2 dimension"),
+    ({"covs": np.ones((2, 0))}, errors.ShapeMismatchError, "covs of GaussianMixture is empty"),
+    ({"covs": np.ones((2, 2, 3))}, errors.InvalidParameterError, "covs of GaussianMixture must be a symmetric"),
+    ({"covs": [[1, 1, 1], [1, 0, 1]]}, errors.InvalidParameterError, "covs of GaussianMixture must be > 0"),
+    ({"covs": np.ones((2, 3, 3))}, errors.InvalidParameterError, "covs of GaussianMixture must be positive definite"),
+    ({"weights": [0.5, 0.6]}, errors.InvalidParameterError, "weights of GaussianMixture must be >= 0 and sum to 1"),
+    ({"weights": [1.5, -0.5]}, errors.InvalidParameterError, "weights of GaussianMixture must be >= 0 and sum to 1"),
+]
+
+
+@pytest.mark.parametrize(("changed", "error", "message"), WRONG, ids=lambda x: "" if isinstance(x, type) else str(x))
+def test_wrong_parameters(changed, error, message):
+    right = {"weights": [0.5, 0.5], "means": np.zeros((2, 3)), "covs": np.ones((2, 3))}
+    with pytest.raises(error, match=message):
+        kl.GaussianMixture(**{**right, **changed})
+
+
+def test_a_matrix_singular_but_for_rounding_is_told_once():
+    cov = np.array([[1.0, 1.0], [1.0, 1.0 + 1e-15]])
+    with pytest.warns(kl.KLToolsWarning, match="covs of GaussianMixture is singular but for rounding"):
+        p = kl.GaussianMixture(weights=[[0.5, 0.5]] * 2, means=np.zeros((2, 2)), covs=[np.eye(2), cov])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        part, copy = p[1], pickle.loads(pickle.dumps(p))
+    assert part.log_prob([0.0, 0.0]) == copy.log_prob([0.0, 0.0])[1]
+
+
+# ---------------------------------------------------------------- draws
+
+
+@pytest.mark.parametrize("p", [P1, Q1], ids=["diagonal", "full"])
+def test_draws_of_one_coordinate_have_the_distribution_function(p):
+    deviation = np.sqrt(p.covs.reshape(-1))
+    laws = [stats.norm(*each) for each in zip(p.means[:, 0], deviation, strict=True)]
+    x = p.sample(5000, random_state=0)[:, 0]
+    function = sum(w * law.cdf(x) for w, law in zip(p.weights, laws, strict=True))
+    assert stats.kstest(function, "uniform").pvalue > 0.01
+
+
+@pytest.mark.parametrize("diagonal", [False, True])
+def test_draws_of_every_component(diagonal):
+    """Components that nobody confuses: how many draws of each, their means and their covariances."""
+    law = parameters(8, 4, 3)
+    law["means"] = 1000.0 * np.arange(12.0).reshape(4, 3)
+    law["weights"] = np.array([0.1, 0.0, 0.6, 0.3])
+    matrices = law["covs"]
+    if diagonal:
+        law["covs"] = variances(matrices)
+        matrices = law["covs"][:, :, None] * np.eye(3)
+    n = 20_000
+    x = kl.GaussianMixture(**law).sample(n, random_state=1)
+    component = np.rint(x[:, 0] / 3000.0).astype(int)
+    counts = np.bincount(component, minlength=4)
+    assert counts[1] == 0
+    assert stats.chisquare(counts[[0, 2, 3]], n * law["weights"][[0, 2, 3]]).pvalue > 0.01
+    for k in (0, 2, 3):
+        z = np.linalg.solve(np.linalg.cholesky(matrices[k]), (x[component == k] - law["means"][k]).T)
+        assert (np.abs(z.mean(axis=1)) < 4.5 / math.sqrt(counts[k])).all()
+        assert (np.abs(z @ z.T / counts[k] - np.eye(3)) < 4.5 * math.sqrt(2 / counts[k])).all()
+
+
+def test_each_of_a_batch_draws_from_its_own():
+    means = np.array([[[0.0, 0.0], [10.0, 10.0]], [[100.0, 0.0], [110.0, 0.0]]])
+    p = kl.GaussianMixture(weights=[[1.0, 0.0], [0.5, 0.5]], means=means, covs=np.full((2, 2), 1e-6))
+    x = p.sample((300, 4), random_state=2)
+    assert x.shape == (300, 4, 2, 2)
+    np.testing.assert_allclose(x[:, :, 0], 0.0, atol=0.01)
+    assert set(np.rint(x[:, :, 1, 0]).reshape(-1)) == {100.0, 110.0}
+    np.testing.assert_allclose(x[:, :, 1, 1], 0.0, atol=0.01)
+
+
+# ---------------------------------------------------------------- estimates
+
+
+def kl_by_quadrature(p, q):
+    """Of two mixtures of one coordinate."""
+    laws = [(law.weights, stats.norm(law.means.reshape(-1), np.sqrt(law.covs.reshape(-1)))) for law in (p, q)]
+
+    def term(x):
+        log_p, log_q = (logsumexp(components.logpdf(x), b=weights) for weights, components in laws)
+        return math.exp(log_p) * (log_p - log_q)
+
+    return integrate.quad(term, -15, 15, epsabs=1e-10, epsrel=1e-10, limit=200)[0]
+
+
+@pytest.mark.parametrize("estimator", ["k1", "k3", "cv"])
+def test_monte_carlo_of_two_mixtures(estimator):
+    truth = kl_by_quadrature(P1, Q1)
+    result = kl.estimate_kl_monte_carlo(P1, Q1, n_samples=40_000, estimator=estimator, random_state=0)
+    assert abs(result.value - truth) < 4.0 * result.standard_error < 0.15 * truth
+
+
+def test_monte_carlo_with_other_families():
+    normal = kl.MultivariateNormalDiag(mean=[0.5], var=[2.0])
+    alone = kl.GaussianMixture(weights=[1.0], means=[[0.5]], covs=[[2.0]])
+    for p, q, same_p, same_q in ((P1, normal, P1, alone), (normal, Q1, alone, Q1)):
+        truth = kl_by_quadrature(same_p, same_q)
+        result = kl.estimate_kl_monte_carlo(p, q, n_samples=40_000, random_state=1)
+        assert abs(result.value - truth) < 4.0 * result.standard_error < 0.15 * truth
+    precise = kl.estimate_kl_monte_carlo(normal, Q1, n_samples=2**13, sampling="sobol", random_state=0)
+    assert precise.value == pytest.approx(truth, abs=1e-3)
+    with pytest.raises(errors.InvalidTypeError, match="inverse distribution function, which GaussianMixture has not"):
+        kl.estimate_kl_monte_carlo(P1, normal, n_samples=100, sampling="sobol")
+
+
+def test_a_mixture_against_itself_is_zero():
+    result = kl.estimate_kl_monte_carlo(P1, P1, n_samples=1000, random_state=0)
+    assert (result.value, result.standard_error) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("method", ["auto", "knn", "knn_weighted", "kde"])
+def test_a_sample_against_a_known_mixture(method):
+    X = P1.sample(4000, random_state=3)
+    truth = kl_by_quadrature(P1, Q1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", kl.UnreliableEstimateWarning)
+        result = kl.estimate_kl(X, Q1, method=method, random_state=0)
+    assert result.value == pytest.approx(truth, abs=0.06)
+    assert result.n_q is None
+
+
+def test_a_sample_needs_the_coordinates_of_the_mixture():
+    X = np.zeros((50, 2)) + np.arange(50.0)[:, None]
+    with pytest.raises(errors.ShapeMismatchError, match=r"X has 2 features, q draws shape \(1,\)"):
+        kl.estimate_kl(X, Q1)
+    with pytest.raises(errors.ShapeMismatchError, match="batch shape"):
+        kl.estimate_kl(X[:, :1], Q1[None])
+
+
+def test_no_closed_form_names_what_to_do():
+    normal = kl.MultivariateNormalDiag(mean=[0.0], var=[1.0])
+    for p, q in ((P1, Q1), (P1, normal), (normal, P1), (P1[None], Q1)):
+        with pytest.raises(errors.NoClosedFormError, match=r"estimate_kl_monte_carlo\(p, q, n_samples="):
+            kl.kl_divergence(p, q)
