@@ -43,8 +43,13 @@ def spread_lattices(
         f"columns {columns} lie on a lattice (rounded or discrete values): they are spread over its cells by uniform "
         "noise of one step, drawn with random_state, which changes no divergence.",
     )
-    spread = [None if Z is None else Z + rng.uniform(-0.5, 0.5, Z.shape) * steps for Z in (X, Y)]
-    return spread[0], spread[1]  # type: ignore[return-value]
+    x = _in_order(X) + rng.uniform(-0.5, 0.5, X.shape) * steps
+    return x, None if Y is None else _in_order(Y) + rng.uniform(-0.5, 0.5, Y.shape) * steps
+
+
+def _in_order(X: np.ndarray) -> np.ndarray:
+    """The rows sorted, so that which noise a row gets does not depend on the order given."""
+    return X[np.lexsort(X.T)]
 
 
 def distinct_rows(X: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -204,13 +204,10 @@ def _densities_of_folds(rows: Rows, mixtures: list[Mixture], folds: np.ndarray) 
     return rows.run(mixtures, weights, 0).densities[folds, np.arange(len(folds))]
 
 
-def fit_pair(
-    X: np.ndarray, Y: np.ndarray, seed: int, covariances: tuple[str, ...], most_components: int
-) -> tuple[Rows, Rows, Mixture, Mixture, float]:
-    """Mixtures chosen for both samples, and their criterion together."""
-    x, y = Rows(X), Rows(Y)
-    (p, score_p), (q, score_q) = (choose_mixture(rows, seed, covariances, most_components) for rows in (x, y))
-    return x, y, p, q, score_p + score_q
+def held_out_log_density(rows: Rows, mixture: Mixture, seed: int) -> float:
+    """Mean log-density of the rows under mixtures fitted without them: outliers count as what they are."""
+    folds = np.random.default_rng(seed).permutation(len(rows.X)) % N_FOLDS
+    return float(cross_fitted(rows, mixture, folds, RIDGE)[1].mean())
 
 
 def choose_mixture(

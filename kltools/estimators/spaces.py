@@ -12,7 +12,16 @@ import numpy as np
 from .._jit import call_all
 from ..models.mixture import Mixture, Rows
 from ..models.normal_scores import NormalScores, fit_normal_scores
-from .model import COVARIANCES, MOST_COMPONENTS, Pair, fit_pair, linear_scaling, mixture_pair, normal_pair
+from .model import (
+    COVARIANCES,
+    MOST_COMPONENTS,
+    Pair,
+    choose_mixture,
+    held_out_log_density,
+    linear_scaling,
+    mixture_pair,
+    normal_pair,
+)
 
 _MAP_PENALTY = 1.5  # nats for each knot of a map, divided among the rows that it was learnt from
 
@@ -82,8 +91,11 @@ def _fitted(
     seed: int,
     most_components: int = MOST_COMPONENTS,
 ) -> Space:
-    fitted = fit_pair(X, Y, seed, COVARIANCES[: min(X.shape[1], 2)], most_components)
-    return Space(name, apply, *fitted[:4], criterion=fitted[4] + offset)
+    x, y = Rows(X), Rows(Y)
+    covariances = COVARIANCES[: min(X.shape[1], 2)]
+    p, q = (choose_mixture(rows, seed, covariances, most_components)[0] for rows in (x, y))
+    criterion = offset - held_out_log_density(x, p, seed) - held_out_log_density(y, q, seed)
+    return Space(name, apply, x, y, p, q, criterion)
 
 
 def enlarged(model: Pair, space: Space, X: np.ndarray, Y: np.ndarray) -> Pair:
