@@ -150,7 +150,10 @@ def radius_divergence(X, Y, k):
     (n, _), m = X.shape, len(Y)
     own = [np.sort(np.delete(row, i)) for i, row in enumerate(distances(X, X))]
     other = [np.sort(row) for row in distances(X, Y)]
-    level = [max(a[k - 1], b[k - 1]) <= min(a[k - 1], b[k - 1]) * (1 + TIE_TOLERANCE) for a, b in zip(own, other, strict=True)]
+    level = [
+        max(a[k - 1], b[k - 1]) <= min(a[k - 1], b[k - 1]) * (1 + TIE_TOLERANCE)
+        for a, b in zip(own, other, strict=True)
+    ]
     tied = [is_tied(a, k) or b[k - 1] == 0.0 or same for a, b, same in zip(own, other, level, strict=True)]
     all_plain = sum(tied) > DISCRETE_SHARE * n
     terms = []

@@ -170,7 +170,11 @@ def test_rows_that_are_needed():
 
 @settings(derandomize=True, deadline=None, max_examples=25)
 @given(
-    st.integers(0, 2**16), st.integers(3, 30), st.integers(3, 30), st.integers(1, 12), st.sampled_from([*SHRUNK]),
+    st.integers(0, 2**16),
+    st.integers(3, 30),
+    st.integers(3, 30),
+    st.integers(1, 12),
+    st.sampled_from([*SHRUNK]),
     st.sampled_from([1e-200, 1e-3, 1.0, 1e200]),
 )
 def test_units_do_not_matter(seed, n, m, d, covariance, unit):

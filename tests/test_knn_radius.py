@@ -145,7 +145,9 @@ def test_doubts_are_those_of_knn():
 
 
 @settings(derandomize=True, deadline=None, max_examples=25)
-@given(cases.pairs(("normal", "tenth_grid", "duplicated_rows"), min_rows=3), st.integers(1, 2), st.sampled_from([2, -1]))
+@given(
+    cases.pairs(("normal", "tenth_grid", "duplicated_rows"), min_rows=3), st.integers(1, 2), st.sampled_from([2, -1])
+)
 def test_threads_and_the_naive_estimate(samples, k, n_jobs):
     X, Y = samples.samples
     estimate = at_equal_radii(X, Y, k, scale="none", n_jobs=n_jobs)

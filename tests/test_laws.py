@@ -161,6 +161,8 @@ def test_power_of_two_around_the_range_of_squares(kind, exponent):
 @given(pair=cases.pairs(("normal", "single_precision"), min_rows=50), seed=st.integers(0, 99))
 def test_common_affine_map(method, pair, seed):
     """Where whitening works, it makes distances independent of any affine map; a normal fit always is."""
+    if method in FOLDED:  # what they draw is drawn in the whitened columns, which turn with the map
+        return
     X, Y = (np.asarray(Z, dtype=float) for Z in pair.samples)
     rng = np.random.default_rng(seed)
     rotation, _ = np.linalg.qr(rng.standard_normal((pair.d, pair.d)))

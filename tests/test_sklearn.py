@@ -20,7 +20,13 @@ from kltools import errors
 from kltools.estimators import METHODS, method_function, method_options
 from kltools.estimators.objects import DivergenceEstimator
 
-DENSITIES = [kl.KNNDivergence, kl.KNNRadiusDivergence, kl.GaussianDivergence, kl.WeightedKNNDivergence, kl.KDEDivergence]
+DENSITIES = [
+    kl.KNNDivergence,
+    kl.KNNRadiusDivergence,
+    kl.GaussianDivergence,
+    kl.WeightedKNNDivergence,
+    kl.KDEDivergence,
+]
 RATIOS = [kl.ULSIFDivergence, kl.RuLSIFDivergence, kl.KLIEPDivergence]
 MODELS = [kl.AutoDivergence, kl.CalibratedKNNDivergence, kl.MixtureDivergence]  # their values depend on a seed
 ESTIMATORS = [*DENSITIES, *RATIOS, *MODELS]
@@ -164,7 +170,7 @@ def test_one_neighbor_on_the_training_data():
     assert np.isfinite(estimator.score_samples(Y)).all()
 
 
-@pytest.mark.parametrize("make", [kl.KNNDivergence, kl.KNNRadiusDivergence, kl.WeightedKNNDivergence])
+@pytest.mark.parametrize("make", NEIGHBORS)
 @pytest.mark.filterwarnings("ignore::kltools.errors.KLToolsWarning")
 def test_one_row_of_reference(make):
     """As for the functions: one neighbour is enough for a distance."""

@@ -1,7 +1,6 @@
 """Divergences of normal mixtures that are fitted to the samples."""
 
 import math
-from typing import Any
 
 import numpy as np
 

@@ -50,11 +50,7 @@ def _tell_repeats(problem: Problem, n_repeated: int, n_shared: int) -> None:
 def samples_in_fewer_dimensions(problem: Problem) -> list[str]:
     """Names of samples to which no normal distribution can be fitted."""
     samples = (("X", problem.X), ("Y", problem.Y))
-    return [
-        name
-        for name, Z in samples
-        if Z is not None and gaussian.fit(np.ldexp(Z, -column_exponents(Z))) is None
-    ]
+    return [name for name, Z in samples if Z is not None and gaussian.fit(np.ldexp(Z, -column_exponents(Z))) is None]
 
 
 def for_model(problem: Problem, method: str, needed: int) -> Problem | Result:
