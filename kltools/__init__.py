@@ -30,7 +30,13 @@ from .neighbors import kth_neighbor_distances
 from .vae import vae_kl
 
 if TYPE_CHECKING:
-    from .estimators.objects import GaussianDivergence, KNNDivergence, WeightedKNNDivergence
+    from .estimators.model_objects import AutoDivergence, CalibratedKNNDivergence, MixtureDivergence
+    from .estimators.objects import (
+        GaussianDivergence,
+        KNNDivergence,
+        KNNRadiusDivergence,
+        WeightedKNNDivergence,
+    )
     from .estimators.ratio_objects import (
         KDEDivergence,
         KLIEPDivergence,
@@ -43,10 +49,14 @@ __version__ = "0.1.0"
 
 # scikit-learn takes a second to import: only who uses its estimators pays for it
 _LAZY = {
+    "AutoDivergence": "estimators.model_objects",
+    "CalibratedKNNDivergence": "estimators.model_objects",
     "GaussianDivergence": "estimators.objects",
     "KDEDivergence": "estimators.ratio_objects",
     "KLIEPDivergence": "estimators.ratio_objects",
     "KNNDivergence": "estimators.objects",
+    "KNNRadiusDivergence": "estimators.objects",
+    "MixtureDivergence": "estimators.model_objects",
     "RatioDivergence": "estimators.ratio_objects",
     "RuLSIFDivergence": "estimators.ratio_objects",
     "ULSIFDivergence": "estimators.ratio_objects",
@@ -55,12 +65,16 @@ _LAZY = {
 }
 
 __all__ = [
+    "AutoDivergence",
+    "CalibratedKNNDivergence",
     "Distribution",
     "DivergenceEstimate",
     "GaussianDivergence",
     "KDEDivergence",
     "KLIEPDivergence",
     "KNNDivergence",
+    "KNNRadiusDivergence",
+    "MixtureDivergence",
     "RatioDivergence",
     "RuLSIFDivergence",
     "ULSIFDivergence",

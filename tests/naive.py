@@ -145,6 +145,29 @@ def _knn_divergence(X, Y, k):
     return math.fsum(terms) / n + math.log(m / (n - 1))
 
 
+def radius_divergence(X, Y, k):
+    """Counts within equal radii: eq. 29 averaged over where the farthest point lies; plain counts at tied rows."""
+    (n, _), m = X.shape, len(Y)
+    own = [np.sort(np.delete(row, i)) for i, row in enumerate(distances(X, X))]
+    other = [np.sort(row) for row in distances(X, Y)]
+    level = [
+        max(a[k - 1], b[k - 1]) <= min(a[k - 1], b[k - 1]) * (1 + TIE_TOLERANCE)
+        for a, b in zip(own, other, strict=True)
+    ]
+    tied = [is_tied(a, k) or b[k - 1] == 0.0 or same for a, b, same in zip(own, other, level, strict=True)]
+    all_plain = sum(tied) > DISCRETE_SHARE * n
+    terms = []
+    for a, b, tie in zip(own, other, tied, strict=True):
+        radius = max(a[k - 1], b[k - 1]) * (1.0 + TIE_TOLERANCE)
+        if tie or all_plain:
+            terms.append(digamma((a <= radius).sum()) - digamma((b <= radius).sum()))
+        elif a[k - 1] < b[k - 1]:
+            terms.append(digamma((a <= radius).sum() + 1) - digamma(k))
+        else:
+            terms.append(digamma(k) - digamma((b <= radius).sum() + 1))
+    return math.fsum(terms) / n + math.log(m / (n - 1))
+
+
 def log_ball_volume(d):
     return d / 2 * math.log(math.pi) - gammaln(d / 2 + 1)
 

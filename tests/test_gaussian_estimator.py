@@ -222,7 +222,9 @@ def test_intervals_of_small_samples_cover():
 
 def test_no_options():
     X, Y = random_pair(0, 20, 20, 2)
-    with pytest.raises(errors.InvalidParameterError, match=r"no option 'n_neighbors'; its options are: none"):
+    with pytest.raises(
+        errors.InvalidParameterError, match=r"no option 'n_neighbors'; its options are: bias, covariance"
+    ):
         gaussian(X, Y, n_neighbors=3)
 
 

@@ -65,6 +65,7 @@ COMPOSED = {
     "estimators.knn_weighted",
     "estimators.jeffreys",
     "estimators.objects",
+    "estimators.model_objects",
     "estimators.ratio_objects",
     "families.__init__",
     "families.mixture",

@@ -9,9 +9,17 @@ import numpy as np
 from .._formula import Formula
 from .._scalar import LOG_2PI, digamma
 from .._validation import check_enough_rows, gaussian_options
-from ..errors import SmallSampleWarning
+from ..errors import InvalidParameterError, SmallSampleWarning
 from ..inference import sum_of_means
-from ..preprocessing import cholesky_or_none, column_exponents, deviations, fit_scaling, tell_shared_rows
+from ..preprocessing import (
+    Scaling,
+    cholesky_or_none,
+    column_exponents,
+    deviations,
+    fit_scaling,
+    independent_columns,
+    tell_shared_rows,
+)
 from .problem import Problem, Result, in_other_planes, outside_support
 
 _digamma = Formula(digamma)
@@ -140,33 +148,33 @@ def estimate(problem: Problem, *, bias: str = "unbiased", covariance: str = "emp
     _tell_small_sample(problem)
     if problem.Y is not None:
         tell_shared_rows(problem.X, problem.Y, problem.notes)
-    X, Y, log_det = in_units(problem.X, problem.Y, covariance)
+    scaling = units(problem.X, problem.Y, covariance)
+    X = scaling.apply(problem.X)
     p = fit(X, bias, covariance)
-    if Y is None:
+    if problem.Y is None:
         if p is None:
             return in_other_planes(problem, "X")
         log_q = problem.log_q()
         n_outside = int(np.isneginf(log_q).sum())
         if n_outside:
             return outside_support(problem, n_outside)
-        return _against_density(X, log_q - log_det, p)
+        return _against_density(X, log_q - scaling.log_det, p)
+    Y = scaling.apply(problem.Y)
     q = fit(Y, bias, covariance)
     if p is None or q is None:
         return in_other_planes(problem, "X" if p is None else "Y")
     return _against_sample(X, Y, p, q)
 
 
-def in_units(X: np.ndarray, Y: np.ndarray | None, covariance: str) -> tuple[np.ndarray, np.ndarray | None, float]:
-    """Columns of ordinary magnitude, divided by deviations where they are shrunk towards one variance; log-determinant.
+def units(X: np.ndarray, Y: np.ndarray | None, covariance: str) -> Scaling:
+    """Columns of ordinary magnitude, divided by deviations where they are shrunk towards one variance.
 
     Powers of two change no digit, and where nothing is shrunk units do not matter.
     """
     if covariance == "empirical" or X.shape[1] == 1:
         exponents = column_exponents(X, Y)
-        scaled = [None if Z is None else np.ldexp(Z, -exponents) for Z in (X, Y)]
-        return scaled[0], scaled[1], -(math.log(2.0) * exponents.sum())  # type: ignore[return-value]
-    scaling = fit_scaling(X, "std", Y)
-    return scaling.apply(X), None if Y is None else scaling.apply(Y), scaling.log_det
+        return Scaling("none", -math.log(2.0) * float(exponents.sum()), exponents)
+    return fit_scaling(X, "std", Y)
 
 
 def _tell_small_sample(problem: Problem) -> None:
@@ -176,6 +184,24 @@ def _tell_small_sample(problem: Problem) -> None:
             f"{problem.rows} rows are few for {problem.d} features: with fewer than {_SPARE_ROWS} rows to spare the "
             "standard error is too small.",
         )
+
+
+def log_density(reference: np.ndarray, queries: np.ndarray, bias: str, covariance: str) -> np.ndarray:
+    """That of the normal distribution fitted to a reference, at other rows.
+
+    Of columns that are linearly dependent in the reference, the first ones are used, unless they are shrunk.
+    """
+    if covariance == "empirical":
+        kept = independent_columns(deviations(reference))
+        reference, queries = reference[:, kept], queries[:, kept]
+    if reference.shape[1] == 0:
+        raise InvalidParameterError("the reference has no normal density: all of its columns are constant.")
+    scaling = units(reference, None, covariance)
+    fitted = fit(scaling.apply(reference), bias, covariance)
+    if fitted is None:
+        raise InvalidParameterError("the reference has no normal density: its columns span too few dimensions.")
+    with np.errstate(over="ignore"):  # far out the density is 0
+        return fitted.log_density(scaling.apply(queries)) + scaling.log_det
 
 
 def against_sample(X: np.ndarray, Y: np.ndarray) -> Result:

@@ -141,14 +141,17 @@ class WithSample(_Comparison):
         own, other = self.references
         X, m = own.points, other.shape[0]
         rho, nu = self.search.among(own), self.search.of(X, other)
-        # far from Y, distances to it agree to many digits: not a tie unless X says so too
-        tied = rho.tied | (nu.distances == 0.0)
+        tied = self.tied(rho, nu)
         constant = math.log(m / (len(X) - 1))
         values = [self.mean_log_ratio(row, rho, nu, tied[row]) + constant for row in range(len(self.ks))]
         n_ties, outside = int(tied.any(axis=0).sum()), _share_outside(nu.distances[0], other, self.ks[0])
         on_lattice = nu.n_at_zero > _UNMATCHED_SHARE * len(X)  # then rows of X repeat where Y has none by chance
         n_unmatched = 0 if on_lattice else int(np.count_nonzero(rho.at_zero & ~nu.at_zero))
         return _Terms(tuple(values), self.weights, n_ties, rho.n_at_zero, nu.n_at_zero, n_unmatched, outside)
+
+    def tied(self, rho: Neighborhood, nu: Neighborhood) -> np.ndarray:
+        """Rows at which distances tie; far from Y those to it agree to many digits: no tie unless X says so too."""
+        return rho.tied | (nu.distances == 0.0)
 
     def mean_log_ratio(self, row: int, rho: Neighborhood, nu: Neighborhood, tied: np.ndarray) -> float:
         """The estimate with the row-th of the numbers of neighbours, but for its constant."""

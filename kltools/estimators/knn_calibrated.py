@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from .. import _validation
+from ..errors import InvalidParameterError
 from ..inference import Uncertainty
 from ..neighbors.neighborhood import Search
 from .calibration import Calibration, calibrated_pair, calibrated_sample
@@ -37,6 +38,11 @@ def estimate(
     else:
         model, calibration, _ = calibrated_pair(
             samples, search, lambda X, Y: linear_space(X, Y, problem.seed, reference), draws
+        )
+    if not math.isfinite(calibration.value):
+        raise InvalidParameterError(
+            f"{ks[-1]} and more rows lie so close together beside the spread of all that whitened they are equal: their "
+            "distances do not follow from a model; use method='knn'."
         )
     return _result(problem, ks, model, calibration)
 

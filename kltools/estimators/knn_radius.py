@@ -7,6 +7,7 @@ import numpy as np
 from .. import _validation
 from ..neighbors.contrast import equal_radius_terms
 from ..neighbors.neighborhood import Neighborhood
+from ..neighbors.reductions import TIE_TOLERANCE
 from ..preprocessing import SCALES
 from . import knn
 from .problem import Problem, Result
@@ -26,6 +27,11 @@ class _AtEqualRadii(knn.WithSample):
     """Counts at every row, as `equal_radius_terms` where no distances tie, and plain ones where they do."""
 
     leaves_out_in_one_search = False
+
+    def tied(self, rho: Neighborhood, nu: Neighborhood) -> np.ndarray:
+        """On a lattice both samples may have their k-th neighbours equally far away, too."""
+        smaller, larger = np.minimum(rho.distances, nu.distances), np.maximum(rho.distances, nu.distances)
+        return super().tied(rho, nu) | (larger <= smaller * (1.0 + TIE_TOLERANCE))
 
     def mean_log_ratio(self, row: int, rho: Neighborhood, nu: Neighborhood, tied: np.ndarray) -> float:
         own, other = self.references

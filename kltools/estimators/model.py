@@ -20,7 +20,7 @@ from ..models.reference import (
 )
 from ..neighbors.contrast import contrast, mean_log_density
 from ..neighbors.neighborhood import Search
-from ..preprocessing import Scaling, column_exponents, fit_scaling, learn_scaling, without_outliers
+from ..preprocessing import Scaling, column_exponents, deviations, fit_scaling, without_outliers
 from . import gaussian
 from .problem import Problem
 
@@ -35,11 +35,13 @@ _LARGEST_NOISE = 0.1, 0.02  # of the mean ratio, relative to the divergence and 
 
 
 def linear_scaling(X: np.ndarray, other: np.ndarray | None = None, kind: str = "whiten") -> Scaling:
-    """A map learnt from X to columns of about unit variance, a single one, too: `RIDGE` is about those."""
+    """A map learnt from X to columns of about unit variance, for `RIDGE`; a single one by an exact power of two."""
     if X.shape[1] > 1:
         return fit_scaling(X, kind, other)
     exponents = column_exponents(X, other)
-    return learn_scaling(without_outliers(np.ldexp(X, -exponents)), kind, exponents, other)
+    spread = deviations(without_outliers(np.ldexp(X, -exponents))).std(axis=0)
+    exponents = exponents + np.where(spread > 0.0, np.frexp(spread)[1], 0)
+    return Scaling("none", -math.log(2.0) * float(exponents.sum()), exponents)
 
 
 def whitened(X: np.ndarray, Y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

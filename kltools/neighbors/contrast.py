@@ -9,7 +9,7 @@ from .._formula import Formula
 from .._scalar import digamma, log_ball_volume
 from . import Reference
 from .neighborhood import Search
-from .reductions import log_ratio_moments
+from .reductions import TIE_TOLERANCE, log_ratio_moments
 
 _digamma = Formula(digamma)
 
@@ -51,12 +51,12 @@ def equal_radius_terms(own: Reference, other: Reference, rho: np.ndarray, nu: np
     of them.
     """
     counts = np.full((2, len(rho)), k)
-    points = own.points
+    points, reach = own.points, 1.0 + TIE_TOLERANCE  # points of a lattice lie at the radius but for rounding
     in_nu, in_rho = np.flatnonzero(rho < nu), np.flatnonzero(rho >= nu)
     if len(in_nu):
-        counts[0, in_nu] = own.count_within(points[in_nu], nu[in_nu], in_nu) + 1
+        counts[0, in_nu] = own.count_within(points[in_nu], nu[in_nu] * reach, in_nu) + 1
     if len(in_rho):
-        counts[1, in_rho] = other.count_within(points[in_rho], rho[in_rho]) + 1
+        counts[1, in_rho] = other.count_within(points[in_rho], rho[in_rho] * reach) + 1
     return _digamma(counts[0]) - _digamma(counts[1])
 
 
