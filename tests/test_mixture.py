@@ -127,10 +127,11 @@ def test_a_density_far_out_is_zero_and_never_nan(x):
 
 @compiled_only
 def test_a_component_out_of_reach_leaves_the_others():
-    narrow, wide = 1e-320 * np.array([[1.0, 0.5], [0.5, 1.0]]), 1e300 * np.eye(2)
-    p = kl.GaussianMixture(weights=[0.5, 0.5], means=np.zeros((2, 2)), covs=[narrow, wide])
-    alone = math.log(0.5) + kl.MultivariateNormal(mean=[0, 0], cov=wide).log_prob([1e149, -1e149])
-    assert p.log_prob([1e149, -1e149]) == pytest.approx(alone, rel=1e-14)
+    """In units of the narrow one the point is (inf, -inf, inf - inf)."""
+    narrow, wide = 1e-320 * (0.5 * np.eye(3) + 0.5), 1e300 * np.eye(3)
+    p = kl.GaussianMixture(weights=[0.5, 0.5], means=np.zeros((2, 3)), covs=[narrow, wide])
+    alone = math.log(0.5) + stats.norm(0.0, 1e150).logpdf(1e149) * 3
+    assert p.log_prob([1e149, 1e149, 1e149]) == pytest.approx(alone, rel=1e-14)
 
 
 def test_only_rows_with_nan_are_nan():
