@@ -29,11 +29,11 @@ def estimate(X, Y, **options):
     [
         (9, 1000, 1, "gaussian"),
         (10, 10, 1, "knn"),
-        (49, 1000, 1, "knn"),
-        (50, 50, 1, "model and neighbors"),
+        (99, 1000, 1, "knn"),
+        (100, 100, 1, "model and neighbors"),
         (1000, 9, 1, "gaussian"),
         (49, 49, 5, "gaussian"),
-        (50, 50, 5, "model and neighbors"),
+        (100, 100, 5, "model and neighbors"),
         (50, 49, 5, "gaussian"),
         (99, 1000, 10, "gaussian"),
         (100, 100, 10, "model and neighbors"),
@@ -58,7 +58,7 @@ def test_what_is_chosen(n, m, d, chosen):
 
 
 @pytest.mark.parametrize(
-    ("n", "chosen"), [(4, "gaussian"), (29, "gaussian"), (30, "knn"), (3, "knn"), (50, "model and neighbors")]
+    ("n", "chosen"), [(4, "gaussian"), (29, "gaussian"), (30, "knn"), (3, "knn"), (100, "model and neighbors")]
 )
 def test_what_is_chosen_for_a_known_q(n, chosen):
     X, _ = normals(n, 1, 3)
@@ -67,7 +67,7 @@ def test_what_is_chosen_for_a_known_q(n, chosen):
 
 
 def test_dependent_and_constant_columns_do_not_count():
-    X, Y = cases.Pair("collinear", 60, 60, 4, 0).samples
+    X, Y = cases.Pair("collinear", 110, 110, 4, 0).samples
     with pytest.warns(errors.TiesWarning, match="are linear in others"):
         result = estimate(X, Y)
     assert (result.d, result.diagnostics["chosen_method"]) == (1, "model and neighbors")
@@ -95,7 +95,7 @@ def test_the_numbers_of_neighbors_are_an_option():
 
 
 def test_auto_is_the_default():
-    X, Y = normals(60, 60, 1)
+    X, Y = normals(160, 160, 1)
     assert kl.estimate_kl(X, Y).method == "auto"
     assert "auto (model and neighbors)" in estimate(X, Y).summary()
 
@@ -304,7 +304,7 @@ def test_reliable_where_the_interval_is_narrow():
 
 
 def test_a_wide_interval_is_a_reason():
-    X, Y = (np.random.default_rng(s).standard_normal((60, 2)) for s in (0, 1))
+    X, Y = (np.random.default_rng(s).standard_normal((110, 2)) for s in (0, 1))
     result = estimate(X, 3.0 * Y)
     assert result.reliable is False
     assert "the 95% interval reaches" in result.reasons[0]

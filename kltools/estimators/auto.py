@@ -19,6 +19,7 @@ from .problem import Problem, Result
 from .spaces import best_space
 
 _ROWS_PER_FEATURE = 10
+_FEWEST_ROWS = 100  # simulations of fewer rows say little of these
 _FEWEST_ROWS_TO_JUDGE = 20
 _MODEL_DOUBT = 0.5  # of what the neighbours find beyond the model
 _WIDE_SHARE, _SMALL_DIVERGENCE = 0.25, 0.2
@@ -28,7 +29,7 @@ _QUANTILE = 1.96
 def estimate(problem: Problem, *, n_neighbors: Any = None) -> Result:
     """A model corrected by calibrated nearest neighbours; with few rows `gaussian` or `knn`. See `estimate_kl`."""
     ks = _validation.neighbors_within(n_neighbors, problem.n, problem.m)
-    needed = rows_for_model(problem.d)
+    needed = max(_FEWEST_ROWS, rows_for_model(problem.d))
     if problem.rows < needed:
         return _for_few_rows(problem, n_neighbors)
     samples = prepared(problem)
