@@ -191,8 +191,8 @@ def test_large_samples_are_modelled_in_part():
 
 def test_clusters_that_whitening_merges_are_refused_by_calibration():
     X, Y = normals(0, 200, 200, 2)
-    X[:40] = 1e-170 * X[:40]
-    with pytest.raises(errors.InvalidParameterError, match="so close together .* use method='knn'"):
+    X[1:41] = 1e-170 * X[1:41]
+    with pytest.raises(errors.InvalidParameterError, match=r"so close together .* use method='knn'"):
         quiet(X, Y, "knn_calibrated")
     assert math.isfinite(quiet(X, Y, "mixture").value)
     assert math.isfinite(quiet(X[:, :1], Y[:, :1], "knn_calibrated").value)
