@@ -124,6 +124,8 @@ def test_order_of_rows(method, form, pair, order):
 @few
 @given(pair=cases.pairs(STEADY, min_rows=20), order=st.randoms(use_true_random=False))
 def test_order_of_columns(method, pair, order):
+    if method in FOLDED:  # starts and simulated rows are drawn in the whitened columns, which depend on it
+        return
     X, Y = pair.samples
     columns = order.sample(range(pair.d), pair.d)
     same(value(X, Y, method), value(X[:, columns], Y[:, columns], method))

@@ -20,13 +20,8 @@ from kltools import errors
 from kltools.estimators import METHODS, method_function, method_options
 from kltools.estimators.objects import DivergenceEstimator
 
-DENSITIES = [
-    kl.KNNDivergence,
-    kl.KNNRadiusDivergence,
-    kl.GaussianDivergence,
-    kl.WeightedKNNDivergence,
-    kl.KDEDivergence,
-]
+NEIGHBORS = [kl.KNNDivergence, kl.KNNRadiusDivergence, kl.WeightedKNNDivergence]
+DENSITIES = [*NEIGHBORS, kl.GaussianDivergence, kl.KDEDivergence]
 RATIOS = [kl.ULSIFDivergence, kl.RuLSIFDivergence, kl.KLIEPDivergence]
 MODELS = [kl.AutoDivergence, kl.CalibratedKNNDivergence, kl.MixtureDivergence]  # their values depend on a seed
 ESTIMATORS = [*DENSITIES, *RATIOS, *MODELS]

@@ -41,8 +41,8 @@ def estimate(
         )
     if not math.isfinite(calibration.value):
         raise InvalidParameterError(
-            f"{ks[-1]} and more rows lie so close together beside the spread of all that whitened they are equal: their "
-            "distances do not follow from a model; use method='knn'."
+            f"{ks[-1]} and more rows lie so close together beside the spread of all that whitened they are equal: "
+            "their distances do not follow from a model; use method='knn'."
         )
     return _result(problem, ks, model, calibration)
 

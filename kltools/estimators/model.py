@@ -35,13 +35,13 @@ _LARGEST_NOISE = 0.1, 0.02  # of the mean ratio, relative to the divergence and 
 
 
 def linear_scaling(X: np.ndarray, other: np.ndarray | None = None, kind: str = "whiten") -> Scaling:
-    """A map learnt from X to columns of about unit variance, for `RIDGE`; a single one by an exact power of two."""
+    """A map learnt from X to columns of unit variance, for `RIDGE`; a single one keeps its origin, and its digits."""
     if X.shape[1] > 1:
         return fit_scaling(X, kind, other)
     exponents = column_exponents(X, other)
-    spread = deviations(without_outliers(np.ldexp(X, -exponents))).std(axis=0)
-    exponents = exponents + np.where(spread > 0.0, np.frexp(spread)[1], 0)
-    return Scaling("none", -math.log(2.0) * float(exponents.sum()), exponents)
+    spread = float(deviations(without_outliers(np.ldexp(X, -exponents))).std(ddof=1)) or 1.0
+    log_det = -math.log(2.0) * float(exponents.sum()) - math.log(spread)
+    return Scaling("std", log_det, exponents, np.zeros(1), np.array([[1.0 / spread]]))
 
 
 def whitened(X: np.ndarray, Y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -141,7 +141,7 @@ class MixtureDivergence(DivergenceEstimator):
     The best there is where the densities are a few smooth bumps, also far apart and in tens of features; where they
     are not, its bias is E log(p / p') - E log(q / q') with p' and q' the nearest mixtures, and may have either sign:
     compare `KNNDivergence` or `CalibratedKNNDivergence`. Columns are whitened, variances of components are at least
-    about 1e-4 of those of X; lattices are spread, and repeated rows taken once, which a warning tells. It takes time in
+    1e-4 of those of X; lattices are spread, and repeated rows taken once, which a warning tells. It takes time in
     proportion to rows, components and squared features, a second for 20 000 rows of a few features.
 
     Parameters
