@@ -111,7 +111,9 @@ def estimate_kl(
         Rows drawn from P. NumPy, pandas, polars, torch, lists.
     Y : array-like of shape (m, d) or (m,), or Distribution
         Rows drawn from Q, the reference; or Q itself, if it is known (the one-sample estimate).
-    method : {"auto", "gaussian", "knn", "knn_weighted", "classifier", "kde", "ulsif", "rulsif", "kliep"}
+    method : str
+        "auto", "gaussian", "knn", "knn_radius", "knn_calibrated", "knn_weighted", "mixture", "classifier", "kde",
+        "ulsif", "rulsif" or "kliep".
         "auto" is "gaussian" where min(n, m) < 10 d, else "knn"; ``diagnostics["chosen_method"]`` tells. The
         others are chosen by name only.
     n_neighbors : int or sequence of int, optional
