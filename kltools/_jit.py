@@ -40,7 +40,9 @@ def jit(function: F) -> F:
     There is no fastmath: it breaks nan and inf, and reassociation breaks compensated formulas.
     """
     compiled: Any = numba.njit(nogil=True, error_model="numpy")(function)
-    if compiled is not function and _is_ours(function):  # NUMBA_DISABLE_JIT hands back the plain function
+    if compiled is function:  # NUMBA_DISABLE_JIT; compiled code is silent where NumPy warns
+        return np.errstate(all="ignore")(function)
+    if _is_ours(function):
         compiled._cache = KernelCache(function, "cpu")
     return compiled
 

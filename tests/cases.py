@@ -7,6 +7,7 @@ of them are a P and a Q that agree.
 from dataclasses import dataclass
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 
 
@@ -138,3 +139,8 @@ def pairs(kinds=tuple(KINDS), max_rows=60, max_features=5, min_rows=2):
         d=st.integers(1, max_features),
         seed=st.integers(0, 2**16),
     )
+
+
+def tensor(a, **options):
+    """A tensor of torch; without torch the test is skipped."""
+    return pytest.importorskip("torch").tensor(a, **options)

@@ -1,7 +1,5 @@
 """What is made of neighbour distances while they are at hand: chosen neighbours, ties, means of logarithms."""
 
-import math
-
 import numpy as np
 
 from .._arrays import frozen
@@ -45,7 +43,7 @@ def _log_ratio_kernel(start, stop, a, b, moments, terms):
         for i in range(n - n % 8, n):
             ratio = a[first + i] / b[first + i]
             plain = 1e-300 < ratio < 1e300
-            kept[i] = math.log(ratio) if plain else math.log(a[first + i]) - math.log(b[first + i])
+            kept[i] = np.log(ratio) if plain else np.log(a[first + i]) - np.log(b[first + i])
         total_of_chunk = 0.0
         for i in range(n):
             total_of_chunk += kept[i]

@@ -19,12 +19,18 @@ def launch(formula, columns):
             out[i] = scalar(a[i])
 
     @cuda.jit
+    def ternary(a, b, c, out):
+        i = cuda.grid(1)
+        if i < out.size:
+            out[i] = scalar(a[i], b[i], c[i])
+
+    @cuda.jit
     def quaternary(a, b, c, d, out):
         i = cuda.grid(1)
         if i < out.size:
             out[i] = scalar(a[i], b[i], c[i], d[i])
 
-    kernel = {1: unary, 4: quaternary}[len(formula.parameters)]
+    kernel = {1: unary, 3: ternary, 4: quaternary}[len(formula.parameters)]
     out = np.empty(len(columns[0]))
     kernel[2, 16](*columns, out)
     return out
