@@ -41,7 +41,9 @@ def jit(function: F) -> F:
     """
     compiled: Any = numba.njit(nogil=True, error_model="numpy")(function)
     if compiled is function:  # NUMBA_DISABLE_JIT; compiled code is silent where NumPy warns
-        return np.errstate(all="ignore")(function)
+        compiled = np.errstate(all="ignore")(function)
+        compiled.py_func = function
+        return compiled
     if _is_ours(function):
         compiled._cache = KernelCache(function, "cpu")
     return compiled
