@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .errors import TiesWarning
-from .preprocessing import Notes, column_exponents
+from .preprocessing import Notes, column_exponents, deviations
 
 _DISTINCT_SHARE = 0.5  # of the values: a column with fewer different ones may be a lattice
 _SMALLEST_GAP = 1e-9  # relative to the range: less is rounding
@@ -53,6 +53,9 @@ def _in_order(X: np.ndarray) -> np.ndarray:
 
 
 def distinct_rows(X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Each different row once, in a random order that does not depend on the order given."""
+    """Each different row once, in a random order that depends neither on the order given nor on units."""
     distinct = np.unique(X, axis=0)
-    return distinct[rng.permutation(len(distinct))]
+    deviation = deviations(np.ldexp(distinct, -column_exponents(distinct)))
+    spread = deviation.std(axis=0)
+    places = (deviation / np.where(spread > 0.0, spread, 1.0)).sum(axis=1)
+    return distinct[np.argsort(places, kind="stable")][rng.permutation(len(distinct))]

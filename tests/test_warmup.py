@@ -80,7 +80,8 @@ for d in features:
                 kl.kth_neighbor_distances(X, k=k or 5, n_jobs=n_jobs)
         if n < 5000:
             estimate.standard_error
-            kl.estimate_kl(X, Y, scale="std").standard_error
+            kl.estimate_kl(X, Y, random_state=0).standard_error
+            kl.estimate_kl(X, Y, method="knn", scale="std").standard_error
             kl.estimate_kl(X.round(1), Y.round(1), method="knn")
             kl.estimate_kl(X, Y, method="gaussian").standard_error
             kl.estimate_kl(X.astype(np.float32), np.asfortranarray(Y), method="knn", scale="none")

@@ -174,7 +174,7 @@ def permutation_size(simulations: int = 2000) -> list[Goal]:
 
 def common_maps(n: int = 1000) -> list[Goal]:
     """One map of the features of X and Y together changes no divergence, and should change no estimate."""
-    affine, permuted, monotone = [], [], []
+    affine, scaled, permuted, monotone = [], [], [], []
     for task in (TASKS[name] for name in ("normal5_shift", "scales5", "gamma3", "laplace10", "mixture5", "banana2")):
         X, Y = task.sample(n, 0)
         reference = kl.estimate_kl(X, Y, random_state=0)
@@ -188,10 +188,12 @@ def common_maps(n: int = 1000) -> list[Goal]:
         rotation = np.linalg.qr(rng.standard_normal((task.d, task.d)))[0]
         spread = X.std(axis=0)
         affine.append(change(lambda z: z @ rotation * scales + scales))  # noqa: B023 - called at once
+        scaled.append(change(lambda z: z * scales + scales))  # noqa: B023
         permuted.append(change(lambda z: z[:, ::-1]))
         monotone.append(change(lambda z: np.arcsinh((z - centre) / spread)))  # noqa: B023
     return [
-        largest("G11 change by an affine map with scales 1e-6 to 1e6, in standard errors", affine, 0.1),
+        largest("G11 change by a rotation and scales 1e-6 to 1e6, in standard errors", affine, 0.1),
+        largest("G11 change by scales 1e-6 to 1e6 and shifts, in standard errors", scaled, 0.1),
         largest("G11 change by another order of features, in standard errors", permuted, 0.1),
         largest("G11 change by a monotone map of each feature, in standard errors", monotone, 1.0),
     ]

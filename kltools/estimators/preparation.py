@@ -6,7 +6,7 @@ import numpy as np
 
 from .._validation import check_enough_rows
 from ..errors import InvalidParameterError, TiesWarning
-from ..preprocessing import column_exponents, count_shared_rows, spans_fewer_dimensions
+from ..preprocessing import column_exponents, count_shared_rows, deviations, spans_fewer_dimensions
 from ..repeats import distinct_rows, spread_lattices
 from . import gaussian
 from .problem import Problem, Result, in_other_planes
@@ -27,6 +27,8 @@ def prepared(problem: Problem) -> Problem:
     if Y is not None:
         exponents = column_exponents(X, Y)
         X, Y = np.ldexp(X, -exponents), np.ldexp(Y, -exponents)
+        order = _order_of_columns(X, Y)
+        X, Y = X[:, order], Y[:, order]
     X, Y = spread_lattices(X, Y, rng, problem.notes)
     X, n_shared = distinct_rows(X, rng), 0
     n_repeated = problem.n - len(X)
@@ -36,6 +38,13 @@ def prepared(problem: Problem) -> Problem:
         n_shared = count_shared_rows(X, Y)
     _tell_repeats(problem, n_repeated, n_shared)
     return dataclasses.replace(problem, X=X, Y=Y)
+
+
+def _order_of_columns(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
+    """An order that neither the order given nor units change: random draws go with the columns."""
+    spreads = [deviations(Z).std(axis=0) for Z in (X, Y)]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.argsort(spreads[0] / spreads[1], kind="stable")
 
 
 def _tell_repeats(problem: Problem, n_repeated: int, n_shared: int) -> None:
