@@ -10,6 +10,7 @@ from .preprocessing import Notes, column_exponents, deviations
 _DISTINCT_SHARE = 0.5  # of the values: a column with fewer different ones may be a lattice
 _SMALLEST_GAP = 1e-9  # relative to the range: less is rounding
 _OFF_LATTICE = 1e-3
+_FEWEST_OF_ATOM, _SHARE_OF_ATOM = 5, 0.01
 
 
 def lattice_steps(X: np.ndarray, Y: np.ndarray | None) -> np.ndarray:
@@ -50,6 +51,18 @@ def spread_lattices(
 def _in_order(X: np.ndarray) -> np.ndarray:
     """The rows sorted, so that which noise a row gets does not depend on the order given."""
     return X[np.lexsort(X.T)]
+
+
+def has_atoms(X: np.ndarray, Y: np.ndarray | None) -> bool:
+    """Whether a row comes back so often that it is a part of the distribution, and the columns are no lattices."""
+    if lattice_steps(X, Y).any():
+        return False
+    samples = (X,) if Y is None else (X, Y)
+    return any(_largest_count(Z) > max(_FEWEST_OF_ATOM, _SHARE_OF_ATOM * len(Z)) for Z in samples)
+
+
+def _largest_count(X: np.ndarray) -> int:
+    return int(np.unique(X, axis=0, return_counts=True)[1].max())
 
 
 def distinct_rows(X: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -278,6 +278,21 @@ def test_repeated_and_shared_rows_are_told():
         assert math.isfinite(estimate(X, Y).value)
 
 
+def test_atoms_are_counted():
+    """Zeros of different shares beside one continuous law: the divergence is that of the shares."""
+    rng = np.random.default_rng(0)
+    X, Y = (np.where(rng.random(1500) < share, 0.0, rng.gamma(2.0, 1.0, 1500)) for share in (0.6, 0.3))
+    truth = 0.6 * math.log(0.6 / 0.3) + 0.4 * math.log(0.4 / 0.7)
+    result = estimate(X, Y)
+    assert result.diagnostics["chosen_method"] == "knn"
+    assert result.value == pytest.approx(truth, abs=0.1)
+
+
+def test_an_outlier_of_another_magnitude():
+    X, Y = np.random.default_rng(0).normal(size=(2, 300))
+    assert not math.isnan(estimate(np.append(X, 1e300), Y).value)
+
+
 def test_the_same_sample_twice():
     X, _ = gammas()
     result = estimate(X, X)

@@ -11,6 +11,7 @@ from ..errors import PoorOverlapWarning, UnreliableEstimateWarning
 from ..inference import Uncertainty
 from ..neighbors.neighborhood import Search
 from ..preprocessing import column_exponents, deviations
+from ..repeats import has_atoms
 from . import gaussian, knn
 from .calibration import Calibration, calibrated_pair, calibrated_sample
 from .model import Pair, Sample, fitted_sample
@@ -32,6 +33,8 @@ def estimate(problem: Problem, *, n_neighbors: Any = None) -> Result:
     needed = max(_FEWEST_ROWS, rows_for_model(problem.d))
     if problem.rows < needed:
         return _for_few_rows(problem, n_neighbors)
+    if has_atoms(problem.X, problem.Y):  # which equal radii count, and no density has
+        return _chosen("knn", knn.estimate(problem, n_neighbors=n_neighbors))
     samples = prepared(problem)
     is_outside = samples.Y is None and bool(np.isneginf(samples.log_q()).any())
     if is_outside or samples.rows < max(needed, ks[-1] + 1) or samples_in_fewer_dimensions(samples):

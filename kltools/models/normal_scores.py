@@ -61,7 +61,10 @@ def fit_normal_scores(X: np.ndarray) -> NormalScores | None:
     if not (np.diff(knots) > smallest_step[:, None]).all():
         return None
     values = np.broadcast_to(z, knots.shape)
-    return NormalScores(frozen(knots), frozen(np.ascontiguousarray(values)), frozen(_slopes(knots, values)))
+    slopes = _slopes(knots, values)
+    if not ((slopes > 0.0) & (slopes < np.inf)).all():  # of columns that are tiny beside those of the other sample
+        return None
+    return NormalScores(frozen(knots), frozen(np.ascontiguousarray(values)), frozen(slopes))
 
 
 def _slopes(knots: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -70,7 +73,8 @@ def _slopes(knots: np.ndarray, values: np.ndarray) -> np.ndarray:
     rises = np.diff(values) / steps
     after, before = 2.0 * steps[:, 1:] + steps[:, :-1], steps[:, 1:] + 2.0 * steps[:, :-1]
     slopes = np.empty((knots.shape[0], knots.shape[1] + 2))
-    slopes[:, 2:-2] = (after + before) / (after / rises[:, :-1] + before / rises[:, 1:])
+    with np.errstate(divide="ignore"):
+        slopes[:, 2:-2] = (after + before) / (after / rises[:, :-1] + before / rises[:, 1:])
     slopes[:, 1], slopes[:, -2] = rises[:, 0], rises[:, -1]
     k = _END_SEGMENTS
     slopes[:, 0] = (values[:, k] - values[:, 0]) / (knots[:, k] - knots[:, 0])
