@@ -84,6 +84,14 @@ def test_columns_dependent_in_one_sample_only_have_no_density():
     assert result.reliable is False
 
 
+def test_what_is_done_to_rows_for_a_model_is_told_only_with_one():
+    X, Y = normals(110, 110, 2)
+    X[:30] = X[30:60]  # 80 different rows are too few for a model: knn takes all rows as they are
+    result = estimate(X, Y)
+    assert result.diagnostics["chosen_method"] == "knn"
+    assert not any("each is taken once" in text for text in result.warnings)
+
+
 def test_the_numbers_of_neighbors_are_an_option():
     X, Y = normals(100, 100, 2)
     assert estimate(X, Y, n_neighbors=3).n_neighbors == (3,)

@@ -10,7 +10,7 @@ from .. import _validation
 from ..errors import PoorOverlapWarning, UnreliableEstimateWarning
 from ..inference import Uncertainty
 from ..neighbors.neighborhood import Search
-from ..preprocessing import column_exponents, deviations
+from ..preprocessing import Notes, column_exponents, deviations
 from ..repeats import has_atoms
 from . import gaussian, knn
 from .calibration import Calibration, calibrated_pair, calibrated_sample
@@ -24,7 +24,6 @@ _FEWEST_ROWS = 100  # simulations of fewer rows say little of these
 _FEWEST_ROWS_TO_JUDGE = 20
 _MODEL_DOUBT = 0.5  # of what the neighbours find beyond the model
 _WIDE_SHARE, _SMALL_DIVERGENCE = 0.25, 0.2
-_QUANTILE = 1.96
 
 
 def estimate(problem: Problem, *, n_neighbors: Any = None) -> Result:
@@ -35,7 +34,7 @@ def estimate(problem: Problem, *, n_neighbors: Any = None) -> Result:
         return _for_few_rows(problem, n_neighbors)
     if has_atoms(problem.X, problem.Y):  # which equal radii count, and no density has
         return _chosen("knn", knn.estimate(problem, n_neighbors=n_neighbors))
-    samples = prepared(problem)
+    samples = prepared(dataclasses.replace(problem, notes=Notes()))  # what is told of them holds for a model only
     is_outside = samples.Y is None and bool(np.isneginf(samples.log_q()).any())
     if is_outside or samples.rows < max(needed, ks[-1] + 1) or samples_in_fewer_dimensions(samples):
         return _chosen("knn", knn.estimate(problem, n_neighbors=n_neighbors))
@@ -43,7 +42,9 @@ def estimate(problem: Problem, *, n_neighbors: Any = None) -> Result:
     model, calibration, space = (_one_sample if samples.Y is None else _two_samples)(samples, search)
     if not math.isfinite(calibration.value):
         return _chosen("knn", knn.estimate(problem, n_neighbors=n_neighbors))
-    return _combined(samples, ks, model, calibration, space)
+    result = _combined(samples, ks, model, calibration, space)
+    problem.notes.items.extend(samples.notes.items)
+    return result
 
 
 def _two_samples(problem: Problem, search: Search) -> tuple[Pair | Sample, Calibration, str]:
@@ -93,7 +94,8 @@ def _combined(
 def _reasons(problem: Problem, value: float, standard_error: float) -> tuple[str, ...]:
     """Why the value should not be believed, if there is anything."""
     reasons = []
-    half_width = _QUANTILE * standard_error
+    low, high = Uncertainty(standard_error).interval(value, 0.95)
+    half_width = 0.5 * (high - low)
     if half_width > _WIDE_SHARE * max(value, _SMALL_DIVERGENCE):
         reasons.append(
             f"the 95% interval reaches {half_width:.3g} nats to both sides of {value:.3g}: the rows are few, or the "

@@ -24,7 +24,7 @@ class Calibration:
     """A nearest-neighbour estimate without the bias that it has on samples from the model.
 
     ``residual`` is what it finds beyond the model, ``residual_error`` the standard error of that where there is
-    nothing to find, ``spread`` the standard deviation of the estimate.
+    nothing to find.
     """
 
     value: float
@@ -32,7 +32,6 @@ class Calibration:
     bias: float
     residual: float
     residual_error: float
-    spread: float
 
     @property
     def significance(self) -> float:
@@ -93,9 +92,8 @@ def calibrate(model: Pair | Sample, search: Search, n_draws: int, seed: int) -> 
     nearest, of_model = np.array(call_all(calls, search.n_jobs)).T
     raw = model.observed(search)
     bias = float(nearest.mean()) - model.divergence
-    inflation = math.sqrt(1.0 + 1.0 / n_draws)
-    error = max(_deviation_from_line(nearest, of_model), np.finfo(float).tiny) * inflation
-    return Calibration(raw - bias, raw, bias, raw - bias - model.value, error, float(nearest.std(ddof=1)) * inflation)
+    error = max(_deviation_from_line(nearest, of_model), np.finfo(float).tiny) * math.sqrt(1.0 + 1.0 / n_draws)
+    return Calibration(raw - bias, raw, bias, raw - bias - model.value, error)
 
 
 def _deviation_from_line(a: np.ndarray, b: np.ndarray) -> float:
@@ -116,6 +114,5 @@ def carried_over(of_part: Calibration, of_less: Calibration, larger: Pair, searc
     rate = math.log(shrinking) / math.log(4.0) if 1.0 < shrinking < 4.0 else 2.0 / max(d, 2)
     bias = of_part.bias * (n_part / n) ** rate
     raw = larger.observed(search)
-    fewer = math.sqrt(n_part / n)
-    error = math.hypot(of_part.residual_error * fewer, 0.5 * bias)
-    return Calibration(raw - bias, raw, bias, raw - bias - larger.value, error, of_part.spread * fewer)
+    error = math.hypot(of_part.residual_error * math.sqrt(n_part / n), 0.5 * bias)
+    return Calibration(raw - bias, raw, bias, raw - bias - larger.value, error)

@@ -16,8 +16,8 @@ class AutoDivergence(DivergenceEstimator):
     z^2 / (1 + z^2) is added, where z is r in standard errors. With fewer than max(50, 10 d) rows it is
     `GaussianDivergence`, or `KNNDivergence` where that lacks rows or samples have no density;
     ``diagnostics["chosen_method"]`` tells.
-    It takes tenths of a second for thousands of rows; of more than 20 000 rows a part is used for the model and
-    the simulations.
+    It takes tenths of a second for thousands of rows of a few features; of more than 20 000 rows a part is
+    used for the model and the simulations.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ class MixtureDivergence(DivergenceEstimator):
     are not, its bias is E log(p / p') - E log(q / q') with p' and q' the nearest mixtures, and may have either sign:
     compare `KNNDivergence` or `CalibratedKNNDivergence`. Columns are whitened, variances of components are at least
     1e-4 of those of X; lattices are spread, and repeated rows taken once, which a warning tells. It takes time in
-    proportion to rows, components and squared features, a second for 20 000 rows of a few features.
+    proportion to rows, components and squared features, a tenth of a second for 20 000 rows of a few features.
 
     Parameters
     ----------

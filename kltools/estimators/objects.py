@@ -241,7 +241,7 @@ class KNNRadiusDivergence(KNNDivergence):
     reference about row i of X: k in that sample whose k-th neighbour is farther, and in the other one those within
     that distance, plus 1. Where densities change over such a distance both are smoothed alike, so that less bias is
     left than by `KNNDivergence` where P and Q differ in scale; with more than about 5 features, or where they hardly
-    overlap, too much is left of either. It costs about twice as much, and its standard error 20 times that. At rows
+    overlap, too much is left of either. It costs about as much, and its standard error 20 times that. At rows
     with tied distances the counts are plain ones, which a warning tells.
 
     Parameters
