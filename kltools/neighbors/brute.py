@@ -37,7 +37,7 @@ _PANEL_ROWS = Const(_PANEL)
 _EXACT = 8
 _EXACT_LANES = Const(_EXACT)
 _FAR = 2.0**60  # queries farther away than so many radii of the points are not filtered
-_ALWAYS = 3e38
+_ALWAYS, _NO_SCORE = 3e38, 1e38  # in place of the scores of far queries and points, and what no score reaches
 _ROWS_TO_CENTER = 1000
 _ROWS_TO_PROBE, _PROBES = 2000, 64
 _FLOOD = 500  # survivors of a query that are more than chance and rounding explain
@@ -151,6 +151,16 @@ def _meet(found, rows, counts, i, j, square, both):
 
 
 @jit
+def _count_if_clear(counts, i, score, sufficient):
+    """Count a pair whose score exceeds the bound by more than rounding explains."""
+    if counts is None:
+        return False
+    is_clear = sufficient < score < _NO_SCORE
+    counts[i] += is_clear
+    return is_clear
+
+
+@jit
 def _compare(queries, points, block, other, found, error, lanes, both, scratch):
     """All pairs of a block of queries and a block of points; with `both` each serves both. How many survived."""
     zeros, x_limits, y_limits, tile = scratch
@@ -184,6 +194,9 @@ def _compare(queries, points, block, other, found, error, lanes, both, scratch):
                         continue
                     i, j = queries.order[first_x + a], points.order[first_y + b]
                     if _is_excluded(found.exclude, i, j):
+                        continue
+                    score = tile[(b - p) * width + lane]
+                    if _count_if_clear(found.counts, i, score, found.limits[i] + margin):
                         continue
                     survivors += 1
                     square = exact_square(queries.points, i, points.points, j)
