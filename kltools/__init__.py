@@ -9,15 +9,10 @@ from typing import TYPE_CHECKING, Any
 from . import errors
 from ._parameters import param
 from ._warmup import warmup
+from .closed_forms import kl_divergence, pairwise_kl, register_kl
 from .comparison import *
 from .comparison import __all__ as _comparison
-from .distribution import (
-    Distribution,
-    family,
-    kl_divergence,
-    pairwise_kl,
-    register_kl,
-)
+from .distribution import Distribution, family
 from .errors import *
 from .estimate import DivergenceEstimate
 from .estimators import RELATIVES as _RELATIVES

@@ -23,6 +23,10 @@ def _is_simplex(probs: np.ndarray) -> bool:
     return bool((probs >= 0).all() and (np.abs(total - 1.0) <= 1e-6).all())
 
 
+def _is_direction(vectors: np.ndarray) -> bool:
+    return bool((np.abs((vectors * vectors).sum(axis=-1) - 1.0) <= 2e-6).all())
+
+
 def _is_symmetric(matrix: np.ndarray) -> bool:
     if matrix.shape[-1] != matrix.shape[-2]:
         return False
@@ -34,6 +38,11 @@ def _is_symmetric(matrix: np.ndarray) -> bool:
 DOMAINS = {
     "real": Domain("be finite", 0, lambda a: True),
     "positive": Domain("be > 0", 0, lambda a: bool((a > 0).all())),
+    "nonnegative": Domain("be >= 0", 0, lambda a: bool((a >= 0).all())),
+    "probability": Domain("be between 0 and 1", 0, lambda a: bool(((a >= 0) & (a <= 1)).all())),
+    "open probability": Domain("lie between 0 and 1, both excluded", 0, lambda a: bool(((a > 0) & (a < 1)).all())),
+    "count": Domain("be whole numbers >= 0", 0, lambda a: bool(((a >= 0) & (a == np.floor(a))).all())),
+    "direction": Domain("be unit vectors (to 1e-6)", 1, _is_direction),
     "probabilities": Domain("be >= 0 and sum to 1 (to 1e-6) along the last axis", 1, _is_simplex),
     "symmetric": Domain("be a symmetric square matrix (or a batch of them)", 2, _is_symmetric),
 }
@@ -45,7 +54,8 @@ def param(domain: str, *, event_ndim: int = 0) -> Any:
     Parameters
     ----------
     domain : str
-        "real", "positive", "probabilities" or "symmetric".
+        "real", "positive", "nonnegative", "probability", "open probability", "count", "direction",
+        "probabilities" or "symmetric".
     event_ndim : int
         Axes of the parameter that belong to one distribution: 0 for a scalar, 1 for a vector.
 

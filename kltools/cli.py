@@ -13,8 +13,9 @@ import numpy as np
 
 from . import __version__, _cache, _validation, io
 from ._jit import available_cores
+from .closed_forms import kl_divergence
 from .cuda import require
-from .distribution import Distribution, kl_divergence
+from .distribution import Distribution
 from .errors import DeviceUnavailableError, InvalidParameterError, KLToolsError, ShapeMismatchError
 from .estimate import json_ready
 from .estimators import METHODS, estimate_kl, method_options

@@ -1,24 +1,20 @@
-"""Distributions, the table of closed forms, and `kl_divergence`.
+"""Distributions, and the table of their families.
 
 A family is a frozen dataclass whose fields are declared with `param`, which states the domain once:
-validation, documentation and tests read it. A closed form is one function decorated with `register_kl`.
+validation, documentation and tests read it.
 """
 
 import dataclasses
-import inspect
 import math
-from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 import numpy as np
 
-from . import _arrays, _device, _validation
-from ._formula import Formula
-from ._parameters import check_axes, check_domain, declaration, event_ndim
-from .errors import InvalidParameterError, InvalidTypeError, NoClosedFormError, ShapeMismatchError
+from . import _arrays, _validation
+from ._parameters import check_axes, check_domain, declaration
+from .errors import InvalidTypeError, ShapeMismatchError
 
 FAMILIES: dict[str, type["Distribution"]] = {}
-_CLOSED_FORMS: dict[tuple[type, type], Formula | Callable] = {}
 
 T = TypeVar("T", bound=type)
 
@@ -31,7 +27,7 @@ def family(cls: T) -> T:
     ----------
     cls : type
         Subclass of `Distribution` whose fields are declared with `param`. It may define ``_log_prob(x)``,
-        ``_sample(rng, shape)`` and ``_entropy()``.
+        ``_sample(rng, shape)``, ``_entropy()``, ``_support()`` and ``_bulk()``.
 
     Returns
     -------
@@ -175,7 +171,7 @@ class Distribution:
         n_event = len(self.event_shape)
         if array.shape[array.ndim - n_event :] != self.event_shape:
             raise ShapeMismatchError(f"x of shape {array.shape} does not end in the event shape {self.event_shape}.")
-        _broadcast(array.shape[: array.ndim - n_event], self.batch_shape, "the leading axes of x and the batch.")
+        broadcast_shapes(array.shape[: array.ndim - n_event], self.batch_shape, "the leading axes of x and the batch.")
         with np.errstate(over="ignore"):  # far out a density is 0
             return unwrap(self._log_prob(array))
 
@@ -201,6 +197,14 @@ class Distribution:
         """Entropy in nats: a float, or an array of shape ``batch_shape``."""
         return unwrap(np.broadcast_to(self._entropy(), self.batch_shape))
 
+    def _support(self) -> tuple[Any, Any] | None:
+        """Least and largest value of a scalar distribution (arrays over the batch); None where that says nothing."""
+        return None
+
+    def _bulk(self) -> tuple[Any, Any]:
+        """A point among most of the mass of a scalar distribution, and roughly how far that reaches to each side."""
+        raise NotImplementedError(f"{self._name} defines no _bulk().")
+
     def _log_prob(self, x: np.ndarray) -> np.ndarray:
         raise NotImplementedError(f"{self._name} defines no _log_prob(x).")
 
@@ -211,95 +215,11 @@ class Distribution:
         raise NotImplementedError(f"{self._name} defines no _entropy().")
 
 
-def _broadcast(first: tuple[int, ...], second: tuple[int, ...], advice: str) -> tuple[int, ...]:
+def broadcast_shapes(first: tuple[int, ...], second: tuple[int, ...], advice: str) -> tuple[int, ...]:
     try:
         return np.broadcast_shapes(first, second)
     except ValueError:
         raise ShapeMismatchError(f"shapes do not broadcast: {first} and {second}, {advice}") from None
-
-
-def register_kl(family_p: type, family_q: type) -> Callable[[Any], Any]:
-    """Register a closed form of KL(P || Q), in nats, for a pair of families.
-
-    Parameters
-    ----------
-    family_p, family_q : type
-        Subclasses of `Distribution`; a subclass inherits the forms of its family.
-
-    Returns
-    -------
-    callable
-        A decorator for one of two kinds of function:
-
-        - a scalar formula whose arguments are parameters of P and of Q with the suffixes ``_p`` and
-          ``_q``; it becomes a `Formula`, is broadcast over batches and summed over the event;
-        - a function ``f(p, q)`` of the two distributions that returns an array of the batch shape.
-
-    Examples
-    --------
-    >>> import math
-    >>> from kltools import Distribution, family, kl_divergence, param, register_kl
-    >>> @family
-    ... class Halves(Distribution):
-    ...     rate: float = param("positive")
-    >>> @register_kl(Halves, Halves)
-    ... def kl_halves_halves(rate_p, rate_q):
-    ...     return math.log(rate_p / rate_q) + rate_q / rate_p - 1.0
-    >>> kl_divergence(Halves(rate=1.0), Halves(rate=2.0)).__round__(4)
-    0.3069
-    """
-
-    for cls in (family_p, family_q):
-        if not (isinstance(cls, type) and issubclass(cls, Distribution)):
-            raise InvalidTypeError(f"register_kl takes subclasses of Distribution, got {cls!r}.")
-
-    def register(function: Any) -> Any:
-        if not callable(function):
-            raise InvalidTypeError(f"register_kl decorates a function, got {function!r}.")
-        known = _CLOSED_FORMS.get((family_p, family_q))
-        if known is not None and _identity(known) != _identity(function):
-            raise InvalidParameterError(
-                f"KL({family_p.__name__} || {family_q.__name__}) is registered already, by {_identity(known)}; "
-                "derive a family of your own for another formula."
-            )
-        names = function.parameters if isinstance(function, Formula) else tuple(inspect.signature(function).parameters)
-        entry = function
-        if names != ("p", "q"):
-            _check_parameter_names(names, family_p, family_q)
-            entry = function if isinstance(function, Formula) else Formula(function)
-        _CLOSED_FORMS[family_p, family_q] = entry
-        return entry
-
-    return register
-
-
-def _identity(function: Any) -> str:
-    return f"{function.__module__}.{getattr(function, '__qualname__', function)}"
-
-
-def _check_parameter_names(names: tuple[str, ...], family_p: type, family_q: type) -> None:
-    valid = [f"{f.name}_{side}" for side, cls in (("p", family_p), ("q", family_q)) for f in dataclasses.fields(cls)]
-    unknown = [name for name in names if name not in valid]
-    if unknown or not names:
-        raise InvalidParameterError(
-            f"a closed form takes (p, q) or parameters out of {', '.join(valid)}; got {', '.join(unknown) or 'none'}."
-        )
-
-
-def registered_pairs() -> tuple[tuple[type, type], ...]:
-    """All pairs of families with a closed form."""
-    return tuple(_CLOSED_FORMS)
-
-
-def _closed_form(p: Distribution, q: Distribution) -> Formula | Callable:
-    for class_p in type(p).__mro__:
-        for class_q in type(q).__mro__:
-            if (class_p, class_q) in _CLOSED_FORMS:
-                return _CLOSED_FORMS[class_p, class_q]
-    raise NoClosedFormError(
-        f"no closed form is registered for KL({p._name} || {q._name}); estimate it from draws of p: "
-        "estimate_kl_monte_carlo(p, q, n_samples=100_000, random_state=0)."
-    )
 
 
 def check_distribution(x: Any, name: str) -> Distribution:
@@ -322,98 +242,3 @@ def check_distribution(x: Any, name: str) -> Distribution:
 
 def _signature(cls: type) -> str:
     return ", ".join(f"{f.name}=..." for f in dataclasses.fields(cls))
-
-
-def kl_divergence(p: Distribution, q: Distribution, *, unit: str = "nats", device: str | None = None) -> Any:
-    r"""Kullback-Leibler divergence KL(p || q) of two distributions, by its closed form.
-
-    .. math:: \mathrm{KL}(p \,\|\, q) = \int p(x) \log \frac{p(x)}{q(x)} \, dx
-
-    It is never negative, keeps its relative accuracy where p and q nearly agree, and is inf where p has
-    mass that q has not.
-
-    Parameters
-    ----------
-    p, q : Distribution
-        Equal ``event_shape``; their batches broadcast.
-    unit : {"nats", "bits"}
-    device : {None, "cpu", "cuda"}
-        None follows the data.
-
-    Returns
-    -------
-    float, or ndarray of the broadcast batch shape
-
-    Raises
-    ------
-    NoClosedFormError
-        Where no formula is registered for the two families.
-    ShapeMismatchError
-        Where events differ or batches do not broadcast.
-    InvalidTypeError
-        For arrays, and for distributions of other libraries.
-
-    References
-    ----------
-    S. Kullback and R. A. Leibler (1951), On information and sufficiency, eq. 2.4.
-
-    Examples
-    --------
-    >>> import kltools as kl
-    >>> kl.kl_divergence(kl.Normal(mean=0, var=1), kl.Normal(mean=1, var=1))
-    0.5
-    >>> p = kl.MultivariateNormalDiag(mean=[[0, 0], [1, 1]], var=[1, 1])
-    >>> kl.kl_divergence(p, kl.MultivariateNormalDiag(mean=[0, 0], var=[1, 1]))
-    array([0., 1.])
-    """
-    check_distribution(p, "p")
-    check_distribution(q, "q")
-    factor = _validation.unit_factor(unit)
-    if p.event_shape != q.event_shape:
-        raise ShapeMismatchError(f"events differ: p draws shape {p.event_shape}, q draws shape {q.event_shape}.")
-    form = _closed_form(p, q)
-    shape = _broadcast(p.batch_shape, q.batch_shape, "the batches of p and q; for all pairs use pairwise_kl.")
-    device = _device.resolve(device)
-    if isinstance(form, Formula):
-        value = _evaluate(form, p, q, device)
-    else:
-        value = form(p, q) if device == "cpu" else _device.twin(form.__name__)(p, q)
-    return unwrap(factor * np.broadcast_to(value, shape))
-
-
-def _evaluate(formula: Formula, p: Distribution, q: Distribution, device: str) -> np.ndarray:
-    """A scalar formula over the parameters of p and q, summed over the event."""
-    names = [(q if name.endswith("_q") else p, name[:-2]) for name in formula.parameters]
-    n_axes = max(event_ndim(type(source), name) for source, name in names)
-    return formula.summed(*(getattr(source, name) for source, name in names), n_axes=n_axes, device=device)
-
-
-def pairwise_kl(
-    ps: Distribution, qs: Distribution | None = None, *, unit: str = "nats", device: str | None = None
-) -> np.ndarray:
-    """All divergences KL(ps[a] || qs[b]) of two batches.
-
-    Parameters
-    ----------
-    ps, qs : Distribution
-        One-dimensional batches of A and B distributions; qs defaults to ps.
-    unit : {"nats", "bits"}
-    device : {None, "cpu", "cuda"}
-
-    Returns
-    -------
-    ndarray of shape (A, B)
-
-    Examples
-    --------
-    >>> import kltools as kl
-    >>> kl.pairwise_kl(kl.Normal(mean=[0.0, 1.0], var=1.0))
-    array([[0. , 0.5],
-           [0.5, 0. ]])
-    """
-    qs = ps if qs is None else qs
-    for name, batch in (("ps", ps), ("qs", qs)):
-        check_distribution(batch, name)
-        if len(batch.batch_shape) != 1:
-            raise ShapeMismatchError(f"{name} must be a one-dimensional batch, it has batch shape {batch.batch_shape}.")
-    return kl_divergence(ps[:, None], qs[None, :], unit=unit, device=device)

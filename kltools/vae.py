@@ -8,9 +8,11 @@ import numpy as np
 from . import _arrays, _device, _validation
 from ._formula import Formula
 from ._scalar import expm1_minus_x, standard_difference
-from .distribution import Distribution, check_distribution, kl_divergence, unwrap
+from .closed_forms import kl_divergence
+from .distribution import Distribution, check_distribution, unwrap
 from .errors import InvalidParameterError, InvalidTypeError, ShapeMismatchError
-from .families.gaussian import MultivariateNormal, MultivariateNormalDiag, Normal, blocks_of_matrices
+from .families.gaussian import MultivariateNormal, MultivariateNormalDiag, Normal
+from .families.gaussian_full import blocks_of_matrices
 
 REDUCTIONS = ("none", "sum", "mean", "per_dim")
 _EXP_OVERFLOWS = 708.0

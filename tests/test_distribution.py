@@ -1,89 +1,32 @@
 """Every family and every registered pair, found through the registries: whatever is registered is tested.
 
-A new family needs a builder in `EXAMPLES` and a law of SciPy in `ORACLES`, a new pair nothing. What has no closed form
-stands in `WITHOUT_ENTROPY`, and is compared by its log-densities.
+A new family needs a builder in `EXAMPLES` and a law of SciPy in `ORACLES` of one of the files laws_*.py, a new pair
+nothing. What has no closed form stands in `WITHOUT_ENTROPY`, and is compared by its log-densities.
 """
 
 import copy
 import dataclasses
+import importlib
 import pickle
-from types import SimpleNamespace
+from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import integrate, stats
-from scipy.special import logsumexp
+from scipy import integrate
 
 import kltools as kl
 from kltools import errors
 from kltools._parameters import DOMAINS
-from kltools.distribution import FAMILIES, registered_pairs
+from kltools.closed_forms import registered_pairs
+from kltools.distribution import FAMILIES
 
-D = 3  # features of the examples
 N_DRAWS = 40_000
 N_ERRORS = 5.0  # Monte Carlo standard errors allowed; seeds are fixed
 
-
-def covariances(rng, batch):
-    factor = rng.normal(size=(*batch, D, D + 2))
-    return factor @ np.swapaxes(factor, -1, -2) / D
-
-
-def gaussian_mixture(rng, batch):
-    """The last of its components has no weight."""
-    weights = np.concatenate([rng.dirichlet(np.ones(3), size=batch), np.zeros((*batch, 1))], axis=-1)
-    return kl.GaussianMixture(
-        weights=weights, means=rng.normal(size=(*batch, 4, D)), covs=covariances(rng, (*batch, 4)) + 0.5 * np.eye(D)
-    )
-
-
-class MixtureLaw:
-    """A mixture of laws of SciPy, component after component."""
-
-    def __init__(self, weights, means, covs):
-        self.weights, self.means, self.covs = weights, means, covs
-
-    @property
-    def mean(self):
-        return self.weights @ self.means
-
-    @property
-    def cov_object(self):
-        deviation = self.means - self.mean
-        between = np.einsum("k,ki,kj->ij", self.weights, deviation, deviation)
-        return SimpleNamespace(covariance=np.einsum("k,kij->ij", self.weights, self.covs) + between)
-
-    def logpdf(self, x):
-        laws = [stats.multivariate_normal(*law) for law in zip(self.means, self.covs, strict=True)]
-        return logsumexp([law.logpdf(x) for law in laws], axis=0, b=self.weights.reshape(-1, *[1] * (np.ndim(x) - 1)))
-
-    def rvs(self, size, random_state):
-        counts = random_state.multinomial(size, self.weights)
-        parts = zip(self.means, self.covs, counts, strict=True)
-        return np.concatenate([random_state.multivariate_normal(*part) for part in parts])
-
-
-EXAMPLES = {
-    kl.Normal: lambda rng, batch: kl.Normal(mean=rng.normal(size=batch), var=rng.gamma(3.0, size=batch)),
-    kl.MultivariateNormalDiag: lambda rng, batch: kl.MultivariateNormalDiag(
-        mean=rng.normal(size=(*batch, D)), var=rng.gamma(3.0, size=(*batch, D))
-    ),
-    kl.MultivariateNormal: lambda rng, batch: kl.MultivariateNormal(
-        mean=rng.normal(size=(*batch, D)), cov=covariances(rng, batch)
-    ),
-    kl.Categorical: lambda rng, batch: kl.Categorical(probs=rng.dirichlet(np.ones(4), size=batch)),
-    kl.GaussianMixture: gaussian_mixture,
-}
-
-ORACLES = {
-    kl.Normal: lambda p: stats.norm(float(p.mean), float(p.var) ** 0.5),
-    kl.MultivariateNormalDiag: lambda p: stats.multivariate_normal(p.mean, np.diag(p.var)),
-    kl.MultivariateNormal: lambda p: stats.multivariate_normal(p.mean, p.cov),
-    kl.Categorical: lambda p: stats.rv_discrete(values=(range(p.probs.shape[-1]), p.probs)),
-    kl.GaussianMixture: lambda p: MixtureLaw(p.weights, p.means, p.covs),
-}
-
-WITHOUT_ENTROPY = {kl.GaussianMixture}
+LAWS = [importlib.import_module(path.stem) for path in sorted(Path(__file__).parent.glob("laws_*.py"))]
+EXAMPLES = {cls: example for laws in LAWS for cls, example in laws.EXAMPLES.items()}
+ORACLES = {cls: law for laws in LAWS for cls, law in laws.ORACLES.items()}
+WITHOUT_ENTROPY = {cls for laws in LAWS for cls in laws.WITHOUT_ENTROPY}
 
 OURS = [cls for cls in FAMILIES.values() if cls.__module__.startswith("kltools.")]
 PAIRS = [pair for pair in registered_pairs() if pair[0].__module__.startswith("kltools.")]
@@ -95,12 +38,12 @@ every_pair = pytest.mark.parametrize(("cls_p", "cls_q"), PAIRS, ids=lambda cls: 
 
 
 def example(cls, batch=(), seed=0):
-    assert cls in EXAMPLES, f"{cls.__name__} needs a builder in EXAMPLES of tests/test_distribution.py"
+    assert cls in EXAMPLES, f"{cls.__name__} needs a builder in EXAMPLES of tests/laws_*.py"
     return EXAMPLES[cls](np.random.default_rng(seed), batch)
 
 
 def oracle(p):
-    assert type(p) in ORACLES, f"{type(p).__name__} needs a law in ORACLES of tests/test_distribution.py"
+    assert type(p) in ORACLES, f"{type(p).__name__} needs a law in ORACLES of tests/laws_*.py"
     return ORACLES[type(p)](p)
 
 
@@ -144,6 +87,11 @@ def test_a_parameter_must_be_finite(cls, name, value):
 OUTSIDE = {
     "real": [],
     "positive": [lambda a: 0.0 * a, lambda a: -a, lambda a: np.where(a == a.max(), -5e-324, a)],
+    "nonnegative": [lambda a: -1.0 - a, lambda a: np.full_like(a, -5e-324)],
+    "probability": [lambda a: a + 1.1, lambda a: a - 1.1, lambda a: np.full_like(a, -5e-324)],
+    "open probability": [lambda a: 0.0 * a, lambda a: np.ones_like(a), lambda a: a + 1.1],
+    "count": [lambda a: a + 0.5, lambda a: -1.0 - a],
+    "direction": [lambda a: 0.0 * a, lambda a: 1.01 * a],
     "probabilities": [lambda a: 2.0 * a, lambda a: 0.0 * a, lambda a: a - 0.9, lambda a: a + 2e-6],
     "symmetric": [lambda a: a + np.triu(np.ones_like(a), 1), lambda a: a[..., :-1], lambda a: 0.0 * a, lambda a: -a],
 }
@@ -369,7 +317,7 @@ def test_log_prob_of_a_wrong_shape_raises(cls):
         p.log_prob(np.zeros((5, *p.event_shape)))
     if p.event_shape:
         with pytest.raises(errors.ShapeMismatchError, match="event shape"):
-            p.log_prob(np.zeros((4, D + 1)))
+            p.log_prob(np.zeros((4, *p.event_shape[:-1], p.event_shape[-1] + 1)))
 
 
 def total_mass(p, law):

@@ -25,7 +25,8 @@ LAYERS = (
     ("_device", "_parameters", "_validation", "inference", "pareto"),
     ("_formula", "estimate"),
     ("distribution", "neighbors"),
-    ("divergences", "preprocessing"),
+    ("closed_forms", "preprocessing"),
+    ("divergences",),
     ("models", "repeats"),
     ("families", "estimators"),
     ("comparison",),
@@ -68,6 +69,7 @@ COMPOSED = {
     "estimators.model_objects",
     "estimators.ratio_objects",
     "families.__init__",
+    "families.gaussian_full",
     "families.mixture",
 }
 SEALED = ("neighbors", "families", "estimators", "comparison")

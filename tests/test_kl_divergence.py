@@ -8,7 +8,8 @@ import pytest
 from scipy import stats
 
 import kltools as kl
-from kltools import distribution, errors
+from kltools import closed_forms, errors
+from kltools.distribution import FAMILIES
 
 NORMAL = kl.Normal(mean=0, var=1)
 DIAGONAL = kl.MultivariateNormalDiag(mean=[0, 0], var=[1, 1])
@@ -210,10 +211,14 @@ def test_pairwise_needs_one_dimensional_batches():
 
 
 @pytest.fixture
-def registries(monkeypatch):
+def registries():
     """What a test registers is gone after it."""
-    monkeypatch.setattr(distribution, "FAMILIES", dict(distribution.FAMILIES))
-    monkeypatch.setattr(distribution, "_CLOSED_FORMS", dict(distribution._CLOSED_FORMS))
+    tables = FAMILIES, closed_forms._CLOSED_FORMS
+    before = [dict(table) for table in tables]
+    yield
+    for table, kept in zip(tables, before, strict=True):
+        table.clear()
+        table.update(kept)
 
 
 @pytest.fixture
@@ -235,7 +240,7 @@ def test_a_users_scalar_formula(decay):
     np.testing.assert_allclose(kl.kl_divergence(p, q), expected, rtol=1e-14)
     np.testing.assert_allclose(kl.pairwise_kl(p[:, 0], q, unit="bits"), expected / math.log(2), rtol=1e-14)
     assert kl_decay_decay.parameters == ("rate_p", "rate_q")
-    assert (decay, decay) in distribution.registered_pairs()
+    assert (decay, decay) in closed_forms.registered_pairs()
     with pytest.raises(errors.InvalidParameterError, match=r"rate of Decay must be > 0, got -1\.0"):
         decay(rate=-1)
 
@@ -281,7 +286,7 @@ def test_wrong_argument_names_are_refused(decay):
         def kl_wrong(rate_p, rate_q, sigma_q):
             return 0.0
 
-    assert (decay, kl.Normal) not in distribution.registered_pairs()
+    assert (decay, kl.Normal) not in closed_forms.registered_pairs()
 
 
 def test_a_subclass_inherits_the_forms(registries):
@@ -310,3 +315,39 @@ def test_an_edited_formula_is_not_answered_from_the_disk(decay):
         exec(source, script)
         kl.register_kl(decay, decay)(script["kl_edited"])
         assert kl.kl_divergence(decay(rate=1.0), decay(rate=3.0)) == 4.0 * constant
+
+
+def test_a_pair_may_name_a_family_that_is_declared_later(decay):
+    @kl.register_kl(decay, "Growth")
+    def kl_decay_growth(rate_p, factor_q):
+        return rate_p * factor_q
+
+    @kl.family
+    class Growth(kl.Distribution):
+        factor: float = kl.param("positive")
+
+    assert kl.kl_divergence(decay(rate=2.0), Growth(factor=3.0)) == 6.0
+    assert (decay, Growth) in closed_forms.registered_pairs()
+    with pytest.raises(kl.NoClosedFormError):
+        kl.kl_divergence(decay(rate=2.0), decay(rate=2.0))
+
+
+def test_values_that_q_cannot_have_make_the_divergence_infinite(registries):
+    @kl.family
+    class Interval(kl.Distribution):
+        low: float = kl.param("real")
+        high: float = kl.param("real")
+
+        def _support(self):
+            return self.low, self.high
+
+    @kl.register_kl(Interval, Interval)
+    def kl_interval_interval(low_p, high_p, low_q, high_q):
+        return math.log((high_q - low_q) / (high_p - low_p))
+
+    p, q = Interval(low=[0.0, -1.0, 0.0], high=[1.0, 1.0, 3.0]), Interval(low=0.0, high=2.0)
+    np.testing.assert_array_equal(kl.kl_divergence(p, q), [math.log(2.0), math.inf, math.inf])
+    normal = kl.Normal(mean=0.0, var=[1.0, 2.0])
+    np.testing.assert_array_equal(kl.kl_divergence(normal, q), [math.inf, math.inf])  # without a closed form
+    with pytest.raises(kl.NoClosedFormError):
+        kl.kl_divergence(q, normal)

@@ -10,7 +10,8 @@ from .._arrays import frozen
 from .._formula import Formula
 from .._parameters import param
 from .._scalar import x_minus_log1p
-from ..distribution import Distribution, family, register_kl
+from ..closed_forms import register_kl
+from ..distribution import Distribution, family
 from ..errors import InvalidParameterError, ShapeMismatchError
 
 

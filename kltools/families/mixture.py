@@ -12,7 +12,8 @@ from .._scalar import LOG_2PI
 from ..distribution import Distribution, family
 from ..errors import NoClosedFormError
 from .discrete import Categorical
-from .gaussian import cholesky_factor, flat_rows, solve_lower, warn_of_rounding
+from .gaussian import cholesky_factor, warn_of_rounding
+from .gaussian_full import flat_rows, solve_lower
 
 _WIDTH = 16  # rows at a time
 

@@ -1,0 +1,216 @@
+"""The table of closed forms, and `kl_divergence`: a closed form is one function decorated with `register_kl`."""
+
+import dataclasses
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from . import _device, _validation
+from ._formula import Formula
+from ._parameters import event_ndim
+from .distribution import FAMILIES, Distribution, broadcast_shapes, check_distribution, unwrap
+from .errors import InvalidParameterError, InvalidTypeError, NoClosedFormError, ShapeMismatchError
+
+_CLOSED_FORMS: dict[tuple[type, type | str], Formula | Callable] = {}
+
+
+def register_kl(family_p: type, family_q: type | str) -> Callable[[Any], Any]:
+    """Register a closed form of KL(P || Q), in nats, for a pair of families.
+
+    Parameters
+    ----------
+    family_p, family_q : type
+        Subclasses of `Distribution`; a subclass inherits the forms of its family. Of q the name will do, where
+        it is declared in another file.
+
+    Returns
+    -------
+    callable
+        A decorator for one of two kinds of function:
+
+        - a scalar formula whose arguments are parameters of P and of Q with the suffixes ``_p`` and
+          ``_q``; it becomes a `Formula`, is broadcast over batches and summed over the event;
+        - a function ``f(p, q)`` of the two distributions that returns an array of the batch shape.
+
+    Examples
+    --------
+    >>> import math
+    >>> from kltools import Distribution, family, kl_divergence, param, register_kl
+    >>> @family
+    ... class Halves(Distribution):
+    ...     rate: float = param("positive")
+    >>> @register_kl(Halves, Halves)
+    ... def kl_halves_halves(rate_p, rate_q):
+    ...     return math.log(rate_p / rate_q) + rate_q / rate_p - 1.0
+    >>> kl_divergence(Halves(rate=1.0), Halves(rate=2.0)).__round__(4)
+    0.3069
+    """
+
+    for cls in (family_p, family_q):
+        if not (
+            (isinstance(cls, type) and issubclass(cls, Distribution)) or (cls is family_q and isinstance(cls, str))
+        ):
+            raise InvalidTypeError(f"register_kl takes subclasses of Distribution, got {cls!r}.")
+
+    def register(function: Any) -> Any:
+        if not callable(function):
+            raise InvalidTypeError(f"register_kl decorates a function, got {function!r}.")
+        name_q = family_q if isinstance(family_q, str) else family_q.__name__
+        known = _CLOSED_FORMS.get((family_p, family_q))
+        if known is not None and _identity(known) != _identity(function):
+            raise InvalidParameterError(
+                f"KL({family_p.__name__} || {name_q}) is registered already, by {_identity(known)}; "
+                "derive a family of your own for another formula."
+            )
+        names = function.parameters if isinstance(function, Formula) else tuple(inspect.signature(function).parameters)
+        entry = function
+        if names != ("p", "q"):
+            _check_parameter_names(names, family_p, family_q)
+            entry = function if isinstance(function, Formula) else Formula(function)
+        _CLOSED_FORMS[family_p, family_q] = entry
+        return entry
+
+    return register
+
+
+def _identity(function: Any) -> str:
+    return f"{function.__module__}.{getattr(function, '__qualname__', function)}"
+
+
+def _check_parameter_names(names: tuple[str, ...], family_p: type, family_q: type | str) -> None:
+    families = [(side, cls) for side, cls in (("p", family_p), ("q", family_q)) if not isinstance(cls, str)]
+    valid = [f"{field.name}_{side}" for side, cls in families for field in dataclasses.fields(cls)]
+    is_known = isinstance(family_q, type)
+    unknown = [name for name in names if name not in valid and (is_known or not name.endswith("_q"))]
+    if unknown or not names:
+        raise InvalidParameterError(
+            f"a closed form takes (p, q) or parameters out of {', '.join(valid)}; got {', '.join(unknown) or 'none'}."
+        )
+
+
+def registered_pairs() -> tuple[tuple[type, type], ...]:
+    """All pairs of families with a closed form."""
+    return tuple((p, FAMILIES[q] if isinstance(q, str) else q) for p, q in _CLOSED_FORMS)
+
+
+def _closed_form(p: Distribution, q: Distribution) -> Formula | Callable:
+    for class_p in type(p).__mro__:
+        for class_q in type(q).__mro__:
+            for key in ((class_p, class_q), (class_p, class_q.__name__)):
+                if key in _CLOSED_FORMS:
+                    return _CLOSED_FORMS[key]
+    raise NoClosedFormError(
+        f"no closed form is registered for KL({p._name} || {q._name}); estimate it from draws of p: "
+        "estimate_kl_monte_carlo(p, q, n_samples=100_000, random_state=0)."
+    )
+
+
+def kl_divergence(p: Distribution, q: Distribution, *, unit: str = "nats", device: str | None = None) -> Any:
+    r"""Kullback-Leibler divergence KL(p || q) of two distributions, by its closed form.
+
+    .. math:: \mathrm{KL}(p \,\|\, q) = \int p(x) \log \frac{p(x)}{q(x)} \, dx
+
+    It is never negative, keeps its relative accuracy where p and q nearly agree, and is inf where p has
+    mass that q has not.
+
+    Parameters
+    ----------
+    p, q : Distribution
+        Equal ``event_shape``; their batches broadcast.
+    unit : {"nats", "bits"}
+    device : {None, "cpu", "cuda"}
+        None follows the data.
+
+    Returns
+    -------
+    float, or ndarray of the broadcast batch shape
+
+    Raises
+    ------
+    NoClosedFormError
+        Where no formula is registered for the two families.
+    ShapeMismatchError
+        Where events differ or batches do not broadcast.
+    InvalidTypeError
+        For arrays, and for distributions of other libraries.
+
+    References
+    ----------
+    S. Kullback and R. A. Leibler (1951), On information and sufficiency, eq. 2.4.
+
+    Examples
+    --------
+    >>> import kltools as kl
+    >>> kl.kl_divergence(kl.Normal(mean=0, var=1), kl.Normal(mean=1, var=1))
+    0.5
+    >>> p = kl.MultivariateNormalDiag(mean=[[0, 0], [1, 1]], var=[1, 1])
+    >>> kl.kl_divergence(p, kl.MultivariateNormalDiag(mean=[0, 0], var=[1, 1]))
+    array([0., 1.])
+    """
+    check_distribution(p, "p")
+    check_distribution(q, "q")
+    factor = _validation.unit_factor(unit)
+    if p.event_shape != q.event_shape:
+        raise ShapeMismatchError(f"events differ: p draws shape {p.event_shape}, q draws shape {q.event_shape}.")
+    shape = broadcast_shapes(p.batch_shape, q.batch_shape, "the batches of p and q; for all pairs use pairwise_kl.")
+    is_outside = _reaches_outside(p, q)
+    if np.all(is_outside):
+        return unwrap(np.full(shape, math.inf))
+    form = _closed_form(p, q)
+    device = _device.resolve(device)
+    if isinstance(form, Formula):
+        value = _evaluate(form, p, q, device)
+    else:
+        value = form(p, q) if device == "cpu" else _device.twin(form.__name__)(p, q)
+    if np.any(is_outside):
+        value = np.where(is_outside, math.inf, value)
+    return unwrap(factor * np.broadcast_to(value, shape))
+
+
+def _reaches_outside(p: Distribution, q: Distribution) -> Any:
+    """Where p has values that q cannot have, as far as their intervals tell."""
+    inner, outer = p._support(), q._support()
+    if inner is None or outer is None:
+        return np.False_
+    return np.less(inner[0], outer[0]) | np.greater(inner[1], outer[1])
+
+
+def _evaluate(formula: Formula, p: Distribution, q: Distribution, device: str) -> np.ndarray:
+    """A scalar formula over the parameters of p and q, summed over the event."""
+    names = [(q if name.endswith("_q") else p, name[:-2]) for name in formula.parameters]
+    n_axes = max(event_ndim(type(source), name) for source, name in names)
+    return formula.summed(*(getattr(source, name) for source, name in names), n_axes=n_axes, device=device)
+
+
+def pairwise_kl(
+    ps: Distribution, qs: Distribution | None = None, *, unit: str = "nats", device: str | None = None
+) -> np.ndarray:
+    """All divergences KL(ps[a] || qs[b]) of two batches.
+
+    Parameters
+    ----------
+    ps, qs : Distribution
+        One-dimensional batches of A and B distributions; qs defaults to ps.
+    unit : {"nats", "bits"}
+    device : {None, "cpu", "cuda"}
+
+    Returns
+    -------
+    ndarray of shape (A, B)
+
+    Examples
+    --------
+    >>> import kltools as kl
+    >>> kl.pairwise_kl(kl.Normal(mean=[0.0, 1.0], var=1.0))
+    array([[0. , 0.5],
+           [0.5, 0. ]])
+    """
+    qs = ps if qs is None else qs
+    for name, batch in (("ps", ps), ("qs", qs)):
+        check_distribution(batch, name)
+        if len(batch.batch_shape) != 1:
+            raise ShapeMismatchError(f"{name} must be a one-dimensional batch, it has batch shape {batch.batch_shape}.")
+    return kl_divergence(ps[:, None], qs[None, :], unit=unit, device=device)

@@ -1,0 +1,154 @@
+"""Divergences of Gaussians with full covariances."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from .._arrays import frozen
+from .._jit import jit, run_rows
+from .._parameters import event_ndim
+from .._scalar import half_squared_ratio_excess, x_minus_log1p
+from ..closed_forms import register_kl
+from ..distribution import Distribution
+from .gaussian import MultivariateNormal, MultivariateNormalDiag
+
+
+@register_kl(MultivariateNormal, MultivariateNormal)
+def kl_multivariate_normal(p: MultivariateNormal, q: MultivariateNormal) -> np.ndarray:
+    """(tr(S_q^-1 S_p) - d - log det(S_q^-1 S_p) + (m_p - m_q)^T S_q^-1 (m_p - m_q)) / 2."""
+    shape = np.broadcast_shapes(p.batch_shape, q.batch_shape)
+    out = np.empty(math.prod(shape))
+    arguments = (*_rows(p, shape), *_rows(q, shape), out)
+    run_rows(_kl_full_kernel, out.size, *arguments, row_cost=2 * p.event_shape[0] ** 3)
+    return out.reshape(shape)
+
+
+@register_kl(MultivariateNormalDiag, MultivariateNormal)
+@register_kl(MultivariateNormal, MultivariateNormalDiag)
+def kl_diagonal_and_full(p: Distribution, q: Distribution) -> np.ndarray:
+    """The same, with the diagonal covariances written out in blocks of the batch that bound the memory."""
+    shape = np.broadcast_shapes(p.batch_shape, q.batch_shape)
+    out = np.empty(math.prod(shape))
+    for block in blocks_of_matrices(out.size, p.event_shape[0]):
+        out[block] = kl_multivariate_normal(_full_block(p, shape, block), _full_block(q, shape, block))
+    return out.reshape(shape)
+
+
+def blocks_of_matrices(n: int, d: int) -> Iterator[slice]:
+    """Slices of n items whose (d, d) matrices take up to 32 MiB a slice."""
+    step = max(1, (1 << 22) // (d * d))
+    return (slice(start, start + step) for start in range(0, n, step))
+
+
+def _full_block(distribution: Any, shape: tuple[int, ...], block: slice) -> MultivariateNormal:
+    if distribution.batch_shape:
+        positions = np.arange(math.prod(distribution.batch_shape)).reshape(distribution.batch_shape)
+        distribution = distribution._take(np.broadcast_to(positions, shape).reshape(-1)[block])
+    return distribution if isinstance(distribution, MultivariateNormal) else distribution.to_full()
+
+
+def _rows(distribution: MultivariateNormal, shape: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+    """Flat parameters, each with the index of its row for every item of the broadcast batch."""
+    flat: list[np.ndarray] = []
+    for array, n_event in (
+        (distribution.mean, event_ndim(MultivariateNormal, "mean")),
+        (distribution.cov, event_ndim(MultivariateNormal, "cov")),
+        (distribution.cholesky, event_ndim(MultivariateNormal, "cov")),
+    ):
+        flat += flat_rows(array, n_event, shape)
+    return tuple(flat)
+
+
+def flat_rows(array: np.ndarray, n_event: int, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """The items of a batch one after the other, and the index of the one for each place of the shape."""
+    batch, event = array.shape[: array.ndim - n_event], array.shape[array.ndim - n_event :]
+    index = np.broadcast_to(np.arange(math.prod(batch)).reshape(batch), shape)
+    index = np.ascontiguousarray(index).reshape(-1)  # of one layout, so that kernels are compiled once
+    return frozen(array.reshape((math.prod(batch), *event))), frozen(index)
+
+
+@jit
+def solve_lower(factor, columns):
+    """Overwrite the columns with factor^-1 columns, for a lower triangular factor."""
+    d, n = columns.shape
+    for i in range(d):
+        for k in range(i):
+            weight = factor[i, k]
+            if weight != 0.0:  # 0 times inf would be nan
+                for j in range(n):
+                    columns[i, j] -= weight * columns[k, j]
+        for j in range(n):
+            columns[i, j] /= factor[i, i]
+
+
+@jit
+def _difference_excess(cov_p, cov_q, factor_q, work):
+    """(tr E - log det(I + E)) / 2 for E = L_q^-1 (S_p - S_q) L_q^-T where E is small, else nan.
+
+    With I + E = C D C^T (unit lower triangular C, D_j = 1 + delta_j) it is the sum of
+    delta_j - log1p(delta_j) and of C_ij^2 D_j over i > j: terms that are all >= 0, so that no digit
+    is lost however near the two covariances are.
+    """
+    d = cov_p.shape[0]
+    for i in range(d):
+        if not abs(cov_p[i, i] - cov_q[i, i]) < 0.5 * cov_q[i, i]:
+            return np.nan
+        for j in range(i + 1):
+            work[i, j] = cov_p[i, j] - cov_q[i, j]
+            work[j, i] = work[i, j]
+    solve_lower(factor_q, work)
+    solve_lower(factor_q, work.T)
+    norm = 0.0
+    for i in range(d):
+        for j in range(d):
+            norm += work[i, j] * work[i, j]
+    if not norm < 0.25:
+        return np.nan
+    total = 0.0
+    for j in range(d):
+        for i in range(j, d):  # work[i, j] becomes C_ij D_j
+            for k in range(j):
+                work[i, j] -= work[i, k] / (1.0 + work[k, k]) * work[j, k]
+        total += 0.5 * x_minus_log1p(work[j, j])
+        for i in range(j + 1, d):
+            total += 0.5 * work[i, j] * work[i, j] / (1.0 + work[j, j])
+    return total
+
+
+@jit
+def _ratio_excess(factor_p, factor_q, work):
+    """The same from M = L_q^-1 L_p: half the sum of M_jj^2 - 1 - log M_jj^2 and of M_ij^2 over i > j."""
+    d = factor_p.shape[0]
+    for i in range(d):  # a whole-array assignment takes seconds to compile
+        for j in range(d):
+            work[i, j] = factor_p[i, j]
+    solve_lower(factor_q, work)
+    total = 0.0
+    for i in range(d):
+        total += half_squared_ratio_excess(factor_p[i, i], factor_q[i, i])
+        for j in range(i):
+            total += 0.5 * work[i, j] * work[i, j]
+    return total
+
+
+@jit
+def _kl_full_kernel(
+    start, stop, mean_p, mean_p_row, cov_p, cov_p_row, factor_p, factor_p_row,
+    mean_q, mean_q_row, cov_q, cov_q_row, factor_q, factor_q_row, out,
+):  # fmt: skip
+    d = mean_p.shape[1]
+    work = np.empty((d, d))
+    shift = np.empty((d, 1))
+    for row in range(start, stop):
+        factor = factor_q[factor_q_row[row]]
+        total = _difference_excess(cov_p[cov_p_row[row]], cov_q[cov_q_row[row]], factor, work)
+        if math.isnan(total):
+            total = _ratio_excess(factor_p[factor_p_row[row]], factor, work)
+        for i in range(d):
+            shift[i, 0] = mean_p[mean_p_row[row], i] - mean_q[mean_q_row[row], i]
+        solve_lower(factor, shift)
+        for i in range(d):
+            total += 0.5 * shift[i, 0] * shift[i, 0]
+        out[row] = total
