@@ -14,6 +14,7 @@ from ..preprocessing import Notes, column_exponents, deviations
 from ..repeats import has_atoms
 from . import gaussian, knn
 from .calibration import Calibration, calibrated_pair, calibrated_sample
+from .edges import Edges, cut_at_edges
 from .model import Pair, Sample, fitted_sample
 from .preparation import prepared, rows_for_model, samples_in_fewer_dimensions
 from .problem import Problem, Result
@@ -23,6 +24,9 @@ _ROWS_PER_FEATURE = 10
 _FEWEST_ROWS = 100  # simulations of fewer rows say little of these
 _FEWEST_ROWS_TO_JUDGE = 20
 _MODEL_DOUBT = 0.5  # of what the neighbours find beyond the model
+_NORMAL_SIGNIFICANCE = 2.0  # at least, of what is believed against two normal distributions
+_CONTRADICTION = -4.0  # standard errors below a model that can only be too low: it is wrong
+_FEW_FEATURES, _SHARE_OF_BIAS = 3, 0.5
 _WIDE_SHARE, _SMALL_DIVERGENCE = 0.25, 0.2
 
 
@@ -39,10 +43,11 @@ def estimate(problem: Problem, *, n_neighbors: Any = None) -> Result:
     if is_outside or samples.rows < max(needed, ks[-1] + 1) or samples_in_fewer_dimensions(samples):
         return _chosen("knn", knn.estimate(problem, n_neighbors=n_neighbors))
     search = Search(ks, problem.n_jobs, problem.memory_limit, problem.progress)
-    model, calibration, space = (_one_sample if samples.Y is None else _two_samples)(samples, search)
+    edges = Edges(samples) if samples.Y is None else cut_at_edges(samples, max(needed, ks[-1] + 1))
+    model, calibration, space = (_one_sample if samples.Y is None else _two_samples)(edges.samples, search)
     if not math.isfinite(calibration.value):
         return _chosen("knn", knn.estimate(problem, n_neighbors=n_neighbors))
-    result = _combined(samples, ks, model, calibration, space)
+    result = _combined(samples, ks, edges, model, _tempered(calibration, model, problem.d), space)
     problem.notes.items.extend(samples.notes.items)
     return result
 
@@ -57,20 +62,35 @@ def _one_sample(problem: Problem, search: Search) -> tuple[Pair | Sample, Calibr
     return model, calibrated_sample(problem, model, search), "linear"
 
 
-def _combined(
-    problem: Problem, ks: tuple[int, ...], model: Pair | Sample, calibration: Calibration, space: str
-) -> Result:
-    """The model's estimate and a part of the residual, the larger the clearer it stands out.
+def _tempered(calibration: Calibration, model: Pair | Sample, d: int) -> Calibration:
+    """In few features mixtures follow the rows too closely and exaggerate the bias: half of it is believed."""
+    if max(model.components) == 1 or d > _FEW_FEATURES:
+        return calibration
+    return calibration.with_bias(_SHARE_OF_BIAS)
+
+
+def _weight(z: float, model: Pair | Sample, space: str) -> float:
+    """The part of the residual that is believed, the larger the clearer it stands out.
 
     Where q is normal, what the model of p misses can only add to the divergence.
     """
+    if _CONTRADICTION < z < 0.0 and model.can_only_be_more:
+        return 0.0
+    if model.is_normal and space == "linear":
+        return max(0.0, 1.0 - (_NORMAL_SIGNIFICANCE / z) ** 2) if z else 0.0
+    return z * z / (1.0 + z * z)
+
+
+def _combined(
+    problem: Problem, ks: tuple[int, ...], edges: Edges, model: Pair | Sample, calibration: Calibration, space: str
+) -> Result:
+    """What lies beyond edges, the model's estimate, and a part of the residual."""
     z = calibration.significance
-    weight = z * z / (1.0 + z * z)
-    if z < 0.0 and model.can_only_be_more:
-        weight = 0.0
-    value = model.value + weight * calibration.residual
-    parts = model.standard_error, weight * calibration.residual_error, _MODEL_DOUBT * calibration.residual
-    standard_error = math.sqrt(sum(part * part for part in parts))
+    weight = _weight(z, model, space)
+    value = edges.value + model.value + weight * calibration.residual
+    errors = edges.standard_error, model.standard_error, weight * calibration.residual_error
+    doubts = calibration.residual, calibration.bias_left
+    standard_error = math.hypot(*errors, *(_MODEL_DOUBT * doubt for doubt in doubts))
     return Result(
         value=value,
         uncertainty=lambda: Uncertainty(standard_error),
@@ -82,6 +102,7 @@ def _combined(
             "model_value": model.value,
             "model_components": model.components,
             "space": space,
+            "share_within_edges": edges.share,
             "knn_value": calibration.raw,
             "knn_bias_removed": calibration.bias,
             "residual": calibration.residual,

@@ -24,7 +24,7 @@ class Calibration:
     """A nearest-neighbour estimate without the bias that it has on samples from the model.
 
     ``residual`` is what it finds beyond the model, ``residual_error`` the standard error of that where there is
-    nothing to find.
+    nothing to find. ``bias_left`` is what was measured and not removed.
     """
 
     value: float
@@ -32,10 +32,17 @@ class Calibration:
     bias: float
     residual: float
     residual_error: float
+    bias_left: float = 0.0
 
     @property
     def significance(self) -> float:
         return self.residual / self.residual_error
+
+    def with_bias(self, share: float) -> "Calibration":
+        """The same with a share of the bias removed."""
+        left = (1.0 - share) * self.bias
+        changed = {"value": self.value + left, "residual": self.residual + left, "bias_left": left}
+        return dataclasses.replace(self, bias=share * self.bias, **changed)
 
 
 def n_simulations(n_rows: int, d: int) -> int:
