@@ -9,6 +9,7 @@ import numpy as np
 from .. import _validation
 from ..errors import PoorOverlapWarning, UnreliableEstimateWarning
 from ..inference import Uncertainty
+from ..models.normality import departure_from_normal
 from ..neighbors.neighborhood import Search
 from ..preprocessing import Notes, column_exponents, deviations
 from ..repeats import has_atoms
@@ -27,6 +28,7 @@ _MODEL_DOUBT = 0.5  # of what the neighbours find beyond the model
 _NORMAL_SIGNIFICANCE = 2.0  # at least, of what is believed against two normal distributions
 _CONTRADICTION = -4.0  # standard errors below a model that can only be too low: it is wrong
 _FEW_FEATURES, _SHARE_OF_BIAS = 3, 0.5
+_DEPARTURE = 3.5  # standard errors of skewness or kurtosis that a normal distribution does not show
 _WIDE_SHARE, _SMALL_DIVERGENCE = 0.25, 0.2
 
 
@@ -69,24 +71,28 @@ def _tempered(calibration: Calibration, model: Pair | Sample, d: int) -> Calibra
     return calibration.with_bias(_SHARE_OF_BIAS)
 
 
-def _weight(z: float, model: Pair | Sample, space: str) -> float:
+def _weight(calibration: Calibration, model: Pair | Sample, space: str) -> float:
     """The part of the residual that is believed, the larger the clearer it stands out.
 
-    Where q is normal, what the model of p misses can only add to the divergence.
+    Where q is normal, what the model of p misses can only add to the divergence; a clear contradiction says that q
+    is not, and takes away at most all of it.
     """
-    if _CONTRADICTION < z < 0.0 and model.can_only_be_more:
-        return 0.0
+    z = calibration.significance
+    most = 1.0
+    if z < 0.0 and model.can_only_be_more:
+        most = max(0.0, model.value / -calibration.residual) if z < _CONTRADICTION else 0.0
     if model.is_normal and space == "linear":
-        return max(0.0, 1.0 - (_NORMAL_SIGNIFICANCE / z) ** 2) if z else 0.0
-    return z * z / (1.0 + z * z)
+        weight = max(0.0, 1.0 - (_NORMAL_SIGNIFICANCE / z) ** 2) if z else 0.0
+    else:
+        weight = z * z / (1.0 + z * z)
+    return min(weight, most)
 
 
 def _combined(
     problem: Problem, ks: tuple[int, ...], edges: Edges, model: Pair | Sample, calibration: Calibration, space: str
 ) -> Result:
     """What lies beyond edges, the model's estimate, and a part of the residual."""
-    z = calibration.significance
-    weight = _weight(z, model, space)
+    weight = _weight(calibration, model, space)
     value = edges.value + model.value + weight * calibration.residual
     errors = edges.standard_error, model.standard_error, weight * calibration.residual_error
     doubts = calibration.residual, calibration.bias_left
@@ -95,7 +101,7 @@ def _combined(
         value=value,
         uncertainty=lambda: Uncertainty(standard_error),
         n_neighbors=ks,
-        reasons=_reasons(problem, value, standard_error),
+        reasons=(*_reasons(problem, value, standard_error), *_unseen_shape(edges.samples, model)),
         assessed=True,
         diagnostics={
             "chosen_method": "model and neighbors",
@@ -106,7 +112,7 @@ def _combined(
             "knn_value": calibration.raw,
             "knn_bias_removed": calibration.bias,
             "residual": calibration.residual,
-            "residual_significance": z,
+            "residual_significance": calibration.significance,
             "residual_weight": weight,
         },
     )
@@ -131,6 +137,23 @@ def _reasons(problem: Problem, value: float, standard_error: float) -> tuple[str
         problem.notes.add(PoorOverlapWarning, text)
         reasons.append(text)
     return tuple(reasons)
+
+
+def _unseen_shape(problem: Problem, model: Pair | Sample) -> tuple[str, ...]:
+    """Where normal distributions were fitted, but do not fit, in more features than neighbours see details in."""
+    if not model.is_normal or problem.d <= _FEW_FEATURES:
+        return ()
+    samples = {"X": model.X} if isinstance(model, Sample) else {"X": model.X, "Y": model.Y}
+    departures = {name: departure_from_normal(Z) for name, Z in samples.items()}
+    name = max(departures, key=departures.__getitem__)
+    if departures[name] < _DEPARTURE:
+        return ()
+    text = (
+        f"{name} is taken for normal, as {problem.rows} rows in {problem.d} features do not carry a finer model, but "
+        f"its skewness or kurtosis departs by {departures[name]:.1f} standard errors: the divergence may be larger."
+    )
+    problem.notes.add(UnreliableEstimateWarning, text)
+    return (text,)
 
 
 def _for_few_rows(problem: Problem, n_neighbors: Any) -> Result:
