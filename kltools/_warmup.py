@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from . import _validation
+from .comparison import two_sample_test
 from .estimators import METHODS, estimate_kl
+from .estimators.log_prob import estimate_kl_from_log_prob
 from .neighbors import FEWEST_ROWS_TO_PROBE, NEVER_TREE, kth_neighbor_distances
 
 _ROWS = 300  # more than any structure takes in one piece
@@ -53,6 +55,8 @@ def warmup(d: int | Iterable[int] | None = None, k: int | Iterable[int] | None =
         for method in METHODS:
             _quiet_estimate(X, Y, method)
         _quiet_estimate(np.repeat(X[:30], 10, axis=0), Y, "knn")  # ties are counted
+        two_sample_test(X[:50], Y[:50], n_permutations=19, random_state=0)
+    estimate_kl_from_log_prob(rng.standard_normal(50), rng.standard_normal(50))
 
 
 def _positive(value: Any, name: str, default: tuple[int, ...]) -> tuple[int, ...]:
