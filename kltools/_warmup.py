@@ -12,7 +12,7 @@ from .estimators import METHODS, estimate_kl
 from .estimators.log_prob import estimate_kl_from_log_prob
 from .neighbors import FEWEST_ROWS_TO_PROBE, NEVER_TREE, kth_neighbor_distances
 
-_ROWS = 300  # more than any structure takes in one piece
+_ROWS, _ROWS_PER_FEATURE = 300, 40  # more than any structure takes in one piece, and enough for a mixture
 _MANY_NEIGHBORS = 65  # more are all the same
 _FEATURES = (1, 2, 3, NEVER_TREE)
 
@@ -45,7 +45,7 @@ def warmup(d: int | Iterable[int] | None = None, k: int | Iterable[int] | None =
     ks = {min(asked, _MANY_NEIGHBORS) for neighbors in _positive(k, "k", (5,)) for asked in (neighbors, neighbors + 1)}
     rng = np.random.default_rng(0)
     for features in sorted({min(features, NEVER_TREE) for features in _positive(d, "d", _FEATURES)}):
-        X, Y = rng.standard_normal((2, _ROWS, features))
+        X, Y = rng.standard_normal((2, max(_ROWS, _ROWS_PER_FEATURE * features), features))
         many = rng.standard_normal((FEWEST_ROWS_TO_PROBE, features))
         clumps = np.repeat(1e6 * X[:20], 110, axis=0) + rng.standard_normal((2200, features))
         for neighbors in ks:
