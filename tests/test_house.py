@@ -71,6 +71,8 @@ COMPOSED = {
     "families.__init__",
     "families.gaussian_full",
     "families.mixture",
+    "families.positive_scale",
+    "families.weibull",
 }
 SEALED = ("neighbors", "families", "estimators", "comparison")
 
