@@ -48,7 +48,7 @@ WITHOUT_ENTROPY: set = set()
 
 # ---------------------------------------------------------------- in exact arithmetic
 
-DIGITS = 320  # of terms as large as 1e200, whose sum may be as small as 1e-100
+DIGITS = 450  # of terms as large as 1e200, whose sum may be as small as 1e-200
 
 
 class GammaMoments:
