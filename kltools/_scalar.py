@@ -27,6 +27,8 @@ def x_minus_log1p(x: float) -> float:
 @jit
 def expm1_minus_x(x: float) -> float:
     """exp(x) - 1 - x, with full relative accuracy around 0 and until it overflows."""
+    if x > 710.0:
+        return math.inf
     if x < -0.5 or x > 0.5:
         return math.expm1(x) - x
     tail = 0.0

@@ -7,7 +7,7 @@ the gamma function splits into parts that are all convex, and nothing cancels.
 import math
 
 from ._jit import jit
-from ._scalar import digamma, standard_difference, x_minus_log1p
+from ._scalar import digamma, x_minus_log1p
 
 EULER_GAMMA = 0.5772156649015329
 _LOG_2 = math.log(2.0)
@@ -59,10 +59,20 @@ def product_ratio(a: float, b: float, c: float, d: float, e: float) -> tuple[flo
         error = scale * (_product_error(product, y, above) + slip * y) - _product_error(v, w, below)
         t = (0.5 * (above * (2.0 * scale) - 2.0 * below) + error) / below
         return t, math.log1p(t)
-    logarithm = math.log(above / below) + exponent * _LOG_2
-    if exponent > 1026:
-        return math.inf, logarithm
-    return above / below * math.ldexp(1.0, max(exponent, -1000) - 3) * 8.0 - 1.0, logarithm
+    return quotient(a, b, c, d, e) - 1.0, math.log(above / below) + exponent * _LOG_2
+
+
+@jit
+def quotient(a: float, b: float, c: float, d: float, e: float) -> float:
+    """a b c / (d e), all > 0, where only the result may under- or overflow."""
+    u, exponent_a = math.frexp(a)
+    v, exponent_b = math.frexp(b)
+    w, exponent_c = math.frexp(c)
+    x, exponent_d = math.frexp(d)
+    y, exponent_e = math.frexp(e)
+    exponent = min(max(exponent_a + exponent_b + exponent_c - exponent_d - exponent_e, -1200), 1200)
+    half = exponent // 2
+    return u * v * w / (x * y) * math.ldexp(1.0, half) * math.ldexp(1.0, exponent - half)
 
 
 @jit
@@ -81,10 +91,10 @@ def product_excess(a: float, b: float, c: float, d: float, e: float) -> float:
     t, logarithm = product_ratio(a, b, c, d, e)
     if -0.25 < t < 0.35:
         return e * x_minus_log1p(t)
-    value = e * t
-    if math.isinf(t):  # e may be tiny
-        value = a * (b / d) * c
-    return value - e * logarithm
+    if not math.isinf(t):
+        return e * (t - logarithm)
+    value = quotient(a, b, c, d, 1.0)  # e may be tiny
+    return value if math.isinf(value) else value - e * logarithm
 
 
 @jit
@@ -94,7 +104,8 @@ def deviation(a: float, b: float, c: float, center: float, scale: float) -> floa
         t = product_ratio(a, b, 1.0, c, center)[0]
         if t < 1.0:
             return t * center / scale
-    return standard_difference(a / c * b, center, scale)
+        return quotient(a, b, 1.0, c, scale) * (1.0 - 1.0 / (1.0 + t))
+    return quotient(a, b, 1.0, c, scale) - center / scale
 
 
 # ---------------------------------------------------------------- the gamma function
@@ -140,7 +151,8 @@ def _step_excess(difference: float, a: float, b: float) -> float:
     w = difference / b / (a + 1.0)
     if -0.25 < w < 0.25:
         return difference / a * w - (b + 1.0) * x_minus_log1p(-w)
-    return difference / a + (b + 1.0) * log_ratio(a / (a + 1.0), b / (b + 1.0))
+    slope = difference / a
+    return slope if math.isinf(slope) else slope + (b + 1.0) * log_ratio(a / (a + 1.0), b / (b + 1.0))
 
 
 @jit

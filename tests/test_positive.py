@@ -133,9 +133,9 @@ LIMITS = (5e-324, 1e-308, 1e-200, 1e-16, 1.0, 1e16, 1e200, 1.7e308)
 @pytest.mark.parametrize("pair", FORMS, ids="-".join)
 def test_never_nan_and_never_negative(pair):
     arguments = FORMS[pair].parameters
-    limits = np.array(LIMITS)
-    signs = {"mean_q": (1, -1), "loc_q": (1, -1), "mean_p": (1, -1)}
-    reals = set(signs) if pair[0] == "LogNormal" else {"mean_q", "loc_q"} if pair[1] in FOREIGN else set()
+    limits = np.array(LIMITS[1:] if "Chi2" in pair else LIMITS)
+    signed = {"LogNormal": {"mean_p", "mean_q"}, "Normal": {"mean_q"}, "Gumbel": {"loc_q"}, "Laplace": {"loc_q"}}
+    reals = signed.get(pair[1], set())
     axes = [np.concatenate([limits, -limits, [0.0]]) if name in reals else limits for name in arguments]
     values = FORMS[pair](*np.meshgrid(*axes))
     assert not np.isnan(values).any()
@@ -151,6 +151,11 @@ def test_answers_that_are_infinite():
     assert kl.kl_divergence(kl.Normal(mean=1e9, var=1.0), kl.Gamma(shape=1.0, rate=1.0)) == math.inf
     batch = kl.Pareto(shape=1.0, scale=[1.0, 2.0, 3.0])
     np.testing.assert_array_equal(np.isinf(kl.kl_divergence(batch, batch[1])), [True, False, False])
+
+
+def test_degrees_of_freedom_that_have_no_half_are_refused():
+    with pytest.raises(errors.InvalidParameterError, match="df of Chi2 must be larger than 5e-324"):
+        kl.Chi2(df=[1.0, 5e-324])
 
 
 def test_pareto_and_exponential_across_the_least_mean():

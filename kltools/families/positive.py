@@ -10,7 +10,7 @@ from .._formula import Formula
 from .._jit import jit
 from .._parameters import param
 from .._scalar import digamma, expm1_minus_x, half_ratio_excess, x_minus_log1p
-from .._special import deviation, log_gamma_excess, log_gamma_remainder_excess, product_excess, product_ratio
+from .._special import deviation, log_gamma_excess, log_gamma_remainder_excess, product_excess, product_ratio, quotient
 from ..closed_forms import register_kl
 from ..distribution import Distribution, family
 from ..errors import InvalidParameterError
@@ -175,6 +175,11 @@ class Chi2(OnHalfLine):
     df : array-like, > 0
         Degrees of freedom.
 
+    Raises
+    ------
+    InvalidParameterError
+        Also where half of df is no float64 > 0.
+
     Examples
     --------
     >>> import kltools as kl
@@ -184,6 +189,10 @@ class Chi2(OnHalfLine):
 
     scipy_name = "chi2"
     df: Any = param("positive")
+
+    def _prepare(self) -> None:
+        if not (0.5 * self.df > 0.0).all():
+            raise InvalidParameterError(f"df of Chi2 must be larger than {self.df.min()}, whose half is 0 in float64.")
 
     def _center_and_reach(self) -> tuple[Any, Any]:
         return self.df, np.sqrt(2.0 * self.df)
@@ -324,15 +333,17 @@ def kl_exponential_normal(rate_p, mean_q, var_q):
 @jit
 def _gamma_from_gumbel(shape: float, rate: float, loc: float, scale: float) -> float:
     """e^v - 1 - v for the best loc_q, where v = 0, plus what that leaves; E exp(-x / scale) = (1 + 1/s)^-shape."""
-    inverse = 1.0 / rate / scale
-    spread = shape * x_minus_log1p(inverse)
-    if math.isinf(spread):
-        return math.inf
-    if inverse < 1.0:
-        v = spread - deviation(shape, 1.0, rate, loc, scale)  # both may be small where their parts are not
-    else:
-        v = loc / scale - shape * math.log1p(inverse)
     log_s = product_ratio(rate, 1.0, scale, 1.0, 1.0)[1]
+    inverse = 1.0 / rate / scale
+    if inverse < 1.0:
+        spread = shape * x_minus_log1p(inverse)
+        v = spread - deviation(shape, 1.0, rate, loc, scale)  # may be small where the means are not
+    else:
+        mean = quotient(shape, 1.0, 1.0, rate, scale)
+        if math.isinf(mean):
+            return math.inf
+        decay = shape * (-log_s if math.isinf(inverse) else math.log1p(inverse))
+        spread, v = mean - decay, loc / scale - decay
     lacking = log_s - 0.5 * math.log(shape) + 1.0 - _HALF_LOG_2PIE + _special.gamma_negentropy(shape)
     return expm1_minus_x(v) + spread + lacking
 

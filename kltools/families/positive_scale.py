@@ -8,12 +8,13 @@ import numpy as np
 from .._formula import Formula
 from .._jit import jit
 from .._parameters import param
-from .._scalar import LOG_2PI, half_ratio_excess, half_squared_ratio_excess
+from .._scalar import LOG_2PI, half_ratio_excess, half_squared_ratio_excess, standard_difference, x_minus_log1p
 from .._special import (
     deviation,
     log_gamma_remainder,
     log_ratio,
     product_excess,
+    product_ratio,
     ratio_excess,
     scaled_exponential_integral,
 )
@@ -252,7 +253,7 @@ def kl_half_cauchy_half_cauchy(scale_p, scale_q):
 @register_kl(InverseGaussian, InverseGaussian)
 def kl_inverse_gaussian_inverse_gaussian(mean_p, shape_p, mean_q, shape_q):
     """(r - 1 - log r) / 2 with r = shape_q / shape_p, plus shape_q (mean_p - mean_q)^2 / (2 mean_q^2 mean_p)."""
-    z = (mean_p - mean_q) / mean_q * (math.sqrt(shape_q) / math.sqrt(mean_p))
+    z = (mean_p - mean_q) / mean_q * math.sqrt(shape_q) / math.sqrt(mean_p)
     return half_ratio_excess(shape_q, shape_p) + 0.5 * z * z
 
 
@@ -303,16 +304,21 @@ def kl_pareto_normal(shape_p, scale_p, mean_q, var_q):
 
 @register_kl(Pareto, "Laplace")
 def kl_pareto_laplace(shape_p, scale_p, loc_q, scale_q):
-    """2 g (r - 1 - log r) terms of the mean absolute deviation of p from loc_q; inf for shape_p <= 1."""
+    """r - 1 - log r for the best scale_q, where r = 1, plus what that leaves; inf for shape_p <= 1.
+
+    r = E|x - loc_q| / scale_q, and s is this mean deviation in units of scale_p / (shape_p - 1).
+    """
     if shape_p <= 1.0:
         return math.inf
     below = shape_p - 1.0
-    reach = scale_p / below  # of the mean above the least value
-    if loc_q <= scale_p:
-        spread = reach + (scale_p - loc_q)
-    else:
-        spread = (loc_q - scale_p) + reach * (2.0 * math.exp(-below * log_ratio(loc_q, scale_p)) - 1.0)
-    if math.isinf(spread):
-        return math.inf
-    apart = math.log(2.0) + log_ratio(spread, reach) + ratio_excess(-1.0, shape_p, below)
-    return 2.0 * half_ratio_excess(spread, scale_q) + apart
+    z = standard_difference(loc_q, scale_p, scale_p) * below
+    s = 1.0 - z if z <= 0.0 else z - 1.0 + 2.0 * math.exp(-below * log_ratio(loc_q, scale_p))
+    skewed = ratio_excess(-1.0, shape_p, below) + math.log(2.0)
+    if math.isinf(s):
+        distance = abs(loc_q - scale_p)
+        if math.isinf(distance):
+            return math.inf
+        return 2.0 * half_ratio_excess(distance, scale_q) + log_ratio(distance, scale_p) + math.log(below) + skewed
+    t, logarithm = product_ratio(s, 1.0, scale_p, below, scale_q)
+    of_scales = x_minus_log1p(t) if -0.25 < t < 0.35 else t - logarithm
+    return of_scales + math.log(s) + skewed

@@ -99,9 +99,9 @@ class Rayleigh(OnHalfLine):
         return self.scale, self.scale
 
     def _log_prob(self, x: np.ndarray) -> np.ndarray:
-        z = x / self.scale
-        with np.errstate(divide="ignore"):
-            return np.where(x >= 0.0, np.log(np.maximum(z, 0.0)) - 0.5 * z * z - np.log(self.scale), -np.inf)
+        inside = (x > 0.0) & np.isfinite(x)
+        z = np.where(inside, x, 1.0) / self.scale
+        return np.where(inside, np.log(z) - 0.5 * z * z - np.log(self.scale), np.where(np.isnan(x), np.nan, -np.inf))
 
     def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         return self.scale * np.sqrt(2.0 * rng.standard_exponential(shape))
@@ -128,9 +128,9 @@ def _weibull_divergence(shape_p: float, shape_q: float, log_scales: float) -> fl
     The scales are log_scales = log(scale_p / scale_q) apart; v = 0 at the best scale_q.
     """
     c, u = shape_q / shape_p, (shape_q - shape_p) / shape_p
-    if c == 0.0 or math.isinf(c):
+    of_shapes = ratio_excess(shape_q - shape_p, shape_p, shape_q) + log_gamma_beside_2(u)
+    if math.isinf(c) or math.isinf(of_shapes):
         return math.inf
-    of_shapes = ratio_excess(u, 1.0, c) + log_gamma_beside_2(u)
     return of_shapes + expm1_minus_x(shape_q * log_scales + _log_gamma_1p(u, c))
 
 
@@ -186,4 +186,5 @@ def kl_weibull_gamma(shape_p, scale_p, shape_q, rate_q):
     else:
         of_shapes = shape_q * log_gamma_beside_1(c) - math.log(c)
         of_shapes += log_gamma_remainder(shape_q) - 1.0 - EULER_GAMMA
-    return shape_q * expm1_minus_x(v) + of_shapes
+    of_rates = shape_q * expm1_minus_x(v) if v < 700.0 else math.exp(v + math.log(shape_q))
+    return of_rates + of_shapes
