@@ -27,6 +27,8 @@ def x_minus_log1p(x: float) -> float:
 @jit
 def expm1_minus_x(x: float) -> float:
     """exp(x) - 1 - x, with full relative accuracy around 0 and until it overflows."""
+    if x > 710.0:
+        return math.inf
     if x < -0.5 or x > 0.5:
         return math.expm1(x) - x
     tail = 0.0
@@ -49,13 +51,14 @@ def half_ratio_excess(a: float, b: float) -> float:
 
 @jit
 def half_squared_ratio_excess(a: float, b: float) -> float:
-    """(r^2 - 1 - log r^2) / 2 with r = a / b, for a, b > 0."""
-    r = a / b
-    t = (r - 1.0) * (r + 1.0)
+    """(r^2 - 1 - log r^2) / 2 with r = a / b, for a, b > 0, with full relative accuracy around a = b."""
+    excess = (a - b) / b
+    t = excess * (2.0 + excess)
     if -0.25 < t < 0.35:
         return 0.5 * x_minus_log1p(t)
+    r = a / b
     if 1e-150 < r < 1e150:
-        return 0.5 * t - math.log(r)
+        return 0.5 * (r - 1.0) * (r + 1.0) - math.log(r)
     return 0.5 * r * r - 0.5 - (math.log(a) - math.log(b))
 
 
