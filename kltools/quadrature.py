@@ -6,6 +6,7 @@ x^(a - 1) are exponentials, beyond the range of float64 if need be. Panels are h
 Kronrod agree. The densities are integrated with the same nodes: that they give 1 tells that no mass was missed.
 """
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +17,7 @@ import numpy as np
 from ._charts import End, Middle
 from ._summation import summed
 from .distribution import Distribution, broadcast_shapes
-from .errors import InvalidTypeError, NoClosedFormError
+from .errors import InvalidTypeError, NoClosedFormError, ShapeMismatchError
 from .integrands import Term
 
 RELATIVE_ERROR = 1e-9  # of what is returned, with respect to the integral of the absolute value of the term
@@ -42,7 +43,9 @@ _GAUSS = np.concatenate([_RULE[:, 2], _RULE[-2::-1, 2]])
 
 
 def applies(*laws: Distribution) -> bool:
-    """Whether these distributions can be integrated over: all scalar, with an interval and a bulk."""
+    """Whether terms can be integrated over these: tables, or scalar distributions with an interval and a bulk."""
+    if all(law._table() is not None for law in laws):
+        return True
     return all(
         not law.event_shape
         and type(law)._support is not Distribution._support
@@ -57,6 +60,8 @@ def integral(term: Term, laws: Sequence[Distribution], monte_carlo: str, with_me
     `monte_carlo` is what to call where this does not reach its accuracy; `with_measure` appends the logarithm 0 of
     the measure that densities refer to.
     """
+    if tables := [law._table() for law in laws if law._table() is not None]:
+        return _summed_tables(term, laws, tables, with_measure)
     if not applies(*laws):
         missing = next(law for law in laws if not applies(law))
         raise NoClosedFormError(
@@ -69,6 +74,19 @@ def integral(term: Term, laws: Sequence[Distribution], monte_carlo: str, with_me
     routine = _integrated if kinds == {True} else summed
     with np.errstate(all="ignore"):
         return loop(lambda items: routine(term, items, monte_carlo, with_measure), laws)
+
+
+def _summed_tables(
+    term: Term, laws: Sequence[Distribution], tables: list[np.ndarray], with_measure: bool
+) -> np.ndarray:
+    sizes = [table.shape[-1] for table in tables]
+    if len(tables) < len(laws) or len(set(sizes)) > 1:
+        listing = ", ".join(f"{law._name} {'' if law._table() is None else law._table().shape[-1]}" for law in laws)
+        raise ShapeMismatchError(f"distributions over the same categories are needed, got {listing}.")
+    shape = functools.reduce(np.broadcast_shapes, [table.shape for table in tables])
+    logs = np.array([np.broadcast_to(table, shape) for table in tables] + [np.zeros(shape)] * with_measure)
+    with np.errstate(all="ignore"):
+        return np.asarray(term(logs).sum(axis=-1))
 
 
 def loop(value: Callable[[list[Distribution]], float], laws: Sequence[Distribution]) -> np.ndarray:

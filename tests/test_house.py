@@ -73,6 +73,7 @@ COMPOSED = {
     "estimators.ratio_objects",
     "families.__init__",
     "families.gaussian_full",
+    "families.gaussian_relatives",
     "families.mixture",
 }
 SEALED = ("neighbors", "families", "estimators", "comparison")
