@@ -1,6 +1,5 @@
 """Relatives of KL that are no functions of an affinity: entropies, symmetric divergences, f-divergences."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -210,7 +209,7 @@ def jensen_shannon(
         if len(laws) < 2:
             raise InvalidTypeError(f"jensen_shannon compares two or more distributions, got a list of {len(laws)}.")
     else:
-        laws, names = (p, q), ["p", "q"]  # type: ignore[assignment]
+        laws, names = (p, q), ["p", "q"]
     shape, factor = check_laws(laws, names), _validation.unit_factor(unit)
     _check_method(method)
     term = integrands.jensen_shannon(_validation.weights(weights, len(laws)))
@@ -271,9 +270,7 @@ def total_variation(p: Distribution, q: Distribution, *, method: str | None = No
     return unwrap(np.broadcast_to(np.minimum(value, 1.0), shape))
 
 
-def f_divergence(
-    p: Distribution, q: Distribution, f: Callable[[np.ndarray], Any], *, method: str | None = None
-) -> Any:
+def f_divergence(p: Distribution, q: Distribution, f: Callable[[np.ndarray], Any], *, method: str | None = None) -> Any:
     r"""The f-divergence of two distributions for any convex function f with f(1) = 0.
 
     .. math:: D_f(p \,\|\, q) = \int q(x) \, f\!\left(\frac{p(x)}{q(x)}\right) dx

@@ -60,7 +60,8 @@ def integral(term: Term, laws: Sequence[Distribution], monte_carlo: str, with_me
     `monte_carlo` is what to call where this does not reach its accuracy; `with_measure` appends the logarithm 0 of
     the measure that densities refer to.
     """
-    if tables := [law._table() for law in laws if law._table() is not None]:
+    tables = [table for law in laws if (table := law._table()) is not None]
+    if tables:
         return _summed_tables(term, laws, tables, with_measure)
     if not applies(*laws):
         missing = next(law for law in laws if not applies(law))
@@ -81,8 +82,8 @@ def _summed_tables(
 ) -> np.ndarray:
     sizes = [table.shape[-1] for table in tables]
     if len(tables) < len(laws) or len(set(sizes)) > 1:
-        listing = ", ".join(f"{law._name} {'' if law._table() is None else law._table().shape[-1]}" for law in laws)
-        raise ShapeMismatchError(f"distributions over the same categories are needed, got {listing}.")
+        listing = ", ".join(law._name for law in laws)
+        raise ShapeMismatchError(f"the same categories are needed, got {listing} with {sizes} categories.")
     shape = functools.reduce(np.broadcast_shapes, [table.shape for table in tables])
     logs = np.array([np.broadcast_to(table, shape) for table in tables] + [np.zeros(shape)] * with_measure)
     with np.errstate(all="ignore"):
@@ -144,7 +145,7 @@ def _integrated(term: Term, laws: list[Distribution], monte_carlo: str, with_mea
 
 def _charts(laws: list[Distribution], with_measure: bool) -> Iterator[Middle | End]:
     supports = [tuple(map(float, law._support())) for law in laws]  # type: ignore[arg-type]
-    places = [tuple(map(float, law._bulk())) for law in laws]
+    places = [(float(place), float(reach)) for place, reach in (law._bulk() for law in laws)]
     ends = sorted({end for support in supports for end in support})
     points = _breakpoints(places, supports)
     narrowest, widest = min(reach for _, reach in places), max(reach for _, reach in places)
@@ -209,7 +210,7 @@ class _Panels:
         return kronrod[:-1], np.abs(kronrod - gauss)[:-1], kronrod[-1]
 
     def sizes(self) -> np.ndarray:
-        return sum(np.abs(values).sum(axis=1) for values in self._values)  # type: ignore[return-value]
+        return sum(np.abs(values).sum(axis=1) for values in self._values)
 
     def refine(self) -> bool:
         """Halve panels until their errors are small; False where the term is inf at a node."""

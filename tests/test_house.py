@@ -33,7 +33,7 @@ LAYERS = (
     ("models", "repeats"),
     ("families", "estimators"),
     ("comparison",),
-    ("_warmup", "vae", "drift", "selection"),
+    ("_warmup", "dependence", "vae", "drift", "selection"),
     ("cuda",),
     ("io", "plotting", "report", "dask"),
     ("cli",),

@@ -85,7 +85,8 @@ def log_affinity_full(p: Any, q: Any, *, alpha: float) -> np.ndarray:
     step = max(1, _MATRIX_ELEMENTS // (d * d))
     for start in range(0, out.size, step):
         block = slice(start, start + step)
-        out[block] = _log_affinity_block(*(_full(law, i[block]) for law, i in zip((p, q), places, strict=True)), alpha)
+        first, second = (_full(law, i[block]) for law, i in zip((p, q), places, strict=True))
+        out[block] = _log_affinity_block(first, second, alpha)
     return out.reshape(shape)
 
 
