@@ -47,7 +47,7 @@ def mutual_information(joint: Any, *, split: int | None = None, unit: str = "nat
     Examples
     --------
     >>> import kltools as kl
-    >>> kl.mutual_information([[0.5, 0.0], [0.0, 0.5]], unit="bits")
+    >>> kl.mutual_information([[0.5, 0.0], [0.0, 0.5]], unit="bits").__round__(12)
     1.0
     >>> kl.mutual_information(kl.MultivariateNormal(mean=[0, 0], cov=[[1, 0.6], [0.6, 1]]), split=1).__round__(4)
     0.2231
