@@ -23,7 +23,7 @@ from .integrands import Term
 RELATIVE_ERROR = 1e-9  # of what is returned, with respect to the integral of the absolute value of the term
 _GOAL = 1e-11
 _MASS_ERROR = 1e-8
-_MOST_ROUNDS, _MOST_PANELS = 60, 20_000
+_MOST_ROUNDS, _MOST_PANELS = 60, 5_000
 _PERTURBATION = 2.0**-50
 
 # Piessens et al. (1983), QUADPACK, qk15: nodes >= 0 with the weights of Kronrod, and those of Gauss or 0
@@ -108,13 +108,14 @@ def _integrated(term: Term, laws: list[Distribution], monte_carlo: str, with_mea
     n_laws = len(laws)
 
     def rows(chart: Any, at: np.ndarray) -> np.ndarray:
-        """The term, the densities, and by how much rounding may change the term."""
+        """The term, the densities, by how much rounding may change the term, and which of two laws has more mass."""
         logs = chart.logs(at)
         value = term(logs)
         moved = logs.copy()
         moved[0] += _PERTURBATION * np.maximum(1.0, np.abs(logs[0] - chart.log_jacobian(at)))
         noise = np.where(np.isfinite(value), np.abs(term(moved) - value), 0.0)
-        return np.concatenate([value[None], np.exp(logs[:n_laws]), noise[None]])
+        side = np.sign(logs[0] - logs[1]) if n_laws > 1 else np.zeros(at.shape)
+        return np.concatenate([value[None], np.exp(logs[:n_laws]), noise[None], side[None]])
 
     panels = _Panels(rows)
     for chart in charts:
@@ -204,41 +205,58 @@ class _Panels:
 
     def _measure(self, chart: Any, edges: np.ndarray) -> tuple[np.ndarray, ...]:
         half, middle = 0.5 * (edges[1] - edges[0]), 0.5 * edges[0] + 0.5 * edges[1]
-        at = middle[:, None] + half[:, None] * _NODES
+        at = np.column_stack([edges[0], middle[:, None] + half[:, None] * _NODES, edges[1]])
         rows = self._rows(chart, at.reshape(-1)).reshape(-1, *at.shape)
-        kronrod, gauss = half * (rows @ _KRONROD), half * (rows @ _GAUSS)
-        return kronrod[:-1], np.abs(kronrod - gauss)[:-1], kronrod[-1]
+        kronrod, gauss = (half * (rows[:-1, :, 1:-1] @ weights) for weights in (_KRONROD, _GAUSS))
+        side = rows[-1]
+        errors = np.abs(kronrod - gauss)
+        crosses = (side.min(axis=1) < 0.0) & (side.max(axis=1) > 0.0)
+        errors[0] = np.where(crosses, np.abs(kronrod[0]), errors[0])  # there |p - q| has a kink, and is small
+        return kronrod[:-1], errors[:-1], kronrod[-1]
 
     def sizes(self) -> np.ndarray:
         return sum(np.abs(values).sum(axis=1) for values in self._values)
 
     def refine(self) -> bool:
-        """Halve panels until their errors are small; False where the term is inf at a node."""
+        """Halve panels until their errors are small; False where the term is inf at a node.
+
+        Once all are small every panel is halved, for both rules may agree by accident.
+        """
+        is_verified = False
         for _ in range(_MOST_ROUNDS):
             if not all(np.isfinite(values[0]).all() for values in self._values):
                 return False
-            scale = np.maximum(self.sizes(), 1e-300)[:, None]
-            n = sum(edges.shape[1] for edges in self._edges)
-            done = True
-            for i in range(len(self._charts)):
-                floor = np.zeros_like(self._errors[i])
-                floor[0] = 2.0 * self._noise[i]
-                excess = np.maximum(self._errors[i] - floor, 0.0) / scale
-                is_bad = (excess > 0.1 * _GOAL / n).any(axis=0)
-                if excess.sum(axis=1).max(initial=0.0) > _GOAL and is_bad.any() and n < _MOST_PANELS:
+            bad = self._bad_panels()
+            if not any(is_bad.any() for is_bad in bad):
+                if is_verified:
+                    return True
+                is_verified, bad = True, [np.ones(len(is_bad), bool) for is_bad in bad]
+            for i, is_bad in enumerate(bad):
+                if is_bad.any():
                     self._halve(i, is_bad)
-                    done = False
-            if done:
-                return True
         return True
+
+    def _bad_panels(self) -> list[np.ndarray]:
+        """For each chart, which panels have errors that count and that are not from rounding."""
+        scale = np.maximum(self.sizes(), 1e-300)[:, None]
+        n = sum(edges.shape[1] for edges in self._edges)
+        bad = []
+        for errors, noise in zip(self._errors, self._noise, strict=True):
+            excess = errors.copy()
+            excess[0] -= 2.0 * noise
+            excess = np.maximum(excess, 0.0) / scale
+            counts = excess.sum(axis=1).max(initial=0.0) > _GOAL and n < _MOST_PANELS
+            bad.append((excess > 0.1 * _GOAL / n).any(axis=0) & counts)
+        return bad
 
     def _halve(self, i: int, is_bad: np.ndarray) -> None:
         low, high = self._edges[i][:, is_bad]
         middle = 0.5 * low + 0.5 * high
         edges = np.array([np.concatenate([low, middle]), np.concatenate([middle, high])])
-        parts = self._measure(self._charts[i], edges)
-        kept = (self._values, self._errors, self._noise)
-        for old, new in zip(kept, parts, strict=True):
+        values, errors, noise = self._measure(self._charts[i], edges)
+        moved = 0.5 * np.abs(values.reshape(len(values), 2, -1).sum(axis=1) - self._values[i][:, is_bad])
+        errors = np.maximum(errors, np.concatenate([moved, moved], axis=1))
+        for old, new in zip((self._values, self._errors, self._noise), (values, errors, noise), strict=True):
             old[i] = np.concatenate([old[i][..., ~is_bad], new], axis=-1)
         self._edges[i] = np.concatenate([self._edges[i][:, ~is_bad], edges], axis=1)
 

@@ -40,6 +40,7 @@ _NAMES: dict[str, tuple[str, str, bool, tuple[str, ...]]] = {
     "tsallis": ("Tsallis", "P||Q", False, ("alpha",)),
     "f_divergence": ("f-divergence", "P||Q", False, ("f",)),
 }
+_BOUNDED = ("jensen_shannon", "total_variation", "hellinger", "bhattacharyya")
 _ALPHA = {"hellinger": 0.5, "bhattacharyya": 0.5, "chi_squared": 2.0}
 
 
@@ -88,7 +89,7 @@ def estimate_divergence_monte_carlo(
     -------
     DivergenceEstimate
         Its standard error is that of the draws; "hellinger", "bhattacharyya" and "renyi" have a bias of the order
-        of 1 / n_samples beside. ``diagnostics``: "pareto_k" of the terms.
+        of 1 / n_samples beside. ``diagnostics``: "pareto_k" of terms that are not bounded.
 
     Raises
     ------
@@ -131,7 +132,8 @@ def estimate_divergence_monte_carlo(
     errors = [0.5 * math.hypot(*(half.moments[i].standard_error for half in halves)) for i in range(len(terms))]
     is_infinite = any(half.is_infinite for half in halves)
     value, error = (math.inf, math.nan) if is_infinite else _transformed(name, order, values, errors)
-    k = max(half.pareto_k() for half in halves)
+    is_bounded = name in _BOUNDED or (order is not None and order < 1.0)
+    k = None if is_bounded else max(half.pareto_k() for half in halves)
     return _concluded(name, order, value, error, unit, n, math.prod(p.event_shape), k)
 
 
@@ -223,13 +225,13 @@ def _transformed(name: str, order: float | None, values: list[float], errors: li
 
 
 def _concluded(
-    name: str, order: float | None, value: float, error: float, unit: str, n: int, d: int, k: float
+    name: str, order: float | None, value: float, error: float, unit: str, n: int, d: int, k: float | None
 ) -> DivergenceEstimate:
     quantity, direction, has_unit, _ = _NAMES[name]
     notes = Notes()
     if math.isinf(value):
         notes.add(InfiniteDivergenceWarning, "one distribution has no mass at draws of the other: the value is inf.")
-    elif k > RELIABLE_BELOW and math.isfinite(k):
+    elif k is not None and k > RELIABLE_BELOW and math.isfinite(k):
         notes.add(
             UnreliableEstimateWarning,
             f"the terms of {quantity} have a Pareto k-hat of {k:.2f}, above {RELIABLE_BELOW}: their variance may be "
@@ -250,6 +252,6 @@ def _concluded(
         reliable=False if reasons else None,
         reasons=reasons,
         warnings=notes.texts(),
-        diagnostics={"pareto_k": k},
+        diagnostics={} if k is None else {"pareto_k": k},
         uncertainty=Deferred(lambda: UNKNOWN if math.isnan(error) else Uncertainty(error, 2 * n - 2)),
     )
