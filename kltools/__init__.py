@@ -12,16 +12,20 @@ from ._warmup import warmup
 from .closed_forms import kl_divergence, pairwise_kl, register_kl
 from .comparison import *
 from .comparison import __all__ as _comparison
+from .dependence import mutual_information
 from .distribution import Distribution, family
+from .divergences import cross_entropy, entropy, f_divergence, jeffreys, jensen_shannon, total_variation
 from .errors import *
 from .estimate import DivergenceEstimate
 from .estimators import RELATIVES as _RELATIVES
 from .estimators import estimate_kl
+from .estimators.divergence_monte_carlo import estimate_divergence_monte_carlo
 from .estimators.log_prob import estimate_kl_from_log_prob
 from .estimators.monte_carlo import estimate_kl_monte_carlo
 from .families import *
 from .families import __all__ as _families
 from .neighbors import kth_neighbor_distances
+from .power_divergences import bhattacharyya, chi_squared, hellinger, renyi, tsallis
 from .vae import vae_kl
 
 if TYPE_CHECKING:
@@ -74,15 +78,28 @@ __all__ = [
     "RuLSIFDivergence",
     "ULSIFDivergence",
     "WeightedKNNDivergence",
+    "bhattacharyya",
+    "chi_squared",
+    "cross_entropy",
+    "entropy",
+    "estimate_divergence_monte_carlo",
     "estimate_kl",
     "estimate_kl_from_log_prob",
     "estimate_kl_monte_carlo",
+    "f_divergence",
     "family",
+    "hellinger",
+    "jeffreys",
+    "jensen_shannon",
     "kl_divergence",
     "kth_neighbor_distances",
+    "mutual_information",
     "pairwise_kl",
     "param",
     "register_kl",
+    "renyi",
+    "total_variation",
+    "tsallis",
     "vae_kl",
     "warmup",
     *_comparison,

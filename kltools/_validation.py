@@ -144,14 +144,15 @@ def positive(value: Any, name: str) -> float:
     return number
 
 
-def weights(value: Any) -> tuple[float, float]:
-    """Weights of two distributions in their mixture."""
-    array = numeric_array(value, "weights")
-    if array.shape != (2,):
-        raise ShapeMismatchError(f"weights must be two numbers, one for P and one for Q, got shape {array.shape}.")
+def weights(value: Any, n: int = 2) -> tuple[float, ...]:
+    """Weights of distributions in their mixture; None are equal ones."""
+    array = np.full(n, 1.0 / n) if value is None else numeric_array(value, "weights")
+    if array.shape != (n,):
+        wanted = "two numbers, one for P and one for Q" if n == 2 else f"{n} numbers, one for each distribution"
+        raise ShapeMismatchError(f"weights must be {wanted}, got shape {array.shape}.")
     if not ((array > 0.0).all() and abs(float(array.sum()) - 1.0) <= 1e-6):
         raise InvalidParameterError(f"weights must be > 0 and sum to 1 (to 1e-6), got {array.tolist()}.")
-    return float(array[0]), float(array[1])
+    return tuple(float(weight) for weight in array)
 
 
 def choice(value: Any, name: str, allowed: Sequence[str]) -> str:

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from . import _device, _validation
+from . import _device, _validation, integrands, quadrature
 from ._formula import Formula
 from ._parameters import event_ndim
 from .distribution import FAMILIES, Distribution, broadcast_shapes, check_distribution, unwrap
 from .errors import InvalidParameterError, InvalidTypeError, NoClosedFormError, ShapeMismatchError
 
+METHODS = ("closed_form", "quadrature")
+_MONTE_CARLO = "estimate_kl_monte_carlo(p, q, n_samples=100_000, random_state=0)"
 _CLOSED_FORMS: dict[tuple[type, type | str], Formula | Callable] = {}
 
 
@@ -102,14 +104,16 @@ def _closed_form(p: Distribution, q: Distribution) -> Formula | Callable:
             for key in ((class_p, class_q), (class_p, class_q.__name__)):
                 if key in _CLOSED_FORMS:
                     return _CLOSED_FORMS[key]
-    raise NoClosedFormError(
-        f"no closed form is registered for KL({p._name} || {q._name}); estimate it from draws of p: "
-        "estimate_kl_monte_carlo(p, q, n_samples=100_000, random_state=0)."
-    )
+    advice = f"estimate it from draws of p: {_MONTE_CARLO}"
+    if quadrature.applies(p, q) and p.is_continuous == q.is_continuous:
+        advice = 'integrate it numerically: kl_divergence(p, q, method="quadrature")'
+    raise NoClosedFormError(f"no closed form is registered for KL({p._name} || {q._name}); {advice}.")
 
 
-def kl_divergence(p: Distribution, q: Distribution, *, unit: str = "nats", device: str | None = None) -> Any:
-    r"""Kullback-Leibler divergence KL(p || q) of two distributions, by its closed form.
+def kl_divergence(
+    p: Distribution, q: Distribution, *, method: str = "closed_form", unit: str = "nats", device: str | None = None
+) -> Any:
+    r"""Kullback-Leibler divergence KL(p || q) of two distributions, by its closed form or by quadrature.
 
     .. math:: \mathrm{KL}(p \,\|\, q) = \int p(x) \log \frac{p(x)}{q(x)} \, dx
 
@@ -120,6 +124,10 @@ def kl_divergence(p: Distribution, q: Distribution, *, unit: str = "nats", devic
     ----------
     p, q : Distribution
         Equal ``event_shape``; their batches broadcast.
+    method : {"closed_form", "quadrature"}
+        "quadrature" integrates over one dimension, or sums over counts, from the log-densities alone: to a relative
+        error of 1e-9, but for the rounding of these, which is felt where the divergence is below 1e-12. A divergence
+        that is infinite because of tails comes out as inf.
     unit : {"nats", "bits"}
     device : {None, "cpu", "cuda"}
         None follows the data.
@@ -131,7 +139,7 @@ def kl_divergence(p: Distribution, q: Distribution, *, unit: str = "nats", devic
     Raises
     ------
     NoClosedFormError
-        Where no formula is registered for the two families.
+        Where no formula is registered for the two families, or quadrature does not apply or misses its accuracy.
     ShapeMismatchError
         Where events differ or batches do not broadcast.
     InvalidTypeError
@@ -149,18 +157,24 @@ def kl_divergence(p: Distribution, q: Distribution, *, unit: str = "nats", devic
     >>> p = kl.MultivariateNormalDiag(mean=[[0, 0], [1, 1]], var=[1, 1])
     >>> kl.kl_divergence(p, kl.MultivariateNormalDiag(mean=[0, 0], var=[1, 1]))
     array([0., 1.])
+    >>> kl.kl_divergence(kl.Normal(mean=0, var=1), kl.Normal(mean=1, var=1), method="quadrature").__round__(12)
+    0.5
     """
     check_distribution(p, "p")
     check_distribution(q, "q")
     factor = _validation.unit_factor(unit)
+    _validation.choice(method, "method", METHODS)
     if p.event_shape != q.event_shape:
         raise ShapeMismatchError(f"events differ: p draws shape {p.event_shape}, q draws shape {q.event_shape}.")
     shape = broadcast_shapes(p.batch_shape, q.batch_shape, "the batches of p and q; for all pairs use pairwise_kl.")
     is_outside = _reaches_outside(p, q)
     if np.all(is_outside):
         return unwrap(np.full(shape, math.inf))
-    form = _closed_form(p, q)
     device = _device.resolve(device)
+    if method == "quadrature":
+        by_quadrature = _device.twin("quadrature") if device == "cuda" else quadrature.integral
+        return unwrap(factor * by_quadrature(integrands.kl, (p, q), _MONTE_CARLO))
+    form = _closed_form(p, q)
     if isinstance(form, Formula):
         value = _evaluate(form, p, q, device)
     else:

@@ -205,6 +205,10 @@ class Distribution:
         """A point among most of the mass of a scalar distribution, and roughly how far that reaches to each side."""
         raise NotImplementedError(f"{self._name} defines no _bulk().")
 
+    def _table(self) -> np.ndarray | None:
+        """Log-probabilities of all values along the last axis, where these are the same few for every batch."""
+        return None
+
     def _log_prob(self, x: np.ndarray) -> np.ndarray:
         raise NotImplementedError(f"{self._name} defines no _log_prob(x).")
 

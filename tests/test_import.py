@@ -51,6 +51,14 @@ for method in ("kde", "knn_weighted", "ulsif", "rulsif", "kliep"):
     kl.estimate_kl(x, x[::-2], method=method).standard_error
 """,
     "closed form": "import kltools as kl\nkl.kl_divergence(kl.Normal(mean=0, var=1), kl.Normal(mean=1, var=1))",
+    "relatives in closed form and by quadrature": """
+import kltools as kl
+p, q = kl.Normal(mean=0, var=1), kl.Normal(mean=1, var=2)
+for call in (kl.jensen_shannon, kl.total_variation, kl.hellinger, kl.chi_squared, kl.cross_entropy):
+    call(p, q), call(p, q, method="quadrature")
+kl.estimate_divergence_monte_carlo(p, q, "jensen_shannon", n_samples=100, random_state=0).standard_error
+kl.mutual_information([[0.5, 0.0], [0.0, 0.5]])
+""",
     "vae": "import kltools as kl\nkl.vae_kl([[0.0]], [[0.0]])",
     "log-densities": """
 import kltools as kl

@@ -133,7 +133,7 @@ def estimate_jensen_shannon(
     )
 
 
-def _jensen_shannon(X: np.ndarray, Y: np.ndarray, weights: tuple[float, float], scale: str, call: Call) -> Result:
+def _jensen_shannon(X: np.ndarray, Y: np.ndarray, weights: tuple[float, ...], scale: str, call: Call) -> Result:
     _validation.check_enough_rows(len(X), "X", 2, "an estimate")
     _validation.check_enough_rows(len(Y), "Y", 2, "an estimate")
     asked = _validation.neighbors(call.n_neighbors)
@@ -163,7 +163,7 @@ def _jensen_shannon(X: np.ndarray, Y: np.ndarray, weights: tuple[float, float], 
     return call.solve(terms, samples, search.ks, needed=needed, d=X.shape[1], tied=tied, scale=scaling.kind)
 
 
-def _label_terms(X: np.ndarray, Y: np.ndarray, weights: tuple[float, float], search: Search) -> Terms:
+def _label_terms(X: np.ndarray, Y: np.ndarray, weights: tuple[float, ...], search: Search) -> Terms:
     references = search.references(X, Y)
     rows = len(X) + len(Y)
     values, n_ties = np.zeros(len(search.ks)), 0

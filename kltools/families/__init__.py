@@ -1,6 +1,6 @@
 """Families of distributions and their closed forms; importing a file registers what it holds."""
 
-from . import gaussian_full  # noqa: F401  # divergences only
+from . import gaussian_full, gaussian_relatives  # noqa: F401  # divergences only
 from .discrete import Categorical
 from .gaussian import MultivariateNormal, MultivariateNormalDiag, Normal
 from .mixture import GaussianMixture

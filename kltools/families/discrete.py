@@ -54,6 +54,9 @@ class Categorical(Distribution):
         """Logarithms of the probabilities, shape (..., K); exact where a probability underflows."""
         return self._log_probs  # type: ignore[attr-defined]
 
+    def _table(self) -> np.ndarray:
+        return self.log_probs
+
     @classmethod
     def _with_log_probs(cls, probs: np.ndarray, log_probs: np.ndarray) -> Self:
         instance = cls.__new__(cls)

@@ -1,0 +1,271 @@
+"""Integrals of terms over scalar distributions, with a bound for their errors; sums where values are counts.
+
+The line is cut where a support begins or ends. Between two such points panels of doubling lengths surround the bulk
+of every distribution; towards each end they go on in the logarithm of the distance, where a tail x^-a and a pole
+x^(a - 1) are exponentials, beyond the range of float64 if need be. Panels are halved until the rules of Gauss and
+Kronrod agree. The densities are integrated with the same nodes: that they give 1 tells that no mass was missed.
+"""
+
+import functools
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ._charts import End, Middle
+from ._summation import summed
+from .distribution import Distribution, broadcast_shapes
+from .errors import InvalidTypeError, NoClosedFormError, ShapeMismatchError
+from .integrands import Term
+
+RELATIVE_ERROR = 1e-9  # of what is returned, with respect to the integral of the absolute value of the term
+_GOAL = 1e-11
+_MASS_ERROR = 1e-8
+_MOST_ROUNDS, _MOST_PANELS = 60, 5_000
+_PERTURBATION = 2.0**-50
+
+# Piessens et al. (1983), QUADPACK, qk15: nodes >= 0 with the weights of Kronrod, and those of Gauss or 0
+_RULE = np.array([
+    [0.991455371120812639206854697526329, 0.022935322010529224963732008058970, 0.0],
+    [0.949107912342758524526189684047851, 0.063092092629978553290700663189204, 0.129484966168869693270611432679082],
+    [0.864864423359769072789712788640926, 0.104790010322250183839876322541518, 0.0],
+    [0.741531185599394439863864773280788, 0.140653259715525918745189590510238, 0.279705391489276667901467771423780],
+    [0.586087235467691130294144838258730, 0.169004726639267902826583426598550, 0.0],
+    [0.405845151377397166906606412076961, 0.190350578064785409913256402421014, 0.381830050505118944950369775488975],
+    [0.207784955007898467600689403773245, 0.204432940075298892414161999234649, 0.0],
+    [0.0, 0.209482141084727828012999174891714, 0.417959183673469387755102040816327],
+])  # fmt: skip
+_NODES = np.concatenate([-_RULE[:, 0], _RULE[-2::-1, 0]])
+_KRONROD = np.concatenate([_RULE[:, 1], _RULE[-2::-1, 1]])
+_GAUSS = np.concatenate([_RULE[:, 2], _RULE[-2::-1, 2]])
+
+
+def applies(*laws: Distribution) -> bool:
+    """Whether terms can be integrated over these: tables, or scalar distributions with an interval and a bulk."""
+    if all(law._table() is not None for law in laws):
+        return True
+    return all(
+        not law.event_shape
+        and type(law)._support is not Distribution._support
+        and type(law)._bulk is not Distribution._bulk
+        for law in laws
+    )
+
+
+def integral(term: Term, laws: Sequence[Distribution], monte_carlo: str, with_measure: bool = False) -> np.ndarray:
+    """The integral (or sum) of a term, for each of a batch, one after the other.
+
+    `monte_carlo` is what to call where this does not reach its accuracy; `with_measure` appends the logarithm 0 of
+    the measure that densities refer to.
+    """
+    tables = [table for law in laws if (table := law._table()) is not None]
+    if tables:
+        return _summed_tables(term, laws, tables, with_measure)
+    if not applies(*laws):
+        missing = next(law for law in laws if not applies(law))
+        raise NoClosedFormError(
+            f"method='quadrature' needs scalar distributions with _support() and _bulk(), which {missing._name} "
+            f"(event shape {missing.event_shape}) has not; estimate it from draws: {monte_carlo}."
+        )
+    kinds = {law.is_continuous for law in laws}
+    if len(kinds) > 1:
+        raise InvalidTypeError(f"{', '.join(law._name for law in laws)}: some have densities, some probabilities.")
+    routine = _integrated if kinds == {True} else summed
+    with np.errstate(all="ignore"):
+        return loop(lambda items: routine(term, items, monte_carlo, with_measure), laws)
+
+
+def _summed_tables(
+    term: Term, laws: Sequence[Distribution], tables: list[np.ndarray], with_measure: bool
+) -> np.ndarray:
+    sizes = [table.shape[-1] for table in tables]
+    if len(tables) < len(laws) or len(set(sizes)) > 1:
+        listing = ", ".join(law._name for law in laws)
+        raise ShapeMismatchError(f"the same categories are needed, got {listing} with {sizes} categories.")
+    shape = functools.reduce(np.broadcast_shapes, [table.shape for table in tables])
+    logs = np.array([np.broadcast_to(table, shape) for table in tables] + [np.zeros(shape)] * with_measure)
+    with np.errstate(all="ignore"):
+        return np.asarray(term(logs).sum(axis=-1))
+
+
+def loop(value: Callable[[list[Distribution]], float], laws: Sequence[Distribution]) -> np.ndarray:
+    """A number for each item of the broadcast batch."""
+    shape: tuple[int, ...] = ()
+    for law in laws:
+        shape = broadcast_shapes(shape, law.batch_shape, "the batches.")
+    flat = [
+        np.broadcast_to(np.arange(math.prod(law.batch_shape)).reshape(law.batch_shape), shape).reshape(-1)
+        for law in laws
+    ]
+    items = ([law._take(np.asarray(i)) for law, i in zip(laws, row, strict=True)] for row in zip(*flat, strict=True))
+    return np.array([value(item) for item in items]).reshape(shape)
+
+
+def _integrated(term: Term, laws: list[Distribution], monte_carlo: str, with_measure: bool) -> float:
+    charts = list(_charts(laws, with_measure))
+    n_laws = len(laws)
+
+    def rows(chart: Any, at: np.ndarray) -> np.ndarray:
+        """The term, the densities, by how much rounding may change the term, and which of two laws has more mass."""
+        logs = chart.logs(at)
+        value = term(logs)
+        moved = logs.copy()
+        moved[0] += _PERTURBATION * np.maximum(1.0, np.abs(logs[0] - chart.log_jacobian(at)))
+        noise = np.where(np.isfinite(value), np.abs(term(moved) - value), 0.0)
+        side = np.sign(logs[0] - logs[1]) if n_laws > 1 else np.zeros(at.shape)
+        return np.concatenate([value[None], np.exp(logs[:n_laws]), noise[None], side[None]])
+
+    panels = _Panels(rows)
+    for chart in charts:
+        if isinstance(chart, Middle):
+            panels.add(chart, chart.edges)
+    scale = panels.sizes()
+    ends = [chart for chart in charts if isinstance(chart, End)]
+    samples = [rows(end, end.grid)[: n_laws + 1] for end in ends]
+    for end, values in zip(ends, samples, strict=True):
+        scale = scale + (np.nan_to_num(np.abs(values), posinf=0.0) * end.steps).sum(axis=1)
+    rest = 0.0
+    for end, values in zip(ends, samples, strict=True):
+        found = end.reach(values, scale)
+        if found is None:
+            return math.inf
+        panels.add(end, end.grid[: found[0] + 1])
+        rest += found[1]
+    if not panels.refine():
+        return math.inf
+    value, bound = panels.result()
+    if (bound := bound + rest) > RELATIVE_ERROR:
+        raise NoClosedFormError(
+            f"quadrature over {', '.join(law._name for law in laws)} does not reach a relative error of "
+            f"{RELATIVE_ERROR:g} (it bounds it by {bound:.1g}); estimate from draws: {monte_carlo}."
+        )
+    return value
+
+
+def _charts(laws: list[Distribution], with_measure: bool) -> Iterator[Middle | End]:
+    supports = [tuple(map(float, law._support())) for law in laws]  # type: ignore[arg-type]
+    places = [(float(place), float(reach)) for place, reach in (law._bulk() for law in laws)]
+    ends = sorted({end for support in supports for end in support})
+    points = _breakpoints(places, supports)
+    narrowest, widest = min(reach for _, reach in places), max(reach for _, reach in places)
+    for low, high in itertools.pairwise(ends):
+        inner = points[(points > low) & (points < high)]
+        if not len(inner):
+            inner = np.array([_somewhere(low, high, widest)])
+        common = (laws, with_measure)
+        yield Middle(*common, inner)
+        for end, edge, sign in ((low, inner[0], 1.0), (high, inner[-1], -1.0)):
+            if math.isinf(end):
+                center = min((place for place, _ in places), key=lambda place: abs(place - edge))
+                center = center if (edge - center) * sign < 0.0 else edge + sign * widest
+                yield End(*common, center, -sign, abs(edge - center), narrowest)
+            else:
+                yield End(*common, end, sign, abs(edge - end), narrowest, is_finite=True)
+
+
+def _breakpoints(places: list[tuple[float, float]], supports: list[tuple[float, ...]]) -> np.ndarray:
+    """Around each place, at doubling distances as far as any other place or end is."""
+    marks = [x for place, reach in places for x in (place - reach, place + reach)]
+    marks += [x for support in supports for x in support if math.isfinite(x)]
+    points = [np.array([place for place, _ in places])]
+    for place, reach in places:
+        farthest = max(abs(x - place) for x in marks)
+        n = min(2100, 4 + max(0, math.ceil(math.log2(farthest) - math.log2(reach))))
+        steps = np.ldexp(reach, np.arange(-2, n))
+        points += [place - steps, place + steps]
+    together = np.unique(np.concatenate(points))
+    return together[np.isfinite(together)]
+
+
+def _somewhere(low: float, high: float, reach: float) -> float:
+    if math.isinf(low):
+        return high - reach
+    return low + reach if math.isinf(high) else low + 0.5 * (high - low)
+
+
+class _Panels:
+    """Panels of several charts, with what the rules give on each."""
+
+    def __init__(self, rows: Callable[[Any, np.ndarray], np.ndarray]):
+        self._rows = rows
+        self._charts: list[Any] = []
+        self._edges: list[np.ndarray] = []  # of each chart, (2, n)
+        self._values: list[np.ndarray] = []  # (rows, n)
+        self._errors: list[np.ndarray] = []
+        self._noise: list[np.ndarray] = []
+
+    def add(self, chart: Any, edges: np.ndarray) -> None:
+        pairs = np.array([edges[:-1], edges[1:]])
+        self._charts.append(chart)
+        self._edges.append(pairs)
+        for kept, new in zip((self._values, self._errors, self._noise), self._measure(chart, pairs), strict=True):
+            kept.append(new)
+
+    def _measure(self, chart: Any, edges: np.ndarray) -> tuple[np.ndarray, ...]:
+        half, middle = 0.5 * (edges[1] - edges[0]), 0.5 * edges[0] + 0.5 * edges[1]
+        at = np.column_stack([edges[0], middle[:, None] + half[:, None] * _NODES, edges[1]])
+        rows = self._rows(chart, at.reshape(-1)).reshape(-1, *at.shape)
+        kronrod, gauss = (half * (rows[:-1, :, 1:-1] @ weights) for weights in (_KRONROD, _GAUSS))
+        side = rows[-1]
+        errors = np.abs(kronrod - gauss)
+        crosses = (side.min(axis=1) < 0.0) & (side.max(axis=1) > 0.0)
+        errors[0] = np.where(crosses, np.abs(kronrod[0]), errors[0])  # there |p - q| has a kink, and is small
+        return kronrod[:-1], errors[:-1], kronrod[-1]
+
+    def sizes(self) -> np.ndarray:
+        return sum(np.abs(values).sum(axis=1) for values in self._values)
+
+    def refine(self) -> bool:
+        """Halve panels until their errors are small; False where the term is inf at a node.
+
+        Once all are small every panel is halved, for both rules may agree by accident.
+        """
+        is_verified = False
+        for _ in range(_MOST_ROUNDS):
+            if not all(np.isfinite(values[0]).all() for values in self._values):
+                return False
+            bad = self._bad_panels()
+            if not any(is_bad.any() for is_bad in bad):
+                if is_verified:
+                    return True
+                is_verified, bad = True, [np.ones(len(is_bad), bool) for is_bad in bad]
+            for i, is_bad in enumerate(bad):
+                if is_bad.any():
+                    self._halve(i, is_bad)
+        return True
+
+    def _bad_panels(self) -> list[np.ndarray]:
+        """For each chart, which panels have errors that count and that are not from rounding."""
+        scale = np.maximum(self.sizes(), 1e-300)[:, None]
+        n = sum(edges.shape[1] for edges in self._edges)
+        bad = []
+        for errors, noise in zip(self._errors, self._noise, strict=True):
+            excess = errors.copy()
+            excess[0] -= 2.0 * noise
+            excess = np.maximum(excess, 0.0) / scale
+            counts = excess.sum(axis=1).max(initial=0.0) > _GOAL and n < _MOST_PANELS
+            bad.append((excess > 0.1 * _GOAL / n).any(axis=0) & counts)
+        return bad
+
+    def _halve(self, i: int, is_bad: np.ndarray) -> None:
+        low, high = self._edges[i][:, is_bad]
+        middle = 0.5 * low + 0.5 * high
+        edges = np.array([np.concatenate([low, middle]), np.concatenate([middle, high])])
+        values, errors, noise = self._measure(self._charts[i], edges)
+        moved = 0.5 * np.abs(values.reshape(len(values), 2, -1).sum(axis=1) - self._values[i][:, is_bad])
+        errors = np.maximum(errors, np.concatenate([moved, moved], axis=1))
+        for old, new in zip((self._values, self._errors, self._noise), (values, errors, noise), strict=True):
+            old[i] = np.concatenate([old[i][..., ~is_bad], new], axis=-1)
+        self._edges[i] = np.concatenate([self._edges[i][:, ~is_bad], edges], axis=1)
+
+    def result(self) -> tuple[float, float]:
+        """The integral of the term, and a bound of its relative error beyond the rounding of log-densities."""
+        scale = np.maximum(self.sizes(), 1e-300)
+        values = [math.fsum(np.concatenate([v[j] for v in self._values])) for j in range(len(scale))]
+        noise = sum(float(n.sum()) for n in self._noise)
+        errors = sum(e.sum(axis=1) for e in self._errors) / scale
+        lost = max(abs(mass - 1.0) for mass in values[1:])
+        bound = max(float(errors[0]) - 2.0 * noise / float(scale[0]), 0.1 * float(errors[1:].max()))
+        return values[0], bound if lost <= _MASS_ERROR else max(bound, lost)

@@ -1,0 +1,172 @@
+"""Closed forms of the relatives of KL, and what all of those share that are functions of an affinity.
+
+The integral of p^a q^(1 - a) gives the divergences of Renyi and Tsallis, that of Bhattacharyya, the distance of
+Hellinger and chi squared: one form of its logarithm serves them all. A family of exponential type need not register
+one. It offers ``_natural()``, its natural parameters, and ``_from_natural(*natural)``, the parameters that belong to
+them by name, outside of their domains where there is no such distribution.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import integrands, quadrature
+from ._parameters import DOMAINS, declaration, event_ndim
+from .closed_forms import kl_divergence
+from .distribution import Distribution, broadcast_shapes, check_distribution
+from .errors import NoClosedFormError, ShapeMismatchError
+from .integrands import Term
+
+METHODS = ("closed_form", "quadrature")
+_FORMS: dict[tuple[str, type, type], Callable[..., np.ndarray]] = {}
+
+
+def register_relative(name: str, family_p: type, family_q: type) -> Callable[[Any], Any]:
+    """Register a form ``f(p, q, **options)`` of "log_affinity" (option alpha) or "total_variation" for two families."""
+
+    def register(function: Any) -> Any:
+        _FORMS[name, family_p, family_q] = function
+        return function
+
+    return register
+
+
+def registered(name: str, p: Distribution, q: Distribution) -> Callable[..., np.ndarray] | None:
+    """The form of a relative for two distributions, None where there is none."""
+    for class_p in type(p).__mro__:
+        for class_q in type(q).__mro__:
+            if (name, class_p, class_q) in _FORMS:
+                return _FORMS[name, class_p, class_q]
+    return None
+
+
+def check_laws(laws: Sequence[Any], names: Sequence[str]) -> tuple[int, ...]:
+    """The broadcast batch shape of distributions of equal events."""
+    shape: tuple[int, ...] = ()
+    for law, name in zip(laws, names, strict=True):
+        check_distribution(law, name)
+        if law.event_shape != laws[0].event_shape:
+            raise ShapeMismatchError(
+                f"events differ: {names[0]} draws shape {laws[0].event_shape}, {name} draws shape {law.event_shape}."
+            )
+        shape = broadcast_shapes(shape, law.batch_shape, f"the batches of {', '.join(names)}.")
+    return shape
+
+
+def no_form(laws: Sequence[Distribution], call: str) -> NoClosedFormError:
+    """What to raise where a relative has no closed form."""
+    listing = ", ".join(law._name for law in laws)
+    if quadrature.applies(*laws):
+        return NoClosedFormError(f'{call} has no closed form for {listing}; pass method="quadrature", or None.')
+    name = call.partition("(")[0]
+    way_out = f"estimate it from draws: {monte_carlo(name)}" if len(laws) == 2 else "estimate it from draws"
+    return NoClosedFormError(f"{call} has neither a closed form nor one dimension for {listing}; {way_out}.")
+
+
+def monte_carlo(name: str) -> str:
+    """The call that estimates a relative from draws."""
+    return f'estimate_divergence_monte_carlo(p, q, "{name}", n_samples=100_000, random_state=0)'
+
+
+def by_form_or_quadrature(
+    form: Callable[[], np.ndarray], term: Term, laws: Sequence[Distribution], method: str | None, name: str
+) -> np.ndarray:
+    """What a form gives; where it raises `NoClosedFormError` and no method was asked for, the integral of a term."""
+    if method != "quadrature":
+        try:
+            return form()
+        except NoClosedFormError:
+            if all(law._table() is not None for law in laws):  # a finite sum is a closed form
+                return quadrature.integral(term, laws, monte_carlo(name))
+            if method is not None or not quadrature.applies(*laws):
+                raise
+    return quadrature.integral(term, laws, monte_carlo(name))
+
+
+# ---------------------------------------------------------------- affinities
+
+
+def log_affinity(p: Distribution, q: Distribution, alpha: float, method: str | None, name: str) -> np.ndarray:
+    """Logarithm of the integral of p^a q^(1 - a); inf where that diverges."""
+    if method != "quadrature":
+        form = _affinity_form(p, q)
+        if form is not None:
+            with np.errstate(all="ignore"):
+                return np.asarray(form(p, q, alpha=alpha))
+    less_one = _affinity_less_one(p, q, alpha, method, name)
+    with np.errstate(all="ignore"):
+        logarithm = np.asarray(np.log1p(less_one))
+        small = ~(less_one > -0.5)
+        if small.any():  # 1 has swallowed the digits
+            whole = quadrature.integral(integrands.affinity(alpha), (p, q), monte_carlo(name))
+            logarithm = np.where(small, np.log(whole), logarithm)
+    return logarithm
+
+
+def affinity_less_one(p: Distribution, q: Distribution, alpha: float, method: str | None, name: str) -> np.ndarray:
+    """The integral of p^a q^(1 - a), minus 1."""
+    if method != "quadrature":
+        form = _affinity_form(p, q)
+        if form is not None:
+            with np.errstate(all="ignore"):
+                return np.expm1(form(p, q, alpha=alpha))
+    return _affinity_less_one(p, q, alpha, method, name)
+
+
+def _affinity_less_one(p: Distribution, q: Distribution, alpha: float, method: str | None, name: str) -> np.ndarray:
+    def form() -> np.ndarray:
+        raise no_form((p, q), f"{name}(p, q)")
+
+    return by_form_or_quadrature(form, integrands.power(alpha), (p, q), method, name)
+
+
+def _affinity_form(p: Distribution, q: Distribution) -> Callable[..., np.ndarray] | None:
+    form = registered("log_affinity", p, q)
+    return exponential_log_affinity if form is None and type(p) is type(q) and hasattr(p, "_natural") else form
+
+
+def exponential_log_affinity(p: Any, q: Any, *, alpha: float) -> np.ndarray:
+    """From divergences within an exponential family, by the distribution m at the mixed natural parameter.
+
+    The logarithm is (a - 1) KL(m || q) - a KL(m || p), a sum of one sign for 0 < a < 1, and where a > 1 also
+    KL(p || m) + (a - 1) KL(p || q). The first does not feel the rounding of m, the second never cancels.
+    """
+    naturals = [(np.asarray(a), np.asarray(b)) for a, b in zip(p._natural(), q._natural(), strict=True)]
+    shape = np.broadcast_shapes(p.batch_shape, q.batch_shape)
+    mixed = type(p)._from_natural(*(_between(a, b, alpha) for a, b in naturals))
+    exists, same = np.ones(shape, bool), np.ones(shape, bool)
+    for name in p.parameters:
+        exists = exists & _over_batch(_lies_in_domain(type(p), name, mixed[name]), p, name)
+        same = same & _over_batch(getattr(p, name) == getattr(q, name), p, name)
+    m = type(p)(**{name: np.where(_back(exists, p, name), mixed[name], getattr(p, name)) for name in p.parameters})
+    from_p = kl_divergence(m, p)
+    value = (alpha - 1.0) * kl_divergence(m, q) - alpha * from_p
+    if alpha > 1.0:
+        to_m = kl_divergence(p, m)
+        is_near = (0.5 * from_p <= to_m) & (to_m <= 2.0 * from_p)
+        value = np.where(is_near, value, to_m + (alpha - 1.0) * kl_divergence(p, q))
+    return np.where(same, 0.0, np.where(exists, value, math.inf))
+
+
+def _between(a: np.ndarray, b: np.ndarray, alpha: float) -> np.ndarray:
+    """alpha a + (1 - alpha) b, exactly b where both are equal."""
+    return np.where(np.isfinite(b), b + alpha * (a - b), alpha * a + (1.0 - alpha) * b)
+
+
+def _lies_in_domain(cls: type, name: str, values: np.ndarray) -> np.ndarray:
+    contains = DOMAINS[declaration(cls, name)[0]].contains
+    if np.isfinite(values).all() and contains(values):
+        return np.ones(np.shape(values), bool)
+    each = [math.isfinite(value) and contains(np.array(value)) for value in np.ravel(values)]
+    return np.array(each).reshape(np.shape(values))
+
+
+def _over_batch(values: np.ndarray, p: Distribution, name: str) -> np.ndarray:
+    """Whether something is true of a whole event."""
+    return np.all(values, axis=tuple(range(-event_ndim(type(p), name), 0)))
+
+
+def _back(values: np.ndarray, p: Distribution, name: str) -> np.ndarray:
+    return values.reshape(values.shape + (1,) * event_ndim(type(p), name))
