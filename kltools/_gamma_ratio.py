@@ -1,4 +1,7 @@
-"""Ratios of gamma functions, compiled for any device: accurate where both arguments are large or nearly agree."""
+"""Ratios of gamma functions, and the incomplete gamma function of order 0, compiled for any device.
+
+Differences of log-gamma and of digamma are accurate where both arguments are large or nearly agree.
+"""
 
 import math
 
@@ -109,3 +112,24 @@ def gamma_ratio_divergence(half: float, x: float, y: float) -> float:
         at = half + x + node * step
         total += weight * (1.0 - node) * (_trigamma(at) - _trigamma(half + at))
     return step * total * step
+
+
+@jit
+def exponential_integral(x: float) -> float:
+    """E1(x), the integral of exp(-t) / t from x to inf, for x >= 2 (DLMF 6.9.1)."""
+    if math.isinf(x):
+        return 0.0
+    fraction = x + 121.0
+    for n in range(60, 0, -1):
+        fraction = x + 2.0 * n - 1.0 - n * n / fraction
+    return math.exp(-x) / fraction
+
+
+@jit
+def exponential_integral_near_zero(x: float) -> float:
+    """Ein(x) = E1(x) + log(x) + gamma of Euler, by its power series, for 0 <= x <= 3 (DLMF 6.6.4)."""
+    power, total = 1.0, 0.0
+    for n in range(1, 40):
+        power *= -x / n
+        total -= power / n
+    return total

@@ -11,7 +11,9 @@ from .._arrays import frozen
 from .._parameters import check_domain, param
 from .._scalar import (
     LOG_2PI,
+    expm1_minus_x,
     half_ratio_excess,
+    half_squared_ratio_excess,
     standard_difference,
 )
 from ..closed_forms import register_kl
@@ -276,3 +278,25 @@ def kl_normal_normal(mean_p, var_p, mean_q, var_q):
     """(r - 1 - log r + (mean_p - mean_q)^2 / var_q) / 2 with r = var_p / var_q, without cancellation."""
     z = standard_difference(mean_p, mean_q, math.sqrt(var_q))
     return half_ratio_excess(var_p, var_q) + 0.5 * z * z
+
+
+@register_kl(Normal, "Laplace")
+def kl_normal_laplace(mean_p, var_p, loc_q, scale_q):
+    """r - 1 - log r + 1/2 + log(2/pi) + (E|x - loc_q| - E|x - mean_p|) / scale_q with r = E|x - mean_p| / scale_q."""
+    deviation = math.sqrt(var_p)
+    z = standard_difference(mean_p, loc_q, deviation)
+    spread = math.sqrt(2.0 / math.pi) * deviation
+    shift = abs(standard_difference(mean_p, loc_q, scale_q)) * math.erf(abs(z) / math.sqrt(2.0))
+    excess = shift + spread / scale_q * math.expm1(-0.5 * z * z)
+    return 2.0 * half_ratio_excess(spread, scale_q) + 0.5 + math.log(2.0 / math.pi) + excess
+
+
+@register_kl(Normal, "Gumbel")
+def kl_normal_gumbel(mean_p, var_p, loc_q, scale_q):
+    """(r - 1 - log r) / 2 + exp(L) - 1 - L + 1 - log(2 pi) / 2, r = var_p / scale_q^2, L = r / 2 - (mean_p - loc_q) / scale_q."""
+    ratio = math.sqrt(var_p) / scale_q
+    spread = half_squared_ratio_excess(math.sqrt(var_p), scale_q)
+    if math.isinf(spread):
+        return math.inf
+    exponent = 0.5 * ratio * ratio - standard_difference(mean_p, loc_q, scale_q)
+    return spread + expm1_minus_x(exponent) + 1.0 - 0.5 * LOG_2PI
