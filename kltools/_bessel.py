@@ -13,8 +13,7 @@ import math
 from fractions import Fraction
 
 from ._jit import jit
-from ._gamma_ratio import NODES
-from ._scalar import x_minus_log1p
+from ._scalar import NODES, x_minus_log1p
 
 _N_TERMS = 14  # of Debye's expansion: from r = 40 on what is left out is below the rounding
 _LEAST_RADIUS = 40.0
@@ -23,7 +22,8 @@ _NEAR = 0.5  # steps up to this share of the distance to the singularities are i
 
 def _debye_coefficients() -> list[list[Fraction]]:
     """Rows j = 1, 2, ... of d_ji: the logarithm of the series whose terms are U_j(p) = p^j u_j(p^2), DLMF 10.41.9."""
-    rows, logs = [[Fraction(1)]], []
+    rows: list[list[Fraction]] = [[Fraction(1)]]
+    logs: list[list[Fraction]] = []
     for j in range(_N_TERMS):
         following = [Fraction(0)] * (j + 2)
         for i, u in enumerate(rows[j]):
@@ -141,10 +141,7 @@ def _debye_divergence(order: float, x: float, y: float, radius_x: float, radius_
     step = y - x
     difference = step * ((x + y) / (radius_x + radius_y))  # of the radii
     t = difference / (order + radius_x)
-    if -0.25 < t < 0.35:
-        excess = x_minus_log1p(t)
-    else:
-        excess = t - (math.log(order + radius_y) - math.log(order + radius_x))
+    excess = x_minus_log1p(t) if -0.25 < t < 0.35 else t - math.log(order + radius_y) + math.log(order + radius_x)
     cosine = (order / radius_x) * (order / radius_y) + (x / radius_x) * (y / radius_y)
     spread = order / (order + radius_x) * (step / radius_x) * (order / radius_y * step / (1.0 + cosine))
     log_part = 0.5 * ((x / radius_x) * (step / radius_x) - math.log(radius_y) + math.log(radius_x))

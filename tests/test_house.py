@@ -22,7 +22,7 @@ LAYERS = (
     ("_cache",),
     ("_jit",),
     ("_arrays", "_scalar", "_simd", "_philox"),
-    ("_device", "_parameters", "_validation", "inference", "pareto"),
+    ("_bessel", "_device", "_gamma_ratio", "_parameters", "_validation", "inference", "pareto"),
     ("_formula", "estimate"),
     ("distribution", "neighbors"),
     ("closed_forms", "preprocessing"),
@@ -71,6 +71,7 @@ COMPOSED = {
     "families.__init__",
     "families.gaussian_full",
     "families.mixture",
+    "families.student",
 }
 SEALED = ("neighbors", "families", "estimators", "comparison")
 

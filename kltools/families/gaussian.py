@@ -1,6 +1,7 @@
 """Gaussian distributions: univariate, with diagonal and with full covariance."""
 
 import math
+import sys
 import warnings
 from typing import Any, Self
 
@@ -21,6 +22,7 @@ from ..distribution import Distribution, family
 from ..errors import InvalidParameterError, KLToolsWarning
 
 _ROUNDING_PIVOT = 1e-14
+LARGEST_EXPONENT = math.log(sys.float_info.max)
 
 
 def _checked_var(var: np.ndarray, source: str, cls: type) -> np.ndarray:
@@ -293,10 +295,15 @@ def kl_normal_laplace(mean_p, var_p, loc_q, scale_q):
 
 @register_kl(Normal, "Gumbel")
 def kl_normal_gumbel(mean_p, var_p, loc_q, scale_q):
-    """(r - 1 - log r) / 2 + exp(L) - 1 - L + 1 - log(2 pi) / 2, r = var_p / scale_q^2, L = r / 2 - (mean_p - loc_q) / scale_q."""
+    """(r - 1 - log r) / 2 + exp(L) - 1 - L + 1 - log(2 pi) / 2 with r = var_p / scale_q^2.
+
+    L = r / 2 - (mean_p - loc_q) / scale_q is the logarithm of the mean of exp(-(x - loc_q) / scale_q).
+    """
     ratio = math.sqrt(var_p) / scale_q
     spread = half_squared_ratio_excess(math.sqrt(var_p), scale_q)
     if math.isinf(spread):
         return math.inf
     exponent = 0.5 * ratio * ratio - standard_difference(mean_p, loc_q, scale_q)
+    if exponent > LARGEST_EXPONENT:
+        return math.inf
     return spread + expm1_minus_x(exponent) + 1.0 - 0.5 * LOG_2PI

@@ -1,6 +1,7 @@
 """Distributions on the real line that are not Gaussian."""
 
 import math
+import sys
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,9 @@ from .._scalar import (
 )
 from ..closed_forms import register_kl
 from ..distribution import Distribution, family
+
+LARGEST_EXPONENT = math.log(sys.float_info.max)
+LARGEST_GROWTH = 2.556e305  # where the logarithm of the gamma function overflows
 
 
 class _ByLocation(Distribution):
@@ -157,7 +161,7 @@ class Gumbel(_ByLocation):
     --------
     >>> import kltools as kl
     >>> kl.kl_divergence(kl.Gumbel(loc=0, scale=1), kl.Gumbel(loc=0, scale=2)).__round__(4)
-    0.3681
+    0.2908
     """
 
     scipy_name = "gumbel_r"
@@ -306,21 +310,23 @@ def kl_laplace_normal(loc_p, scale_p, mean_q, var_q):
 
 @register_kl(Gumbel, Gumbel)
 def kl_gumbel_gumbel(loc_p, scale_p, loc_q, scale_q):
-    """lgamma(r) + gamma (r - 1) + exp(L) - 1 - L with r = scale_p / scale_q, L = lgamma(1 + r) + (loc_q - loc_p) / scale_q.
+    """lgamma(r) + gamma (r - 1) + exp(L) - 1 - L with r = scale_p / scale_q, two parts >= 0, written in r - 1.
 
-    Gamma is Euler's. Both parts are >= 0; they are written in r - 1.
+    L = lgamma(1 + r) + (loc_q - loc_p) / scale_q, and gamma is Euler's.
     """
     growth = (scale_p - scale_q) / scale_q
-    tail = log_gamma_tail(growth)
-    if math.isinf(tail):
+    if growth > LARGEST_GROWTH:
         return math.inf
+    tail = log_gamma_tail(growth)
     exponent = standard_difference(loc_q, loc_p, scale_q) + (1.0 - EULER_GAMMA) * growth + tail
+    if exponent > LARGEST_EXPONENT:
+        return math.inf
     return 2.0 * half_ratio_excess(scale_p, scale_q) + tail + expm1_minus_x(exponent)
 
 
 @register_kl(Gumbel, "Normal")
 def kl_gumbel_normal(loc_p, scale_p, mean_q, var_q):
-    """(r - 1 - log r + z^2 + log(pi^3 / 3) - 1) / 2 - gamma with r = var / var_q of the variance var = (pi scale_p)^2 / 6.
+    """(r - 1 - log r + z^2 + log(pi^3 / 3) - 1) / 2 - gamma with r = (pi scale_p)^2 / (6 var_q).
 
     z = (loc_p + gamma scale_p - mean_q) / sqrt(var_q), and gamma is Euler's.
     """

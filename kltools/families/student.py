@@ -50,18 +50,26 @@ class MultivariateStudentT(Distribution):
     loc: Any = param("real", event_ndim=1)
     scale_matrix: Any = param("symmetric")
 
+    def _event_shape(self, *events: tuple[int, ...]) -> tuple[int, ...] | None:
+        return super()._event_shape(*events[1:])
+
     def _prepare(self) -> None:
         if not hasattr(self, "_cholesky"):
             name = "scale_matrix of MultivariateStudentT"
             self._keep_cholesky(cholesky_factor(self.scale_matrix, name))
-            warn_of_rounding(self.scale_matrix, self._cholesky, name)
+            warn_of_rounding(self.scale_matrix, self.cholesky, name)
 
     def _keep_cholesky(self, factor: np.ndarray) -> None:
         object.__setattr__(self, "_cholesky", frozen(np.array(factor, order="C")))
 
+    @property
+    def cholesky(self) -> np.ndarray:
+        """Lower triangular L with L L^T = scale_matrix, shape (..., d, d)."""
+        return self._cholesky  # type: ignore[attr-defined]
+
     def _take(self, positions: np.ndarray) -> Self:
         shape = self.scale_matrix.shape[-2:]
-        factors = np.broadcast_to(self._cholesky, self.batch_shape + shape)  # type: ignore[attr-defined]
+        factors = np.broadcast_to(self.cholesky, self.batch_shape + shape)
         instance = type(self).__new__(type(self))
         instance._keep_cholesky(factors.reshape((-1, *shape))[positions])
         instance.__init__(**{name: self._gather(name, positions) for name in self.parameters})  # type: ignore[misc]
@@ -70,18 +78,20 @@ class MultivariateStudentT(Distribution):
     def _log_prob(self, x: np.ndarray) -> np.ndarray:
         deviation = x - self.loc
         shape = np.broadcast_shapes(deviation.shape[:-1], self.batch_shape)
-        deviation = np.broadcast_to(deviation, (*shape, self.event_shape[0]))
-        standard = np.linalg.solve(self._cholesky, deviation[..., None])[..., 0]  # type: ignore[attr-defined]
-        distance = np.linalg.norm(standard, axis=-1)
+        if self.cholesky.ndim == 2:
+            standard = np.linalg.solve(self.cholesky, deviation.reshape(-1, deviation.shape[-1]).T).T
+        else:
+            standard = np.linalg.solve(self.cholesky, deviation[..., None])
+        distance = np.linalg.norm(standard.reshape(-1, self.event_shape[0]), axis=-1).reshape(shape)
         return student_log_prob(distance, self.df, float(self.event_shape[0])) - self._half_log_det()
 
     def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         noise = rng.standard_normal(shape + self.event_shape)
-        gaussian = np.einsum("...ij,...j->...i", self._cholesky, noise)  # type: ignore[attr-defined]
+        gaussian = np.einsum("...ij,...j->...i", self.cholesky, noise)
         return self.loc + gaussian / np.sqrt(rng.chisquare(self.df, size=shape) / self.df)[..., None]
 
     def _entropy(self) -> np.ndarray:
         return student_entropy(self.df, float(self.event_shape[0])) + self._half_log_det()
 
     def _half_log_det(self) -> np.ndarray:
-        return np.log(np.diagonal(self._cholesky, axis1=-2, axis2=-1)).sum(axis=-1)  # type: ignore[attr-defined]
+        return np.log(np.diagonal(self.cholesky, axis1=-2, axis2=-1)).sum(axis=-1)
