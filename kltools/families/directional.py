@@ -100,9 +100,10 @@ class _OnSphere(Distribution):
         height = self._draw_height(rng, shape)[..., None]
         noise = rng.standard_normal(shape + self.event_shape)
         axis = self.mean_direction
-        noise = noise - (noise * axis).sum(axis=-1, keepdims=True) * axis
-        sideways = noise / np.linalg.norm(noise, axis=-1, keepdims=True)
-        return axis - height * axis + np.sqrt(height * (2.0 - height)) * sideways
+        for _ in range(2):  # where the noise was nearly along the axis, the first leaves some of it
+            noise = noise - (noise * axis).sum(axis=-1, keepdims=True) * axis
+            noise = noise / np.linalg.norm(noise, axis=-1, keepdims=True)
+        return axis - height * axis + np.sqrt(height * (2.0 - height)) * noise
 
 
 @family
@@ -277,29 +278,32 @@ def _draw_height(rng: np.random.Generator, d: int, concentration: np.ndarray, sh
     return out.reshape(shape)
 
 
-@Formula
-def _log_area(d):
+@jit
+def log_sphere_area(d: float) -> float:
     """Logarithm of the area of the unit sphere in d dimensions."""
     return log_ball_volume(d) + math.log(d)
+
+
+_log_area = Formula(log_sphere_area)
 
 
 @Formula
 def _log_density(d, concentration, height):
     """That of a von Mises-Fisher law where 1 - cos is `height`."""
     gap = log_bessel_gap(0.5 * d - 1.0, concentration)
-    return gap - concentration * height - log_ball_volume(d) - math.log(d)
+    return gap - concentration * height - log_sphere_area(d)
 
 
 @Formula
 def _entropy(d, concentration):
     """That of a von Mises-Fisher law: the logarithm of the area, less the divergence from the uniform law."""
-    return log_ball_volume(d) + math.log(d) - bessel_divergence(0.5 * d - 1.0, concentration, 0.0)
+    return log_sphere_area(d) - bessel_divergence(0.5 * d - 1.0, concentration, 0.0)
 
 
 @Formula
 def _power_log_density(d, concentration, height, depth):
     """That of a power spherical law where 1 - cos is `height` and 1 + cos is `depth`."""
-    uniform = -log_ball_volume(d) - math.log(d)
+    uniform = -log_sphere_area(d)
     if concentration == 0.0:
         return uniform
     if depth == 0.0:
@@ -312,7 +316,7 @@ def _power_log_density(d, concentration, height, depth):
 
 @Formula
 def _power_entropy(d, concentration):
-    return log_ball_volume(d) + math.log(d) - gamma_ratio_divergence(0.5 * (d - 1.0), concentration, 0.0)
+    return log_sphere_area(d) - gamma_ratio_divergence(0.5 * (d - 1.0), concentration, 0.0)
 
 
 # ---------------------------------------------------------------- closed forms
@@ -321,19 +325,19 @@ def _power_entropy(d, concentration):
 @register_kl(VonMises, VonMises)
 def kl_von_mises_von_mises(loc_p, concentration_p, loc_q, concentration_q):
     """The divergence at one mean direction, and A(concentration_p) concentration_q (1 - cos(loc_p - loc_q))."""
-    turn = bessel_ratio(0.0, concentration_p) * concentration_q
-    return bessel_divergence(0.0, concentration_p, concentration_q) + turn * one_minus_cosine(loc_p, loc_q)
+    sine = sine_of_half(loc_p, loc_q)
+    turn = 2.0 * bessel_ratio(0.0, concentration_p) * concentration_q * sine * sine
+    return bessel_divergence(0.0, concentration_p, concentration_q) + turn
 
 
 @jit
-def one_minus_cosine(a: float, b: float) -> float:
-    """1 - cos(a - b), also where a - b is not a float64: its rounding error is an angle, too."""
+def sine_of_half(a: float, b: float) -> float:
+    """sin((a - b) / 2), also where a - b is not a float64: its rounding error is an angle, too."""
     a, b = 0.5 * a, 0.5 * b
     angle = a - b
     back = a - angle
     error = (a - (angle + back)) + (back - b)
-    sine = math.sin(angle) * math.cos(error) + math.cos(angle) * math.sin(error)
-    return 2.0 * sine * sine
+    return math.sin(angle) * math.cos(error) + math.cos(angle) * math.sin(error)
 
 
 @register_kl(VonMisesFisher, VonMisesFisher)

@@ -287,10 +287,13 @@ def kl_normal_laplace(mean_p, var_p, loc_q, scale_q):
     """r - 1 - log r + 1/2 + log(2/pi) + (E|x - loc_q| - E|x - mean_p|) / scale_q with r = E|x - mean_p| / scale_q."""
     deviation = math.sqrt(var_p)
     z = standard_difference(mean_p, loc_q, deviation)
-    spread = math.sqrt(2.0 / math.pi) * deviation
+    mean_deviation = math.sqrt(2.0 / math.pi) * deviation
+    spread = 2.0 * half_ratio_excess(mean_deviation, scale_q)
+    if math.isinf(spread):
+        return math.inf
     shift = abs(standard_difference(mean_p, loc_q, scale_q)) * math.erf(abs(z) / math.sqrt(2.0))
-    excess = shift + spread / scale_q * math.expm1(-0.5 * z * z)
-    return 2.0 * half_ratio_excess(spread, scale_q) + 0.5 + math.log(2.0 / math.pi) + excess
+    shift += mean_deviation / scale_q * math.expm1(-0.5 * z * z)
+    return spread + shift + 0.5 + math.log(2.0 / math.pi)
 
 
 @register_kl(Normal, "Gumbel")

@@ -291,12 +291,15 @@ def student_entropy(df, d):
 @register_kl(Laplace, Laplace)
 def kl_laplace_laplace(loc_p, scale_p, loc_q, scale_q):
     """r - 1 - log r + r (exp(-z) - 1 + z) with r = scale_p / scale_q and z = |loc_p - loc_q| / scale_p."""
+    spread = 2.0 * half_ratio_excess(scale_p, scale_q)
     z = abs(standard_difference(loc_p, loc_q, scale_p))
+    if math.isinf(spread):
+        return math.inf
     if z < 1.0:
         shift = scale_p / scale_q * expm1_minus_x(-z)
     else:
         shift = abs(standard_difference(loc_p, loc_q, scale_q)) + scale_p / scale_q * math.expm1(-z)
-    return 2.0 * half_ratio_excess(scale_p, scale_q) + shift
+    return spread + shift
 
 
 @register_kl(Laplace, "Normal")
@@ -347,8 +350,9 @@ def kl_gumbel_laplace(loc_p, scale_p, loc_q, scale_q):
         distance = (loc_q - loc_p) + scale_p * (2.0 * exponential_integral_near_zero(math.exp(-y)) - EULER_GAMMA)
     else:
         distance = (loc_p - loc_q) + scale_p * (2.0 * exponential_integral(math.exp(-y)) + EULER_GAMMA)
-    constant = math.log(2.0) - EULER_GAMMA + math.log(distance) - math.log(scale_p)
-    return 2.0 * half_ratio_excess(distance, scale_q) + constant
+    ratio = distance / scale_p
+    log_ratio = math.log(distance) - math.log(scale_p) if math.isinf(ratio) else math.log(ratio)
+    return 2.0 * half_ratio_excess(distance, scale_q) + log_ratio + math.log(2.0) - EULER_GAMMA
 
 
 @register_kl(Cauchy, Cauchy)
