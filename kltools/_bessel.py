@@ -167,3 +167,19 @@ def log_bessel_gap(order: float, x: float) -> float:
     shape = math.log1p(order / radius) - order / (radius + x)
     plain, _, _ = _debye_sums(order, radius)
     return (order + 0.5) * math.log(radius) + order * shape - constant - plain
+
+
+@jit
+def log_hankel_remainder(order: float, x: float) -> float:
+    """log(I_order(x) sqrt(2 pi x) exp(-x)) less its first term -(4 order^2 - 1) / (8 x), for x >= 50 and >= order^2.
+
+    By Hankel's expansion, DLMF 10.40.1; what is left is of the order (order^2 / x)^2.
+    """
+    term = first = (0.5 - order) * (0.5 + order) / (2.0 * x)
+    rest = 0.0
+    k = 1.0
+    while abs(term) > 1e-18 * abs(rest) and term != 0.0:
+        k += 1.0
+        term *= (k - 0.5 - order) * (k - 0.5 + order) / (2.0 * k * x)
+        rest += term
+    return rest - x_minus_log1p(first + rest)

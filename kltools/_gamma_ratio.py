@@ -37,15 +37,25 @@ def log_gamma_tail(x: float) -> float:
 @jit
 def _log_gamma_series(x: float) -> float:
     """lgamma(x) - (x - 1/2) log(x) + x - log(2 pi) / 2 for x >= 12 (Abramowitz and Stegun, 6.1.41)."""
-    t = 1.0 / (x * x)
-    return (1 / 12 - t * (1 / 360 - t * (1 / 1260 - t * (1 / 1680 - t * (1 / 1188 - t * 691 / 360360))))) / x
+    return 1 / 12 / x - _log_gamma_rest(x)
+
+
+@jit
+def _log_gamma_rest(x: float) -> float:
+    t = 1.0 / x / x
+    return t / x * (1 / 360 - t * (1 / 1260 - t * (1 / 1680 - t * (1 / 1188 - t * 691 / 360360))))
 
 
 @jit
 def _digamma_series(x: float) -> float:
     """log(x) - 1 / (2 x) - digamma(x) for x >= 12 (Abramowitz and Stegun, 6.3.18)."""
-    t = 1.0 / (x * x)
-    return t * (1 / 12 - t * (1 / 120 - t * (1 / 252 - t * (1 / 240 - t * (1 / 132 - t * 691 / 32760)))))
+    return 1 / 12 / x / x - _digamma_rest(x)
+
+
+@jit
+def _digamma_rest(x: float) -> float:
+    t = 1.0 / x / x
+    return t * t * (1 / 120 - t * (1 / 252 - t * (1 / 240 - t * (1 / 132 - t * 691 / 32760))))
 
 
 @jit
@@ -99,6 +109,20 @@ def gamma_ratio_divergence(half: float, x: float, y: float) -> float:
         at = half + x + node * step
         total += weight * (1.0 - node) * (_trigamma(at) - _trigamma(half + at))
     return step * total * step
+
+
+@jit
+def gamma_ratio_remainder(half: float, x: float) -> float:
+    """What is left of k G'(k) - G(k) - half log(k + 2 half) + half less its first term half (half - 1) / (k + 2 half).
+
+    G is that of `gamma_ratio_divergence`, k = x > 12 large against half; what is left is of the order (half / x)^2.
+    """
+    end, middle = x + 2.0 * half, x + half
+    share = half / end
+    digammas = _digamma_rest(middle) - _digamma_rest(end) - share / middle * ((end + middle) / middle) / 12.0 / end
+    log_gammas = _log_gamma_rest(middle) - _log_gamma_rest(end) - share / middle / 12.0
+    main = (half - 0.5) * x_minus_log1p(-share) + 0.5 * share * half / middle
+    return main + x * digammas + log_gammas
 
 
 @jit

@@ -96,6 +96,6 @@ def digamma(x: float) -> float:
 
 
 @jit
-def log_ball_volume(d: int) -> float:
+def log_ball_volume(d: float) -> float:
     """Logarithm of the volume of the unit ball in d dimensions."""
     return 0.5 * d * math.log(math.pi) - math.lgamma(0.5 * d + 1.0)

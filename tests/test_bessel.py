@@ -124,6 +124,21 @@ def test_divergence_of_gamma_ratios(half):
             assert relative_error(down, value(zero) - value(k) + k * slope(k)) < 1e-13
 
 
+def test_remainders_of_concentrated_laws():
+    with mp.workdps(80):
+        for half, x in ((0.5, 20.0), (0.5, 1e6), (1.0, 1e12), (4.5, 300.0), (49.5, 1e4), (49.5, 1e10)):
+            h, k = mp.mpf(half), mp.mpf(x)
+            n = k + 2 * h
+            mean_log = k * (mp.digamma(h + k) - mp.digamma(n)) - mp.loggamma(h + k) + mp.loggamma(n)
+            truth = mean_log - h * mp.log(n) + h - h * (h - 1) / n
+            assert abs(_gamma_ratio.gamma_ratio_remainder(half, x) - truth) < 1e-14 * (half / x) ** 2 + 1e-13 * truth
+        for order, x in ((0.0, 50.0), (0.0, 2000.0), (1.0, 60.0), (4.0, 300.0), (20.0, 400.0), (20.0, 2000.0)):
+            scaled = mp.besseli(order, x) * mp.sqrt(2 * mp.pi * x) * mp.exp(-x)
+            truth = mp.log(scaled) + (4 * mp.mpf(order) ** 2 - 1) / (8 * mp.mpf(x))
+            assert relative_error(_bessel.log_hankel_remainder(order, x), truth) < 1e-13, (order, x)
+        assert _bessel.log_hankel_remainder(0.5, 60.0) == 0.0
+
+
 def test_exponential_integral():
     with mp.workdps(40):
         for x in (2.0, 2.7, 3.0, 5.0, 20.0, 300.0):
