@@ -49,9 +49,9 @@ class SphereLaw:
         return np.where(is_on_sphere, self.log_f(np.clip(x @ self.axis, -1.0, 1.0)), -np.inf)
 
     def average(self, g):
-        return (
-            2.0 * np.pi * integrate.quad(lambda t: np.exp(self.log_f(t)) * g(t), -1.0, 1.0, epsrel=1e-13, limit=500)[0]
-        )
+        """With t = cos(angle), which takes the corner of a power at -1 away."""
+        integrand = lambda a: np.exp(self.log_f(np.cos(a))) * g(np.cos(a)) * np.sin(a)
+        return 2.0 * np.pi * integrate.quad(integrand, 0.0, np.pi, epsabs=1e-14, epsrel=1e-13, limit=500)[0]
 
     def mean(self):
         return self.average(lambda t: t) * self.axis
