@@ -5,6 +5,18 @@ import math
 from ._jit import jit
 
 LOG_2PI = math.log(2.0 * math.pi)
+NODES = (  # of Gauss and Legendre on [0, 1], with their weights
+    (0.013046735741414139, 0.03333567215434407),
+    (0.06746831665550774, 0.07472567457529029),
+    (0.16029521585048778, 0.10954318125799103),
+    (0.2833023029353764, 0.1346333596549982),
+    (0.4255628305091844, 0.14776211235737644),
+    (0.5744371694908156, 0.14776211235737644),
+    (0.7166976970646236, 0.1346333596549982),
+    (0.8397047841495122, 0.10954318125799103),
+    (0.9325316833444923, 0.07472567457529029),
+    (0.9869532642585859, 0.03333567215434407),
+)
 
 
 @jit
@@ -87,6 +99,6 @@ def digamma(x: float) -> float:
 
 
 @jit
-def log_ball_volume(d: int) -> float:
+def log_ball_volume(d: float) -> float:
     """Logarithm of the volume of the unit ball in d dimensions."""
     return 0.5 * d * math.log(math.pi) - math.lgamma(0.5 * d + 1.0)

@@ -22,7 +22,7 @@ LAYERS = (
     ("_cache",),
     ("_jit",),
     ("_arrays", "_scalar", "_simd", "_philox"),
-    ("_device", "_parameters", "_special", "_validation", "inference", "pareto"),
+    ("_bessel", "_device", "_gamma_ratio", "_parameters", "_special", "_validation", "inference", "pareto"),
     ("_formula", "estimate"),
     ("distribution", "neighbors", "integrands"),
     ("_charts", "_summation", "preprocessing"),
@@ -76,6 +76,7 @@ COMPOSED = {
     "families.gaussian_relatives",
     "families.mixture",
     "families.positive_scale",
+    "families.student",
     "families.weibull",
 }
 SEALED = ("neighbors", "families", "estimators", "comparison")

@@ -1,6 +1,7 @@
 """Gaussian distributions: univariate, with diagonal and with full covariance."""
 
 import math
+import sys
 import warnings
 from typing import Any, Self
 
@@ -11,7 +12,9 @@ from .._arrays import frozen
 from .._parameters import check_domain, param
 from .._scalar import (
     LOG_2PI,
+    expm1_minus_x,
     half_ratio_excess,
+    half_squared_ratio_excess,
     standard_difference,
 )
 from ..closed_forms import register_kl
@@ -19,6 +22,7 @@ from ..distribution import Distribution, family
 from ..errors import InvalidParameterError, KLToolsWarning
 
 _ROUNDING_PIVOT = 1e-14
+LARGEST_EXPONENT = math.log(sys.float_info.max)
 
 
 def _checked_var(var: np.ndarray, source: str, cls: type) -> np.ndarray:
@@ -276,3 +280,33 @@ def kl_normal_normal(mean_p, var_p, mean_q, var_q):
     """(r - 1 - log r + (mean_p - mean_q)^2 / var_q) / 2 with r = var_p / var_q, without cancellation."""
     z = standard_difference(mean_p, mean_q, math.sqrt(var_q))
     return half_ratio_excess(var_p, var_q) + 0.5 * z * z
+
+
+@register_kl(Normal, "Laplace")
+def kl_normal_laplace(mean_p, var_p, loc_q, scale_q):
+    """r - 1 - log r + 1/2 + log(2/pi) + (E|x - loc_q| - E|x - mean_p|) / scale_q with r = E|x - mean_p| / scale_q."""
+    deviation = math.sqrt(var_p)
+    z = standard_difference(mean_p, loc_q, deviation)
+    mean_deviation = math.sqrt(2.0 / math.pi) * deviation
+    spread = 2.0 * half_ratio_excess(mean_deviation, scale_q)
+    if math.isinf(spread):
+        return math.inf
+    shift = abs(standard_difference(mean_p, loc_q, scale_q)) * math.erf(abs(z) / math.sqrt(2.0))
+    shift += mean_deviation / scale_q * math.expm1(-0.5 * z * z)
+    return spread + shift + 0.5 + math.log(2.0 / math.pi)
+
+
+@register_kl(Normal, "Gumbel")
+def kl_normal_gumbel(mean_p, var_p, loc_q, scale_q):
+    """(r - 1 - log r) / 2 + exp(L) - 1 - L + 1 - log(2 pi) / 2 with r = var_p / scale_q^2.
+
+    L = r / 2 - (mean_p - loc_q) / scale_q is the logarithm of the mean of exp(-(x - loc_q) / scale_q).
+    """
+    ratio = math.sqrt(var_p) / scale_q
+    spread = half_squared_ratio_excess(math.sqrt(var_p), scale_q)
+    if math.isinf(spread):
+        return math.inf
+    exponent = 0.5 * ratio * ratio - standard_difference(mean_p, loc_q, scale_q)
+    if exponent > LARGEST_EXPONENT:
+        return math.inf
+    return spread + expm1_minus_x(exponent) + 1.0 - 0.5 * LOG_2PI
