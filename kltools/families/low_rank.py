@@ -270,15 +270,18 @@ def _update_difference(state_p, state_q, change):
 
 
 @jit
-def _regress(row_p, row_q, std_q, root, n, g):
-    """Fill g = (row_p - row_q) . z_p + row_q . (z_p - z_q), in units of q, for the predictions z of the factors, whose
-    joint law under p is that of (z_p, z_p - z_q) = root noise; return the variance of g."""
+def _disagree(row_p, row_q, std_q, root, n, g):
+    """Fill g = row_p . z_p - row_q . z_q, in units of q, for the predictions z of the factors, where under p
+    (z_p, z_q, z_p - z_q) = root noise; return the variance of g."""
     r = row_p.shape[0]
     total = 0.0
     for k in range(n):
         g[k] = 0.0
         for j in range(r):
-            g[k] += (row_p[j] - row_q[j]) / std_q * root[j, k] + row_q[j] / std_q * root[r + j, k]
+            by_p, by_q = row_p[j] / std_q * root[j, k], row_q[j] / std_q * root[r + j, k]
+            by_row, by_prediction = (row_p[j] - row_q[j]) / std_q * root[j, k], row_q[j] / std_q * root[2 * r + j, k]
+            is_near = abs(by_row) + abs(by_prediction) < abs(by_p) + abs(by_q)
+            g[k] += by_row + by_prediction if is_near else by_p - by_q
         total += g[k] * g[k]
     return total
 
@@ -291,9 +294,11 @@ def _predict(state_p, state_q, change, root, n, g):
     for j in range(r):
         covariance_q = state_q[4][j, r]
         for k in range(n):
-            root[r + j, k] -= covariance_q / std_q * g[k]
+            root[r + j, k] += covariance_q / std_q * g[k]
+            root[2 * r + j, k] -= covariance_q / std_q * g[k]
         root[j, n] = state_p[4][j, r] / std_p
-        root[r + j, n] = (change[4][j, r] - covariance_q / state_q[3][r] * change[3][r]) / std_p
+        root[r + j, n] = covariance_q / std_q * (std_p / std_q)
+        root[2 * r + j, n] = (change[4][j, r] - covariance_q / state_q[3][r] * change[3][r]) / std_p
     if n + 1 < root.shape[1]:
         return n + 1
     _shorten(root)
@@ -335,7 +340,7 @@ def _kl_low_rank_kernel(
 ):  # fmt: skip
     d, r = factor_p.shape[1:]
     state_p, state_q, change = _new_filter(r, 1.0), _new_filter(r, 1.0), _new_filter(r, 0.0)
-    root, g, hidden = np.empty((2 * r, 4 * r)), np.empty(4 * r), np.empty(r)
+    root, g, hidden = np.empty((3 * r, 6 * r)), np.empty(6 * r), np.empty(r)
     for row in range(start, stop):
         rows_p, noise_p = factor_p[factor_p_row[row]], diagonal_p[diagonal_p_row[row]]
         rows_q, noise_q = factor_q[factor_q_row[row]], diagonal_q[diagonal_q_row[row]]
@@ -354,7 +359,7 @@ def _kl_low_rank_kernel(
             for j in range(r):
                 innovation -= rows_q[i, j] / std_q * hidden[j]
             total += _variance_excess(change[3][r], state_p[3][r], state_q[3][r])
-            total += 0.5 * _regress(rows_p[i], rows_q[i], std_q, root, n, g) + 0.5 * innovation * innovation
+            total += 0.5 * _disagree(rows_p[i], rows_q[i], std_q, root, n, g) + 0.5 * innovation * innovation
             if not total < np.inf:  # behind an overflow stands the nan of inf - inf
                 total = np.inf
                 break
