@@ -6,4 +6,11 @@ from .gaussian import MultivariateNormal, MultivariateNormalDiag, Normal
 from .low_rank import LowRankMultivariateNormal
 from .mixture import GaussianMixture
 
-__all__ = ["Categorical", "GaussianMixture", "LowRankMultivariateNormal", "MultivariateNormal", "MultivariateNormalDiag", "Normal"]
+__all__ = [
+    "Categorical",
+    "GaussianMixture",
+    "LowRankMultivariateNormal",
+    "MultivariateNormal",
+    "MultivariateNormalDiag",
+    "Normal",
+]

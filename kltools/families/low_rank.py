@@ -14,12 +14,15 @@ from .._arrays import frozen
 from .._jit import jit, run_rows
 from .._once import once
 from .._parameters import param
-from .._scalar import LOG_2PI, half_ratio_excess, standard_difference, x_minus_log1p
+from .._scalar import LOG_2PI, half_ratio_excess, x_minus_log1p
+from .._special import log_ratio
 from ..closed_forms import register_kl
 from ..distribution import Distribution, family
 from ..errors import InvalidParameterError
 from .gaussian import MultivariateNormal, MultivariateNormalDiag
 from .gaussian_full import flat_rows, kl_diagonal_and_full
+
+_FAR = 0.02  # share of a trace from which on a difference from it has all its digits
 
 
 @family
@@ -160,43 +163,53 @@ def _update(state):
 
 
 @jit
-def _innovations_kernel(start, stop, factors, factors_row, diagonals, diagonals_row, gains, variances):
-    d, r = factors.shape[1:]
-    state = _new_filter(r, 1.0)
+def _filter(factor, noise, state, gain, variance):
+    """How far the innovation of each coordinate moves the prediction of the factors, and the innovation's variance."""
+    d, r = factor.shape
+    _forget(state, 1.0)
+    for i in range(d):
+        _measure(factor[i], noise[i], state)
+        _update(state)
+        variance[i] = state[3][r]
+        for j in range(r):
+            gain[i, j] = state[4][j, r] / state[3][r]
+
+
+@jit
+def _squares(point, factor, gain, variance, hidden):
+    """Sum of the squared innovations of a point, in units of their variances."""
+    d, r = factor.shape
+    total = 0.0
+    for j in range(r):
+        hidden[j] = 0.0
+    for i in range(d):
+        innovation = point[i]
+        for j in range(r):
+            innovation -= factor[i, j] * hidden[j]
+        for j in range(r):
+            hidden[j] += gain[i, j] * innovation
+        z = innovation / math.sqrt(variance[i])
+        total += z * z
+        if not total < np.inf:  # behind an overflow stands the nan of inf - inf
+            return np.inf if point[i] == point[i] else np.nan
+    return total
+
+
+@jit
+def _innovations_kernel(start, stop, factor, factor_row, noise, noise_row, gain, variance):
+    state = _new_filter(factor.shape[2], 1.0)
     for row in range(start, stop):
-        factor, diagonal = factors[factors_row[row]], diagonals[diagonals_row[row]]
-        _forget(state, 1.0)
-        for i in range(d):
-            _measure(factor[i], diagonal[i], state)
-            _update(state)
-            variances[row, i] = state[3][r]
-            for j in range(r):
-                gains[row, i, j] = state[4][j, r] / state[3][r]
+        _filter(factor[factor_row[row]], noise[noise_row[row]], state, gain[row], variance[row])
 
 
 @jit
 def _squares_kernel(
-    start, stop, points, points_row, factors, factors_row, gains, gains_row, variances, variances_row, out
-):
-    """Sums of the squared innovations of points, in units of their variances."""
-    d, r = factors.shape[1:]
-    hidden = np.empty(r)
+    start, stop, points, points_row, factor, factor_row, gain, gain_row, variance, variance_row, out
+):  # fmt: skip
+    hidden = np.empty(factor.shape[2])
     for row in range(start, stop):
-        point, factor = points[points_row[row]], factors[factors_row[row]]
-        gain, variance = gains[gains_row[row]], variances[variances_row[row]]
-        out[row] = 0.0
-        for j in range(r):
-            hidden[j] = 0.0
-        for i in range(d):
-            innovation = point[i]
-            for j in range(r):
-                innovation -= factor[i, j] * hidden[j]
-            for j in range(r):
-                hidden[j] += gain[i, j] * innovation
-            z = innovation / math.sqrt(variance[i])
-            out[row] += z * z
-            if out[row] == np.inf:  # behind an overflow stands the nan of inf - inf
-                break
+        rows = factor[factor_row[row]], gain[gain_row[row]], variance[variance_row[row]]
+        out[row] = _squares(points[points_row[row]], *rows, hidden)
 
 
 # ---------------------------------------------------------------- divergences
@@ -209,11 +222,13 @@ for _pair in ((LowRankMultivariateNormal, MultivariateNormal), (MultivariateNorm
 @register_kl(LowRankMultivariateNormal, MultivariateNormalDiag)
 @register_kl(MultivariateNormalDiag, LowRankMultivariateNormal)
 def kl_low_rank(p: Distribution, q: Distribution) -> np.ndarray:
-    """Sum over i of the divergences of x_i given the coordinates before, in the mean over these under p.
+    """(tr(S_q^-1 S_p) - d - log det(S_q^-1 S_p) + (m_p - m_q)^T S_q^-1 (m_p - m_q)) / 2.
 
-    Each is (a - 1 - log a) / 2 + E g^2 / 2 for the ratio a of the variances of the innovations and the difference g of
-    the predictions in standard deviations of q: the terms are all >= 0. What differs between p and q (parameters,
-    filters, predictions) is followed as a difference, by the rules for products and quotients, and never subtracted.
+    The trace is a sum of terms >= 0. Where the rest cancels most of it, the divergence is the sum over i of those of
+    x_i given the coordinates before, in the mean over these under p: (a - 1 - log a) / 2 + E g^2 / 2 for the ratio a of
+    the variances of the innovations and the difference g of the predictions in standard deviations of q. What differs
+    between p and q (parameters, filters, predictions) is then followed by the rules for differences of products and
+    quotients, and never subtracted.
     """
     shape = np.broadcast_shapes(p.batch_shape, q.batch_shape)
     out = np.empty(math.prod(shape))
@@ -271,17 +286,14 @@ def _update_difference(state_p, state_q, change):
 
 @jit
 def _disagree(row_p, row_q, std_q, root, n, g):
-    """Fill g = row_p . z_p - row_q . z_q, in units of q, for the predictions z of the factors, where under p
-    (z_p, z_q, z_p - z_q) = root noise; return the variance of g."""
+    """Fill g = (row_p - row_q) . z_p + row_q . (z_p - z_q), in units of q, for the predictions z of the factors, where
+    under p (z_p, z_p - z_q) = root noise; return the variance of g."""
     r = row_p.shape[0]
     total = 0.0
     for k in range(n):
         g[k] = 0.0
         for j in range(r):
-            by_p, by_q = row_p[j] / std_q * root[j, k], row_q[j] / std_q * root[r + j, k]
-            by_row, by_prediction = (row_p[j] - row_q[j]) / std_q * root[j, k], row_q[j] / std_q * root[2 * r + j, k]
-            is_near = abs(by_row) + abs(by_prediction) < abs(by_p) + abs(by_q)
-            g[k] += by_row + by_prediction if is_near else by_p - by_q
+            g[k] += (row_p[j] - row_q[j]) / std_q * root[j, k] + row_q[j] / std_q * root[r + j, k]
         total += g[k] * g[k]
     return total
 
@@ -294,21 +306,19 @@ def _predict(state_p, state_q, change, root, n, g):
     for j in range(r):
         covariance_q = state_q[4][j, r]
         for k in range(n):
-            root[r + j, k] += covariance_q / std_q * g[k]
-            root[2 * r + j, k] -= covariance_q / std_q * g[k]
+            root[r + j, k] -= covariance_q / std_q * g[k]
         root[j, n] = state_p[4][j, r] / std_p
-        root[r + j, n] = covariance_q / std_q * (std_p / std_q)
-        root[2 * r + j, n] = (change[4][j, r] - covariance_q / state_q[3][r] * change[3][r]) / std_p
-    if n + 1 < root.shape[1]:
-        return n + 1
-    _shorten(root)
-    return root.shape[0]
+        root[r + j, n] = (change[4][j, r] - covariance_q / state_q[3][r] * change[3][r]) / std_p
+    return _shortened(root, n + 1)
 
 
 @jit
-def _shorten(root):
-    """Turn the noise, by reflections that keep the length of each row, so that as many columns as rows suffice."""
-    n_rows, n = root.shape
+def _shortened(root, n):
+    """Number of columns of a root with n, which once it is full is turned, by reflections that keep the length of each
+    row, so that as many columns as rows suffice."""
+    n_rows = root.shape[0]
+    if n < root.shape[1]:
+        return n
     for i in range(n_rows):
         largest = 0.0
         for k in range(i, n):
@@ -331,48 +341,76 @@ def _shorten(root):
         root[i, i] = head * largest
         for k in range(i + 1, n):
             root[i, k] = 0.0
+    return n_rows
+
+
+@jit
+def _near_excess(factor_p, noise_p, factor_q, noise_q, states, root, g):
+    """(tr A - d - log det A) / 2 for A = S_q^-1 S_p as a sum of terms >= 0 that are small where p and q are near."""
+    state_p, state_q, change = states
+    d, r = factor_p.shape
+    _forget(state_p, 1.0)
+    _forget(state_q, 1.0)
+    _forget(change, 0.0)
+    total, n = 0.0, 0
+    for i in range(d):
+        _measure(factor_p[i], noise_p[i], state_p)
+        _measure(factor_q[i], noise_q[i], state_q)
+        _measure_difference(factor_p[i], noise_p[i], state_p, factor_q[i], noise_q[i], state_q, change)
+        t = change[3][r] / state_q[3][r]
+        is_near = -0.25 < t < 0.35
+        total += 0.5 * x_minus_log1p(t) if is_near else half_ratio_excess(state_p[3][r], state_q[3][r])
+        total += 0.5 * _disagree(factor_p[i], factor_q[i], math.sqrt(state_q[3][r]), root, n, g)
+        n = _predict(state_p, state_q, change, root, n, g)
+        _update_difference(state_p, state_q, change)
+        _update(state_p)
+        _update(state_q)
+    return total
+
+
+@jit
+def _trace(factor_p, noise_p, factor_q, gain, variance, hidden, root, g):
+    """tr(S_q^-1 S_p). An element of the diagonal of S_q^-1 is that of one coordinate given all the others: what the
+    coordinates behind it tell, whose information matrix is root root^T, is added to what is known before them."""
+    d, r = factor_q.shape
+    total, n = 0.0, 0
+    for j in range(r):
+        total += _squares(factor_p[:, j], factor_q, gain, variance, hidden)
+    for i in range(d - 1, -1, -1):
+        precision = 1.0 / variance[i]
+        for k in range(n):
+            g[k] = 0.0
+            for j in range(r):
+                g[k] += root[j, k] * gain[i, j]
+            precision += g[k] * g[k]
+        total += noise_p[i] * precision
+        for j in range(r):
+            for k in range(n):
+                root[j, k] -= g[k] * factor_q[i, j]
+            root[j, n] = factor_q[i, j] / math.sqrt(variance[i])
+        n = _shortened(root, n + 1)
+    return total
 
 
 @jit
 def _kl_low_rank_kernel(
-    start, stop, mean_p, mean_p_row, factor_p, factor_p_row, diagonal_p, diagonal_p_row,
-    mean_q, mean_q_row, factor_q, factor_q_row, diagonal_q, diagonal_q_row, out,
+    start, stop, mean_p, mean_p_row, factor_p, factor_p_row, noise_p, noise_p_row,
+    mean_q, mean_q_row, factor_q, factor_q_row, noise_q, noise_q_row, out,
 ):  # fmt: skip
     d, r = factor_p.shape[1:]
-    state_p, state_q, change = _new_filter(r, 1.0), _new_filter(r, 1.0), _new_filter(r, 0.0)
-    root, g, hidden = np.empty((3 * r, 6 * r)), np.empty(6 * r), np.empty(r)
+    states = _new_filter(r, 1.0), _new_filter(r, 1.0), _new_filter(r, 0.0)
+    near_root, far_root, g, hidden = np.empty((2 * r, 4 * r)), np.empty((r, 2 * r)), np.empty(4 * r), np.empty(r)
+    gain, variance_p, variance, shift = np.empty((d, r)), np.empty(d), np.empty(d), np.empty(d)
     for row in range(start, stop):
-        rows_p, noise_p = factor_p[factor_p_row[row]], diagonal_p[diagonal_p_row[row]]
-        rows_q, noise_q = factor_q[factor_q_row[row]], diagonal_q[diagonal_q_row[row]]
-        _forget(state_p, 1.0)
-        _forget(state_q, 1.0)
-        _forget(change, 0.0)
-        for j in range(r):
-            hidden[j] = 0.0
-        total, n = 0.0, 0
+        p = factor_p[factor_p_row[row]], noise_p[noise_p_row[row]]
+        q = factor_q[factor_q_row[row]], noise_q[noise_q_row[row]]
+        _filter(*p, states[0], gain, variance_p)
+        _filter(*q, states[1], gain, variance)
+        trace = _trace(*p, q[0], gain, variance, hidden, far_root, g)
+        excess = trace
         for i in range(d):
-            _measure(rows_p[i], noise_p[i], state_p)
-            _measure(rows_q[i], noise_q[i], state_q)
-            _measure_difference(rows_p[i], noise_p[i], state_p, rows_q[i], noise_q[i], state_q, change)
-            std_q = math.sqrt(state_q[3][r])
-            innovation = standard_difference(mean_p[mean_p_row[row], i], mean_q[mean_q_row[row], i], std_q)
-            for j in range(r):
-                innovation -= rows_q[i, j] / std_q * hidden[j]
-            total += _variance_excess(change[3][r], state_p[3][r], state_q[3][r])
-            total += 0.5 * _disagree(rows_p[i], rows_q[i], std_q, root, n, g) + 0.5 * innovation * innovation
-            if not total < np.inf:  # behind an overflow stands the nan of inf - inf
-                total = np.inf
-                break
-            n = _predict(state_p, state_q, change, root, n, g)
-            for j in range(r):
-                hidden[j] += state_q[4][j, r] / std_q * innovation
-            _update_difference(state_p, state_q, change)
-            _update(state_p)
-            _update(state_q)
-        out[row] = total
-
-
-@jit
-def _variance_excess(difference, variance_p, variance_q):
-    t = difference / variance_q
-    return 0.5 * x_minus_log1p(t) if -0.25 < t < 0.35 else half_ratio_excess(variance_p, variance_q)
+            excess -= 1.0 + log_ratio(variance_p[i], variance[i])
+            shift[i] = mean_p[mean_p_row[row], i] - mean_q[mean_q_row[row], i]
+        if excess < _FAR * trace:
+            excess = 2.0 * _near_excess(*p, *q, states, near_root, g)
+        out[row] = 0.5 * excess + 0.5 * _squares(shift, q[0], gain, variance, hidden)
