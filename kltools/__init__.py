@@ -6,7 +6,7 @@ Everything is in nats unless `unit` says otherwise. p comes first, q second, alw
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from . import errors
+from . import errors, maps
 from ._parameters import param
 from ._warmup import warmup
 from .closed_forms import kl_divergence, pairwise_kl, register_kl
@@ -80,6 +80,7 @@ __all__ = [
     "family",
     "kl_divergence",
     "kth_neighbor_distances",
+    "maps",
     "pairwise_kl",
     "param",
     "register_kl",

@@ -23,6 +23,7 @@ LAYERS = (
     ("_jit",),
     ("_arrays", "_scalar", "_simd", "_philox"),
     ("_device", "_parameters", "_special", "_validation", "inference", "pareto"),
+    ("maps",),
     ("_formula", "estimate"),
     ("distribution", "neighbors"),
     ("closed_forms", "preprocessing"),
@@ -70,7 +71,10 @@ COMPOSED = {
     "estimators.ratio_objects",
     "families.__init__",
     "families.gaussian_full",
+    "families.low_rank",
+    "families.matrix",
     "families.mixture",
+    "families.wishart",
 }
 SEALED = ("neighbors", "families", "estimators", "comparison")
 

@@ -87,7 +87,7 @@ def solve_lower(factor, columns):
 
 @jit
 def whiten_difference(work, cov_q, factor_q):
-    """Overwrite a symmetric S_p - S_q with E = L_q^-1 (S_p - S_q) L_q^-T; return |E|^2, or inf where it cannot be small."""
+    """Overwrite a symmetric W with E = L_q^-1 W L_q^-T; return its squared norm, inf where it cannot be small."""
     d = work.shape[0]
     for i in range(d):
         if not abs(work[i, i]) < 0.5 * cov_q[i, i]:
