@@ -8,7 +8,7 @@ import numpy as np
 from .._arrays import frozen
 from .._jit import jit, run_rows
 from .._parameters import param
-from .._scalar import LOG_2PI, x_minus_log1p
+from .._scalar import LOG_2PI, half_squared_ratio_excess, x_minus_log1p
 from .._special import log_ratio
 from ..closed_forms import register_kl
 from ..distribution import Distribution, family
@@ -193,11 +193,10 @@ def _kl_matrix_normal_kernel(
         root_b, b, col_shape = _scale_and_shape(
             col_p[col_p_row[row]], col_factor_p[col_factor_p_row[row]], col_q[col_q_row[row]], below[1], col_work
         )
-        change, root = a + b + a * b, root_a * root_b
-        if -0.25 < change < 0.35:
-            scale = 0.5 * x_minus_log1p(change)
+        if abs(a) < 0.15 and abs(b) < 0.15:
+            scale = 0.5 * x_minus_log1p(a + b + a * b)
         else:
-            scale = 0.5 * (root * root - 1.0) - math.log(root_a) - math.log(root_b)
+            scale = half_squared_ratio_excess(root_a, 1.0 / root_b)
         total = n * m * scale + m * row_shape + n * col_shape
         for i in range(n):
             for j in range(m):

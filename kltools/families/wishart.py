@@ -8,8 +8,8 @@ import numpy as np
 from .._formula import Formula
 from .._jit import jit, run_rows
 from .._parameters import param
-from .._scalar import digamma, x_minus_log1p
-from .._special import log_gamma_remainder_excess
+from .._scalar import digamma
+from .._special import log_gamma_remainder_excess, ratio_excess
 from ..closed_forms import register_kl
 from ..distribution import family
 from ..errors import InvalidParameterError
@@ -269,8 +269,8 @@ def _shape_excess(df_p, df_q, d):
         s = 0.5 * j
         total += log_gamma_remainder_excess(a - s, b - s)
         # x log(x) - x has a greater divergence between a - s and b - s than between a and b
-        t = difference / (a - s)
-        total += s * x_minus_log1p(t) - b * x_minus_log1p(t * s / b)
+        total += s * ratio_excess(difference, a - s, b - s)
+        total -= b * ratio_excess(s * (difference / a / b), (a - s) / a, (b - s) / b)
     return total
 
 
