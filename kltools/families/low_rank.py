@@ -377,13 +377,13 @@ def _trace(factor_p, noise_p, factor_q, gain, variance, hidden, root, g):
     for j in range(r):
         total += _squares(factor_p[:, j], factor_q, gain, variance, hidden)
     for i in range(d - 1, -1, -1):
-        precision = 1.0 / variance[i]
+        std = math.sqrt(noise_p[i])
+        total += noise_p[i] / variance[i]
         for k in range(n):
             g[k] = 0.0
             for j in range(r):
                 g[k] += root[j, k] * gain[i, j]
-            precision += g[k] * g[k]
-        total += noise_p[i] * precision
+            total += (std * g[k]) ** 2
         for j in range(r):
             for k in range(n):
                 root[j, k] -= g[k] * factor_q[i, j]
