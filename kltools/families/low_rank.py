@@ -107,7 +107,8 @@ class LowRankMultivariateNormal(Distribution):
         rows = [flat_rows(deviation, 1, shape), flat_rows(self.cov_factor, 2, shape)]
         rows += [flat_rows(gains, 2, shape), flat_rows(variances, 1, shape)]
         run_rows(_squares_kernel, out.size, *(array for pair in rows for array in pair), out, row_cost=4 * d * r)
-        return -0.5 * (out.reshape(shape) + np.log(variances).sum(axis=-1) + d * LOG_2PI)
+        log_prob = -0.5 * (out.reshape(shape) + np.log(variances).sum(axis=-1) + d * LOG_2PI)
+        return np.where(np.isnan(x).any(axis=-1), np.nan, log_prob)
 
     def _entropy(self) -> np.ndarray:
         return 0.5 * (1.0 + LOG_2PI + np.log(self._innovations[1])).sum(axis=-1)
@@ -191,7 +192,7 @@ def _squares(point, factor, gain, variance, hidden):
         z = innovation / math.sqrt(variance[i])
         total += z * z
         if not total < np.inf:  # behind an overflow stands the nan of inf - inf
-            return np.inf if point[i] == point[i] else np.nan
+            return np.inf
     return total
 
 
