@@ -109,6 +109,19 @@ def test_an_inverse_is_an_inverse():
     assert p.log_prob(np.linalg.inv(x)) == pytest.approx(inverse_p.log_prob(x) + log_volume, rel=1e-12)
 
 
+@BY_DF
+@pytest.mark.parametrize("df", [2.001, 3.0, 23.9, 24.1, 26.0, 1e4, 1e8, 1e12])
+def test_entropy_at_any_number_of_degrees_of_freedom(cls, df):
+    """The textbook formula has terms of the size of df log(df), the entropy is of the size of log(df)."""
+    mp, d = laws_matrix.mp, 3
+    with mp.workdps(60):
+        a, sign = mp.mpf(df) / 2, 1 if cls is kl.Wishart else -1
+        gammas = laws_matrix.log_multigamma(a, d) + mp.mpf(d * (d - 1)) / 4 * mp.log(mp.pi)
+        shapes = gammas + a * d - (a - sign * mp.mpf(d + 1) / 2) * laws_matrix.multidigamma(a, d)
+        expected = float(shapes + sign * mp.mpf(d * (d + 1)) / 2 * mp.log(2))
+    assert cls(df=df, scale=np.eye(d)).entropy() == pytest.approx(expected, rel=1e-13)
+
+
 def test_torch_agrees_on_wisharts():
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(3)

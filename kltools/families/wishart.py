@@ -8,7 +8,7 @@ import numpy as np
 from .._formula import Formula
 from .._jit import jit, run_rows
 from .._parameters import param
-from .._scalar import digamma
+from .._scalar import LOG_2PI, digamma
 from .._special import log_gamma_remainder_excess, ratio_excess
 from ..closed_forms import register_kl
 from ..distribution import family
@@ -23,6 +23,16 @@ def _log_gamma(x):
 
 
 _digamma = Formula(digamma)
+
+
+@Formula
+def _log_gamma_rest(x):
+    """lgamma(x) - x digamma(x) + x, which is about -log(x) / 2, from Stirling's series where x is large."""
+    if x < 12.0:
+        return math.lgamma(x) - x * digamma(x) + x
+    t = 1.0 / (x * x)
+    series = 1 / 6 - t * (1 / 90 - t * (1 / 210 - t * (1 / 210 - t * (5 / 594 - t * 691 / 30030))))
+    return 0.5 * (1.0 + LOG_2PI - math.log(x)) + series / x
 
 
 class _ByDegreesOfFreedom(WithFactors):
@@ -48,11 +58,17 @@ class _ByDegreesOfFreedom(WithFactors):
         return 0.5 * (self.df[..., None] - np.arange(self.event_shape[0]))
 
     def _log_multigamma(self) -> np.ndarray:
-        d = self.event_shape[0]
-        return 0.25 * d * (d - 1) * math.log(math.pi) + _log_gamma.summed(self._halves(), n_axes=1)
+        return self._log_pi() + _log_gamma.summed(self._halves(), n_axes=1)
 
-    def _multidigamma(self) -> np.ndarray:
-        return _digamma.summed(self._halves(), n_axes=1)
+    def _log_pi(self) -> float:
+        d = self.event_shape[0]
+        return 0.25 * d * (d - 1) * math.log(math.pi)
+
+    def _df_entropy(self, extra: float) -> np.ndarray:
+        """log Gamma_d(a) - (a + extra) psi_d(a) + a d for a = df / 2, where nothing of the size of a is subtracted."""
+        halves, below = self._halves(), 0.5 * np.arange(self.event_shape[0])
+        terms = _log_gamma_rest(halves) - (below + extra) * _digamma(halves) + below
+        return self._log_pi() + terms.sum(axis=-1)
 
     def _bartlett(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         """Lower triangular A, where A A^T is Wishart with the unit matrix for a scale."""
@@ -129,8 +145,7 @@ class Wishart(_ByDegreesOfFreedom):
     def _entropy(self) -> np.ndarray:
         d = self.event_shape[0]
         scale = (d + 1.0) * (self._half_log_det("scale") + 0.5 * d * math.log(2.0))
-        half = 0.5 * self.df
-        return scale + self._log_multigamma() + half * d - (half - 0.5 * (d + 1.0)) * self._multidigamma()
+        return scale + self._df_entropy(-0.5 * (d + 1.0))
 
 
 @family
@@ -189,8 +204,7 @@ class InverseWishart(_ByDegreesOfFreedom):
     def _entropy(self) -> np.ndarray:
         d = self.event_shape[0]
         scale = (d + 1.0) * (self._half_log_det("scale") - 0.5 * d * math.log(2.0))
-        half = 0.5 * self.df
-        return scale + self._log_multigamma() + half * d - (half + 0.5 * (d + 1.0)) * self._multidigamma()
+        return scale + self._df_entropy(0.5 * (d + 1.0))
 
 
 @jit
