@@ -6,7 +6,7 @@ Everything is in nats unless `unit` says otherwise. p comes first, q second, alw
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from . import errors
+from . import errors, maps
 from ._parameters import param
 from ._warmup import warmup
 from .closed_forms import kl_divergence, pairwise_kl, register_kl
@@ -93,6 +93,7 @@ __all__ = [
     "jensen_shannon",
     "kl_divergence",
     "kth_neighbor_distances",
+    "maps",
     "mutual_information",
     "pairwise_kl",
     "param",

@@ -35,7 +35,8 @@ def register_kl(family_p: type, family_q: type | str) -> Callable[[Any], Any]:
 
         - a scalar formula whose arguments are parameters of P and of Q with the suffixes ``_p`` and
           ``_q``; it becomes a `Formula`, is broadcast over batches and summed over the event;
-        - a function ``f(p, q)`` of the two distributions that returns an array of the batch shape.
+        - a function ``f(p, q)`` of the two distributions that returns an array of the batch shape, or
+          ``f(p, q, device)``, which hands the device on to `kl_divergence` of its parts.
 
     Examples
     --------
@@ -69,7 +70,7 @@ def register_kl(family_p: type, family_q: type | str) -> Callable[[Any], Any]:
             )
         names = function.parameters if isinstance(function, Formula) else tuple(inspect.signature(function).parameters)
         entry = function
-        if names != ("p", "q"):
+        if names not in (("p", "q"), ("p", "q", "device")):
             _check_parameter_names(names, family_p, family_q)
             entry = function if isinstance(function, Formula) else Formula(function)
         _CLOSED_FORMS[family_p, family_q] = entry
@@ -174,14 +175,18 @@ def kl_divergence(
     if method == "quadrature":
         by_quadrature = _device.twin("quadrature") if device == "cuda" else quadrature.integral
         return unwrap(factor * by_quadrature(integrands.kl, (p, q), _MONTE_CARLO))
-    form = _closed_form(p, q)
-    if isinstance(form, Formula):
-        value = _evaluate(form, p, q, device)
-    else:
-        value = form(p, q) if device == "cpu" else _device.twin(form.__name__)(p, q)
+    value = _apply(_closed_form(p, q), p, q, device)
     if np.any(is_outside):
         value = np.where(is_outside, math.inf, value)
     return unwrap(factor * np.broadcast_to(value, shape))
+
+
+def _apply(form: Formula | Callable, p: Distribution, q: Distribution, device: str) -> Any:
+    if isinstance(form, Formula):
+        return _evaluate(form, p, q, device)
+    if "device" in inspect.signature(form).parameters:
+        return form(p, q, device)
+    return form(p, q) if device == "cpu" else _device.twin(form.__name__)(p, q)
 
 
 def _reaches_outside(p: Distribution, q: Distribution) -> Any:

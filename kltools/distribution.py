@@ -5,6 +5,7 @@ validation, documentation and tests read it.
 """
 
 import dataclasses
+import inspect
 import math
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
@@ -245,4 +246,4 @@ def check_distribution(x: Any, name: str) -> Distribution:
 
 
 def _signature(cls: type) -> str:
-    return ", ".join(f"{f.name}=..." for f in dataclasses.fields(cls))
+    return ", ".join(f"{name}=..." for name in inspect.signature(cls).parameters)

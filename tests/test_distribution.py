@@ -31,8 +31,12 @@ WITHOUT_ENTROPY = {cls for laws in LAWS for cls in laws.WITHOUT_ENTROPY}
 OURS = [cls for cls in FAMILIES.values() if cls.__module__.startswith("kltools.")]
 PAIRS = [pair for pair in registered_pairs() if pair[0].__module__.startswith("kltools.")]
 PARAMETERS = [(cls, field.name) for cls in OURS for field in dataclasses.fields(cls)]
-every_family = pytest.mark.parametrize("cls", OURS, ids=lambda cls: cls.__name__)
-with_entropy = pytest.mark.parametrize("cls", [c for c in OURS if c not in WITHOUT_ENTROPY], ids=lambda c: c.__name__)
+COMPOSED = [cls for cls in EXAMPLES if cls not in FAMILIES.values()]  # their parameters are no arrays
+every_family = pytest.mark.parametrize("cls", [*OURS, *COMPOSED], ids=lambda cls: cls.__name__)
+every_declared_family = pytest.mark.parametrize("cls", OURS, ids=lambda cls: cls.__name__)
+with_entropy = pytest.mark.parametrize(
+    "cls", [c for c in [*OURS, *COMPOSED] if c not in WITHOUT_ENTROPY], ids=lambda c: c.__name__
+)
 every_parameter = pytest.mark.parametrize(("cls", "name"), PARAMETERS, ids=lambda x: getattr(x, "__name__", x))
 every_pair = pytest.mark.parametrize(("cls_p", "cls_q"), PAIRS, ids=lambda cls: cls.__name__)
 
@@ -69,7 +73,7 @@ def rebuild(cls, **changed):
 # ---------------------------------------------------------------- parameters
 
 
-@every_family
+@every_declared_family
 def test_is_documented_and_public(cls):
     assert getattr(kl, cls.__name__) is cls
     assert all(field.name in cls.__doc__ for field in dataclasses.fields(cls))
@@ -140,7 +144,7 @@ def test_parameters_must_agree_in_shape(cls, name):
             rebuild(cls, **{name: smaller})
 
 
-@every_family
+@every_declared_family
 def test_parameters_are_keyword_only(cls):
     with pytest.raises(TypeError, match="positional"):
         cls(*example(cls).parameters.values())
@@ -148,7 +152,7 @@ def test_parameters_are_keyword_only(cls):
         rebuild(cls, sigma=1.0)
 
 
-@every_family
+@every_declared_family
 def test_is_frozen(cls):
     p = example(cls)
     for name, array in p.parameters.items():
@@ -158,7 +162,7 @@ def test_is_frozen(cls):
             getattr(p, name)[...] = 0.0
 
 
-@every_family
+@every_declared_family
 def test_later_changes_of_the_given_arrays_do_not_reach_it(cls):
     given = {name: np.array(array) for name, array in example(cls).parameters.items()}
     p = cls(**given)
@@ -167,7 +171,7 @@ def test_later_changes_of_the_given_arrays_do_not_reach_it(cls):
     assert all(np.isfinite(array).all() for array in p.parameters.values())
 
 
-@every_family
+@every_declared_family
 def test_parameters_of_other_types_are_converted(cls):
     p = example(cls, (2,))
     lists = cls(**{name: array.tolist() for name, array in p.parameters.items()})
@@ -267,7 +271,7 @@ def test_a_distribution_is_true(cls):
     assert example(cls)
 
 
-@every_family
+@every_declared_family
 def test_repr_names_the_family_and_shapes(cls):
     p = example(cls, (4, 3))
     assert repr(p) == f"{cls.__name__}(batch_shape=(4, 3), event_shape={p.event_shape})"

@@ -23,6 +23,7 @@ LAYERS = (
     ("_jit",),
     ("_arrays", "_scalar", "_simd", "_philox"),
     ("_bessel", "_device", "_gamma_ratio", "_parameters", "_special", "_validation", "inference", "pareto"),
+    ("maps",),
     ("_formula", "estimate"),
     ("distribution", "neighbors", "integrands"),
     ("_charts", "_summation", "preprocessing"),
@@ -74,10 +75,13 @@ COMPOSED = {
     "families.__init__",
     "families.gaussian_full",
     "families.gaussian_relatives",
+    "families.low_rank",
+    "families.matrix",
     "families.mixture",
     "families.positive_scale",
     "families.student",
     "families.weibull",
+    "families.wishart",
 }
 SEALED = ("neighbors", "families", "estimators", "comparison")
 

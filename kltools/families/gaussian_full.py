@@ -14,6 +14,8 @@ from ..closed_forms import register_kl
 from ..distribution import Distribution
 from .gaussian import MultivariateNormal, MultivariateNormalDiag
 
+SMALL = 0.25  # squared norm of a relative difference up to which that difference is what is computed with
+
 
 @register_kl(MultivariateNormal, MultivariateNormal)
 def kl_multivariate_normal(p: MultivariateNormal, q: MultivariateNormal) -> np.ndarray:
@@ -84,28 +86,30 @@ def solve_lower(factor, columns):
 
 
 @jit
-def _difference_excess(cov_p, cov_q, factor_q, work):
-    """(tr E - log det(I + E)) / 2 for E = L_q^-1 (S_p - S_q) L_q^-T where E is small, else nan.
-
-    With I + E = C D C^T (unit lower triangular C, D_j = 1 + delta_j) it is the sum of
-    delta_j - log1p(delta_j) and of C_ij^2 D_j over i > j: terms that are all >= 0, so that no digit
-    is lost however near the two covariances are.
-    """
-    d = cov_p.shape[0]
+def whiten_difference(work, cov_q, factor_q):
+    """Overwrite a symmetric W with E = L_q^-1 W L_q^-T; return its squared norm, inf where it cannot be small."""
+    d = work.shape[0]
     for i in range(d):
-        if not abs(cov_p[i, i] - cov_q[i, i]) < 0.5 * cov_q[i, i]:
-            return np.nan
-        for j in range(i + 1):
-            work[i, j] = cov_p[i, j] - cov_q[i, j]
-            work[j, i] = work[i, j]
+        if not abs(work[i, i]) < 0.5 * cov_q[i, i]:
+            return np.inf
     solve_lower(factor_q, work)
     solve_lower(factor_q, work.T)
     norm = 0.0
     for i in range(d):
         for j in range(d):
             norm += work[i, j] * work[i, j]
-    if not norm < 0.25:
-        return np.nan
+    return norm if norm < np.inf else np.inf
+
+
+@jit
+def small_excess(work):
+    """(tr E - log det(I + E)) / 2 of a small E, which is overwritten.
+
+    With I + E = C D C^T (unit lower triangular C, D_j = 1 + delta_j) it is the sum of
+    delta_j - log1p(delta_j) and of C_ij^2 D_j over i > j: terms that are all >= 0, so that no digit
+    is lost however near the two covariances are.
+    """
+    d = work.shape[0]
     total = 0.0
     for j in range(d):
         for i in range(j, d):  # work[i, j] becomes C_ij D_j
@@ -118,16 +122,27 @@ def _difference_excess(cov_p, cov_q, factor_q, work):
 
 
 @jit
-def _ratio_excess(factor_p, factor_q, work):
-    """The same from M = L_q^-1 L_p: half the sum of M_jj^2 - 1 - log M_jj^2 and of M_ij^2 over i > j."""
-    d = factor_p.shape[0]
+def covariance_excess(cov_p, factor_p, ratio, difference, cov_q, factor_q, work):
+    """(tr A - d - log det A) / 2 for A = S_q^-1 ratio S_p, where difference = ratio - 1 may be better known.
+
+    Where E = L_q^-1 (ratio S_p - S_q) L_q^-T is small, from E. Else from M = sqrt(ratio) L_q^-1 L_p: half the sum of
+    M_jj^2 - 1 - log M_jj^2 and of M_ij^2 over i > j.
+    """
+    d = cov_p.shape[0]
+    for i in range(d):
+        for j in range(i + 1):
+            work[i, j] = cov_p[i, j] - cov_q[i, j] + difference * cov_p[i, j]
+            work[j, i] = work[i, j]
+    if whiten_difference(work, cov_q, factor_q) < SMALL:
+        return small_excess(work)
+    scale = math.sqrt(ratio)
     for i in range(d):  # a whole-array assignment takes seconds to compile
         for j in range(d):
-            work[i, j] = factor_p[i, j]
+            work[i, j] = scale * factor_p[i, j]
     solve_lower(factor_q, work)
     total = 0.0
     for i in range(d):
-        total += half_squared_ratio_excess(factor_p[i, i], factor_q[i, i])
+        total += half_squared_ratio_excess(scale * factor_p[i, i], factor_q[i, i])
         for j in range(i):
             total += 0.5 * work[i, j] * work[i, j]
     return total
@@ -143,9 +158,8 @@ def _kl_full_kernel(
     shift = np.empty((d, 1))
     for row in range(start, stop):
         factor = factor_q[factor_q_row[row]]
-        total = _difference_excess(cov_p[cov_p_row[row]], cov_q[cov_q_row[row]], factor, work)
-        if math.isnan(total):
-            total = _ratio_excess(factor_p[factor_p_row[row]], factor, work)
+        cov = cov_p[cov_p_row[row]], factor_p[factor_p_row[row]]
+        total = covariance_excess(*cov, 1.0, 0.0, cov_q[cov_q_row[row]], factor, work)
         for i in range(d):
             shift[i, 0] = mean_p[mean_p_row[row], i] - mean_q[mean_q_row[row], i]
         solve_lower(factor, shift)
