@@ -119,7 +119,7 @@ def _integrated(term: Term, laws: list[Distribution], monte_carlo: str, with_mea
 
     panels = _Panels(rows)
     for chart in charts:
-        if isinstance(chart, Middle):
+        if isinstance(chart, Middle) and len(chart.edges) > 1:
             panels.add(chart, chart.edges)
     scale = panels.sizes()
     ends = [chart for chart in charts if isinstance(chart, End)]

@@ -79,7 +79,7 @@ class InverseWishartLaw(WishartLaw):
         )
 
     def entropy(self):
-        """From that of the inverse: SciPy's own takes log 2 once in place of d times (seen in 1.16)."""
+        """From that of the inverse: SciPy's own takes log 2 once in place of d times (seen in 1.17)."""
         d, df = len(self.p.scale), float(self.p.df)
         log_det = digamma(0.5 * (df - np.arange(d))).sum() + d * np.log(2.0) - np.linalg.slogdet(self.p.scale)[1]
         return stats.wishart(df, np.linalg.inv(self.p.scale)).entropy() - (d + 1.0) * log_det

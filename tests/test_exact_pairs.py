@@ -26,7 +26,10 @@ def gathered(name):
     return {key: value for laws in LAWS for key, value in getattr(laws, name, {}).items()}
 
 
-EXACT, GRID, TOLERANCES = gathered("EXACT"), gathered("GRID"), gathered("TOLERANCES")
+EXACT, TOLERANCES = gathered("EXACT"), gathered("TOLERANCES")
+GRID = {
+    name: [point for laws in LAWS for point in getattr(laws, "GRID", {}).get(name, [])] for name in gathered("GRID")
+}
 DIGITS = 60
 PAIRS = sorted((p.__name__, q.__name__) for p, q in registered_pairs() if p.__module__.startswith("kltools."))
 NAMES = sorted({name for pair in PAIRS for name in pair})
@@ -65,8 +68,12 @@ def test_every_registered_pair_has_an_exact_form_and_every_family_a_grid():
 
 @every_pair
 def test_pair_is_exact(name_p, name_q):
+    n_checked = 0
     for p, q in itertools.product(GRID[name_p], GRID[name_q]):
-        check(name_p, p, name_q, q)
+        if build(name_p, p).event_shape == build(name_q, q).event_shape:
+            check(name_p, p, name_q, q)
+            n_checked += 1
+    assert n_checked >= 9
 
 
 @of_one_family
@@ -111,7 +118,7 @@ def test_near_equal_parameters(name):
             check(name, p, name, q)
             check(name, q, name, p)
             n_checked += 1
-    assert n_checked >= 3
+    assert n_checked >= 3 or all(declaration(getattr(kl, name), key)[0] == "count" for key in GRID[name][0])
 
 
 def is_moderate(parameters):
