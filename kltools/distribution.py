@@ -74,6 +74,7 @@ class Distribution:
 
     scipy_name: ClassVar[str | None] = None
     is_continuous: ClassVar[bool] = True
+    _derived: ClassVar[tuple[str, ...]] = ()  # scalar properties that closed forms take like parameters
     batch_shape: tuple[int, ...]
     event_shape: tuple[int, ...]
 
