@@ -11,6 +11,7 @@ from ._special import log_gamma_remainder_excess, log_gamma_remainder_excess_by,
 
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 _ASYMPTOTIC = 12.0
+_SLOPE_SERIES = (1 / 12, 0.0, -1 / 120, 0.0, 1 / 252, 0.0, -1 / 240, 0.0, 1 / 132)
 
 
 @jit
@@ -44,6 +45,17 @@ def _rounding_error(a: float, b: float, product: float) -> float:
     high_b = split * b - (split * b - b)
     low_a, low_b = a - high_a, b - high_b
     return low_a * low_b - (((product - high_a * high_b) - low_a * high_b) - high_a * low_b)
+
+
+@jit
+def product_excess(k: float, a: float, b: float) -> float:
+    """k log(k / (a b)) - k + a b >= 0 for k, a, b > 0, with full relative accuracy around a b = k."""
+    product = a * b
+    if product < 1e-290:
+        return k * (log_ratio(k, a) - math.log(b)) - k
+    if product > 1e300:
+        return product
+    return mass_excess(product_difference(a, b, k, 1.0), k, product)
 
 
 @jit
@@ -117,18 +129,41 @@ def _shift_slope(difference: float, a: float, b: float, shift_a: float, shift_b:
         a += 1.0
         b += 1.0
     x, y = 1.0 / a, 1.0 / b
-    power = plain = weighted = order = 1.0  # x^(m - 1); sums of x^i y^(m - 1 - i), without and with weights i + 1; m
-    change_sum = excess_sum = 0.5
-    for coefficient in (1 / 12, 0.0, -1 / 120, 0.0, 1 / 252, 0.0, -1 / 240, 0.0, 1 / 132):
+    power = weighted = order = 1.0  # x^(m - 1); the sum of (i + 1) x^i y^(m - 1 - i) over i < m; m
+    excess_sum = 0.5
+    for coefficient in _SLOPE_SERIES:
         order += 1.0
         power *= x
-        plain = plain * y + power
         weighted = weighted * y + order * power
-        change_sum += coefficient * plain
         excess_sum += coefficient * weighted
-    change += difference * x * y * change_sum
+    change += difference * x * y * _change_sum(x, y)
     excess += difference * x * (difference * y) * x * excess_sum
     return shift_a * excess + (shift_a - shift_b) * change
+
+
+@jit
+def _change_sum(x: float, y: float) -> float:
+    """(t(y) - t(x)) / (y - x) of t(x) = x/2 + x^2/12 - x^4/120 + ..., which is log(1/x) - digamma(1/x)."""
+    power = plain = 1.0  # x^(m - 1); the sum of x^i y^(m - 1 - i) over i < m
+    total = 0.5
+    for coefficient in _SLOPE_SERIES:
+        power *= x
+        plain = plain * y + power
+        total += coefficient * plain
+    return total
+
+
+@jit
+def digamma_change(difference: float, a: float, b: float) -> float:
+    """digamma(b) - digamma(a) for a, b > 0 and difference = b - a."""
+    total = 0.0
+    while min(a, b) < _ASYMPTOTIC:
+        total += difference / a / b
+        a += 1.0
+        b += 1.0
+    t = difference / a
+    total += math.log1p(t) if -0.25 < t < 0.35 else log_ratio(b, a)
+    return total + t / b * _change_sum(1.0 / a, 1.0 / b)
 
 
 @jit
@@ -159,7 +194,7 @@ def dirichlet_part(own_p: float, rest_p: float, own_q: float, rest_q: float) -> 
 @jit
 def log_mean_excess(s: float) -> float:
     """log(m) - E log(x) >= 0 for x uniform on the interval from (1 - s) m to (1 + s) m, 0 <= s <= 1."""
-    if s == 1.0:
+    if s >= 1.0:  # by rounding, too
         return 1.0 - math.log(2.0)
     if s > 0.5:
         return 1.0 - ((1.0 + s) * math.log1p(s) - (1.0 - s) * math.log1p(-s)) / (2.0 * s)

@@ -22,7 +22,7 @@ LAYERS = (
     ("_cache",),
     ("_jit",),
     ("_arrays", "_scalar", "_simd", "_philox"),
-    ("_device", "_parameters", "_special", "_validation", "inference", "pareto"),
+    ("_device", "_parameters", "_special", "_tilt", "_validation", "inference", "pareto"),
     ("_formula", "_stirling", "estimate"),
     ("distribution", "neighbors"),
     ("_counting", "_odds", "closed_forms", "preprocessing"),

@@ -15,7 +15,6 @@ from .._stirling import log_factorial_remainder, mass_excess, product_difference
 from ..closed_forms import register_kl
 from ..distribution import Distribution, family
 
-
 # ---------------------------------------------------------------- families
 
 
@@ -51,7 +50,9 @@ class Bernoulli(ByProbability):
 
     def _log_prob(self, x: np.ndarray) -> np.ndarray:
         with np.errstate(divide="ignore"):
-            return at_counts(x, np.select([x == 0, x == 1], [np.log(self.one_minus_probs), np.log(self.probs)], -np.inf))
+            return at_counts(
+                x, np.select([x == 0, x == 1], [np.log(self.one_minus_probs), np.log(self.probs)], -np.inf)
+            )
 
     def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         return np.where(rng.random(shape) < self.probs, 1.0, 0.0)
