@@ -49,12 +49,7 @@ def log_gamma_remainder_excess(a: float, b: float) -> float:
     It is the smaller part where a and b are large, about (b/a - 1 - log(b/a)) / 2. Where several arguments grow in
     proportion, as those of a Dirichlet distribution may, the large parts cancel and this one stays.
     """
-    return log_gamma_remainder_excess_by(b - a, a, b)
-
-
-@jit
-def log_gamma_remainder_excess_by(difference: float, a: float, b: float) -> float:
-    """The same where the caller knows difference = b - a better than a and b do, which may be rounded sums."""
+    difference = b - a
     below = 0.0
     while min(a, b) < _ASYMPTOTIC:
         below += _step_excess(difference, a, b)
