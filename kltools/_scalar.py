@@ -49,13 +49,14 @@ def half_ratio_excess(a: float, b: float) -> float:
 
 @jit
 def half_squared_ratio_excess(a: float, b: float) -> float:
-    """(r^2 - 1 - log r^2) / 2 with r = a / b, for a, b > 0."""
-    r = a / b
-    t = (r - 1.0) * (r + 1.0)
+    """(r^2 - 1 - log r^2) / 2 with r = a / b, for a, b > 0, with full relative accuracy around a = b."""
+    excess = (a - b) / b
+    t = excess * (2.0 + excess)
     if -0.25 < t < 0.35:
         return 0.5 * x_minus_log1p(t)
+    r = a / b
     if 1e-150 < r < 1e150:
-        return 0.5 * t - math.log(r)
+        return 0.5 * (r - 1.0) * (r + 1.0) - math.log(r)
     return 0.5 * r * r - 0.5 - (math.log(a) - math.log(b))
 
 

@@ -1,4 +1,4 @@
-"""The gamma function for formulas: Bregman divergences of its logarithm, compiled, for any device.
+"""Ratios of products and the gamma function for formulas, compiled, for any device.
 
 The Bregman divergence of a convex f is f(b) - f(a) - (b - a) f'(a) >= 0. It is linear in f, so that the logarithm of
 the gamma function splits into parts that are all convex, and nothing cancels.
@@ -7,14 +7,23 @@ the gamma function splits into parts that are all convex, and nothing cancels.
 import math
 
 from ._jit import jit
-from ._scalar import x_minus_log1p
+from ._scalar import digamma, standard_difference, x_minus_log1p
 
+EULER_GAMMA = 0.5772156649015329
+_LOG_2 = math.log(2.0)
+_HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 _ASYMPTOTIC = 12.0  # from here on Stirling's series, of six terms, is exact to the last digit
+_GRID = 67108864.0  # 2^26: products of two numbers of 26 bits are exact
+
+# ---------------------------------------------------------------- ratios
 
 
 @jit
 def log_ratio(a: float, b: float) -> float:
-    """log(a / b) for a, b > 0, also where a / b under- or overflows."""
+    """log(a / b) for a, b > 0, accurate around a = b, also where a / b under- or overflows."""
+    t = (a - b) / b
+    if -0.25 < t < 0.35:
+        return math.log1p(t)
     ratio = a / b
     return math.log(ratio) if 1e-290 < ratio < 1e290 else math.log(a) - math.log(b)
 
@@ -34,12 +43,75 @@ def proportion_excess(difference: float, a: float, b: float) -> float:
 
 
 @jit
+def product_ratio(a: float, b: float, c: float, d: float, e: float) -> tuple[float, float]:
+    """m - 1 and log(m) with m = a b c / (d e), all > 0, as if the products were not rounded; m - 1 may overflow."""
+    x, exponent_a = math.frexp(a)
+    factor, exponent_b = math.frexp(b)
+    product, exponent_x = math.frexp(x * factor)
+    slip = math.ldexp(_product_error(x, factor, math.ldexp(product, exponent_x)), -exponent_x)
+    y, exponent_c = math.frexp(c)
+    v, exponent_d = math.frexp(d)
+    w, exponent_e = math.frexp(e)
+    exponent = exponent_a + exponent_b + exponent_c + exponent_x - exponent_d - exponent_e
+    above, below = product * y, v * w
+    if -4 < exponent < 4:  # the factors of 2 leave nothing to contract: fused or not, the differences are the same
+        scale = math.ldexp(1.0, exponent)
+        error = scale * (_product_error(product, y, above) + slip * y) - _product_error(v, w, below)
+        t = (0.5 * (above * (2.0 * scale) - 2.0 * below) + error) / below
+        return t, math.log1p(t)
+    logarithm = math.log(above / below) + exponent * _LOG_2
+    if exponent > 1026:
+        return math.inf, logarithm
+    return above / below * math.ldexp(1.0, max(exponent, -1000) - 3) * 8.0 - 1.0, logarithm
+
+
+@jit
+def _product_error(x: float, y: float, product: float) -> float:
+    """x y - product for x, y in [1/2, 1) and their rounded product (Dekker 1971, in steps that are all exact)."""
+    x_high = math.floor(x * _GRID + 0.5) / _GRID
+    y_high = math.floor(y * _GRID + 0.5) / _GRID
+    x_low, y_low = x - x_high, y - y_high
+    rest = 0.5 * (2.0 * (x_high * y_high) - 2.0 * product)
+    return ((rest + x_high * y_low) + x_low * y_high) + x_low * y_low
+
+
+@jit
+def product_excess(a: float, b: float, c: float, d: float, e: float) -> float:
+    """e (m - 1 - log m) with m = a b c / (d e), all > 0, as if the products were not rounded."""
+    t, logarithm = product_ratio(a, b, c, d, e)
+    if -0.25 < t < 0.35:
+        return e * x_minus_log1p(t)
+    value = e * t
+    if math.isinf(t):  # e may be tiny
+        value = a * (b / d) * c
+    return value - e * logarithm
+
+
+@jit
+def deviation(a: float, b: float, c: float, center: float, scale: float) -> float:
+    """(a b / c - center) / scale for a, b, c, scale > 0, as if a b / c were not rounded."""
+    if center > 0.0:
+        t = product_ratio(a, b, 1.0, c, center)[0]
+        if t < 1.0:
+            return t * center / scale
+    return standard_difference(a / c * b, center, scale)
+
+
+# ---------------------------------------------------------------- the gamma function
+
+
+@jit
 def log_gamma_excess(a: float, b: float) -> float:
     """lgamma(b) - lgamma(a) - (b - a) digamma(a) >= 0 for a, b > 0, with full relative accuracy around a = b.
 
     It is the divergence of two Gamma distributions of equal rate and shapes a, b.
     """
-    return proportion_excess(b - a, a, b) + log_gamma_remainder_excess(a, b)
+    return _log_gamma_excess(b - a, a, b)
+
+
+@jit
+def _log_gamma_excess(difference: float, a: float, b: float) -> float:
+    return proportion_excess(difference, a, b) + _remainder_excess(difference, a, b)
 
 
 @jit
@@ -49,7 +121,11 @@ def log_gamma_remainder_excess(a: float, b: float) -> float:
     It is the smaller part where a and b are large, about (b/a - 1 - log(b/a)) / 2. Where several arguments grow in
     proportion, as those of a Dirichlet distribution may, the large parts cancel and this one stays.
     """
-    difference = b - a
+    return _remainder_excess(b - a, a, b)
+
+
+@jit
+def _remainder_excess(difference: float, a: float, b: float) -> float:
     below = 0.0
     while min(a, b) < _ASYMPTOTIC:
         below += _step_excess(difference, a, b)
@@ -83,3 +159,61 @@ def _series_excess(difference: float, a: float, b: float) -> float:
             weighted = weighted * x + plain
         total += coefficient * weighted
     return difference * x * (difference * y) * x * total
+
+
+@jit
+def log_gamma_beside_1(u: float) -> float:
+    """lgamma(1 + u) + EULER_GAMMA u >= 0 for u > -1, with full relative accuracy around 0."""
+    return _log_gamma_excess(u, 1.0, 1.0 + u)
+
+
+@jit
+def log_gamma_beside_2(u: float) -> float:
+    """lgamma(2 + u) - (1 - EULER_GAMMA) u >= 0 for u > -2, with full relative accuracy around 0."""
+    return _log_gamma_excess(u, 2.0, 2.0 + u)
+
+
+@jit
+def log_gamma_remainder(x: float) -> float:
+    """lgamma(x) - x log(x) + x for x > 0, without cancellation where x is large."""
+    if x < _ASYMPTOTIC:
+        return math.lgamma(x) - x * math.log(x) + x
+    return _HALF_LOG_2PI - 0.5 * math.log(x) + _series(x)
+
+
+@jit
+def _series(x: float) -> float:
+    """Stirling's series for the logarithm of the gamma function (Abramowitz and Stegun, 6.1.41)."""
+    t = 1.0 / x / x
+    return (1 / 12 - t * (1 / 360 - t * (1 / 1260 - t * (1 / 1680 - t * (1 / 1188 - t * 691 / 360360))))) / x
+
+
+@jit
+def gamma_negentropy(shape: float) -> float:
+    """Divergence of a Gamma distribution from the normal distribution of its mean and variance, about 1 / (3 shape).
+
+    It is (1 + log(2 pi shape)) / 2 minus the entropy at rate 1.
+    """
+    if shape < _ASYMPTOTIC:
+        entropy = shape + math.lgamma(shape) + (1.0 - shape) * digamma(shape)
+        return 0.5 + _HALF_LOG_2PI + 0.5 * math.log(shape) - entropy
+    # (x - 1) s'(x) - s(x) + 1 / (2 x) with the series s, term by term
+    t = 1.0 / shape / shape
+    even = 1 / 12 - t * (1 / 120 - t * (1 / 252 - t * (1 / 240 - t * (1 / 132 - t * 691 / 32760))))
+    odd = 1 / 3 + t * (1 / 90 - t * (1 / 210 - t * (1 / 210 - t * (1 / 118.8 - t * 691 / 30030))))
+    return odd / shape + t * even
+
+
+@jit
+def scaled_exponential_integral(x: float) -> float:
+    """exp(x) E1(x) for x > 0 (Abramowitz and Stegun, 5.1.11 and 5.1.22)."""
+    if x < 1.0:
+        total, term = 0.0, -1.0
+        for k in range(1, 20):
+            term *= -x / k
+            total += term / k
+        return math.exp(x) * (total - EULER_GAMMA - math.log(x))
+    fraction = 0.0
+    for k in range(int(100.0 / x) + 20, 0, -1):
+        fraction = k * k / (x + 2.0 * k + 1.0 - fraction)
+    return 1.0 / (x + 1.0 - fraction)

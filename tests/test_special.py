@@ -104,3 +104,71 @@ def test_log_ratio_of_what_cannot_be_divided():
     assert _special.log_ratio(1e300, 1e-300) == pytest.approx(600 * math.log(10), rel=1e-15)
     assert _special.log_ratio(1e-300, 1e300) == pytest.approx(-600 * math.log(10), rel=1e-15)
     assert _special.log_ratio(5e-324, 5e-324) == 0.0
+
+
+# ---------------------------------------------------------------- values of the gamma function
+
+VALUES = {
+    "log_gamma_remainder": (lambda x: mp.loggamma(x) - x * mp.log(x) + x, 0.0),
+    "gamma_negentropy": (
+        lambda x: mp.log(2 * mp.pi * mp.e * x) / 2 - x - mp.loggamma(x) - (1 - x) * mp.digamma(x),
+        1e-12,
+    ),
+    "scaled_exponential_integral": (lambda x: mp.exp(x) * mp.e1(x), 3e-15),
+    "log_gamma_beside_1": (lambda u: mp.loggamma(1 + u) + mp.euler * u, 1e-14),
+    "log_gamma_beside_2": (lambda u: mp.loggamma(2 + u) - (1 - mp.euler) * u, 1e-14),
+}
+SPREAD = [float(x) for x in (*10.0 ** np.linspace(-15.0, 15.0, 121), *np.linspace(0.05, 40.0, 300), 0.9999999, 1.0)]
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_values(name):
+    truth, rtol = VALUES[name]
+    function = getattr(_special, name)
+    points = SPREAD + ([-x for x in SPREAD if x < 1] if "beside" in name else [])
+    with mp.workdps(70):
+        for x in points:
+            exactly = truth(mp.mpf(x))
+            error = float(abs(mp.mpf(function(x)) - exactly))
+            atol = 0.0 if rtol else 4e-15 * max(1.0, abs(math.log(x)))
+            assert error <= max(rtol * float(abs(exactly)), atol), x
+
+
+# ---------------------------------------------------------------- ratios of products
+
+
+def relatives(rng, n):
+    """Factors whose products nearly agree, some of them to the last digit."""
+    for _ in range(n):
+        a, b, c, d = (float(x) for x in 10.0 ** rng.uniform(-60, 60, size=4))
+        yield a, b, c, d, a * b * c / d * (1.0 + float(rng.choice([0.0, 1e-14, -1e-8, 1e-3, -0.3, 1.0, 7.0])))
+
+
+def test_ratios_of_products_are_those_of_the_unrounded_ones():
+    rng = np.random.default_rng(0)
+    points = [*relatives(rng, 500), *(tuple(map(float, 10.0 ** rng.uniform(-100, 100, size=5))) for _ in range(200))]
+    with mp.workdps(200):
+        for point in points:
+            a, b, c, d, e = map(mp.mpf, point)
+            m = a * b * c / (d * e)
+            t, logarithm = _special.product_ratio(*point)
+            rtol = 2e-15 if abs(m - 1) > 1e-16 else 2e-13  # 1e-32 is what remains of the products
+            assert exact.relative_error(t, m - 1) <= rtol, point
+            assert exact.relative_error(logarithm, mp.log(m)) <= rtol, point
+            assert exact.relative_error(_special.product_excess(*point), e * (m - 1 - mp.log(m))) <= 4 * rtol, point
+            if 1e-280 < float(a) * float(b) / float(d) < 1e280:
+                shift = (a * b / d - e) / c
+                assert exact.relative_error(_special.deviation(*point[:2], point[3], point[4], point[2]), shift) <= 2e-15
+
+
+def test_ratios_of_equal_products_are_exactly_one():
+    rng = np.random.default_rng(1)
+    for a, b in rng.lognormal(sigma=20.0, size=(200, 2)):
+        assert _special.product_ratio(a, b, 3.0, b, 3.0 * a)[0] == pytest.approx(0.0, abs=3e-16)
+        assert _special.product_ratio(a, b, 1.0, b, a) == (0.0, 0.0)
+        assert _special.product_ratio(a, 1.0, b, b, a) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(("center", "truth"), [(-2.0, 3.5), (0.0, 2.5), (1e-310, 2.5), (1e300, -5e299)])
+def test_deviation_of_any_center(center, truth):
+    assert _special.deviation(10.0, 2.0, 4.0, center, 2.0) == pytest.approx(truth, rel=1e-15)
