@@ -18,7 +18,7 @@ _LARGEST_LOGIT = 708.0  # beyond, the smaller of the two probabilities has lost 
 class ByProbability(Distribution):
     """Shared by the families with the one parameter `probs`."""
 
-    _derived: ClassVar[tuple[str, ...]] = ("one_minus_probs",)
+    _derived: ClassVar[dict[str, int]] = {"one_minus_probs": 0}
     probs: Any
 
     def _declared(self, name: str, ndim: int) -> tuple[str, int]:

@@ -48,17 +48,6 @@ def _rounding_error(a: float, b: float, product: float) -> float:
 
 
 @jit
-def product_excess(k: float, a: float, b: float) -> float:
-    """k log(k / (a b)) - k + a b >= 0 for k, a, b > 0, with full relative accuracy around a b = k."""
-    product = a * b
-    if product < 1e-290:
-        return k * (log_ratio(k, a) - math.log(b)) - k
-    if product > 1e300:
-        return product
-    return mass_excess(product_difference(a, b, k, 1.0), k, product)
-
-
-@jit
 def _stirling_series(x: float) -> float:
     """1/(12 x) - 1/(360 x^3) + ... (Abramowitz and Stegun, 6.1.41), for x >= 12."""
     t = 1.0 / (x * x)
@@ -70,14 +59,6 @@ def stirling_slope(x: float) -> float:
     """Derivative of that series: digamma(x) - log(x) + 1 / (2 x), for x >= 12."""
     t = 1.0 / (x * x)
     return -t * (1 / 12 - t * (1 / 120 - t * (1 / 252 - t * (1 / 240 - t * (1 / 132 - t * 691 / 32760)))))
-
-
-@jit
-def log_gamma_remainder(x: float) -> float:
-    """lgamma(x) - x log(x) + x for x > 0."""
-    if x < _ASYMPTOTIC:
-        return math.lgamma(x) - x * math.log(x) + x
-    return _HALF_LOG_2PI - 0.5 * math.log(x) + _stirling_series(x)
 
 
 @jit
@@ -120,10 +101,7 @@ def _shift_slope(difference: float, a: float, b: float, shift_a: float, shift_b:
     excess = change = 0.0
     while min(a, b) < _ASYMPTOTIC:  # s'(x) = s'(x + 1) - 1/x + log(1 + 1/x)
         w = difference / a / (b + 1.0)
-        if -0.25 < w < 0.25:
-            beyond = x_minus_log1p(w)
-        else:
-            beyond = w - log_ratio(b / (b + 1.0), a / (a + 1.0))
+        beyond = x_minus_log1p(w) if -0.25 < w < 0.25 else w - log_ratio(b / (b + 1.0), a / (a + 1.0))
         excess += w * (difference / a) * ((a + b + 1.0) / ((a + 1.0) * b)) - beyond
         change += w / b + beyond
         a += 1.0

@@ -1,8 +1,8 @@
 """The uniform distribution on [0, 1] tilted by exp(t x): its cumulants, entropy and divergence.
 
-It is the continuous Bernoulli distribution with t = log(probs / (1 - probs)) (Loaiza-Ganem and Cunningham, 2019). With
-the centred logarithm of the partition function, L(t) = log of the integral of exp(t (x - 1/2)) = log(sinh(t/2) / (t/2)),
-which is even, nothing is singular at t = 0.
+It is the continuous Bernoulli distribution with t = log(probs / (1 - probs)) (Loaiza-Ganem and Cunningham, 2019). The
+centred logarithm of the partition function, L(t) = log of the integral of exp(t (x - 1/2)) = log(sinh(t/2) / (t/2)), is
+even and smooth at t = 0.
 """
 
 import math

@@ -204,7 +204,9 @@ def _reaches_outside(p: Distribution, q: Distribution) -> Any:
 def _evaluate(formula: Formula, p: Distribution, q: Distribution, device: str) -> np.ndarray:
     """A scalar formula over the parameters of p and q, summed over the event."""
     names = [(q if name.endswith("_q") else p, name[:-2]) for name in formula.parameters]
-    own_axes = [event_ndim(type(source), name) if name in source.parameters else 0 for source, name in names]
+    own_axes = [
+        source._derived[name] if name in source._derived else event_ndim(type(source), name) for source, name in names
+    ]
     n_axes = max(own_axes)
     arrays = [
         np.expand_dims(getattr(source, name), tuple(range(own - n_axes, 0)))  # one number for a whole event

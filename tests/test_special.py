@@ -158,7 +158,9 @@ def test_ratios_of_products_are_those_of_the_unrounded_ones():
             assert exact.relative_error(_special.product_excess(*point), e * (m - 1 - mp.log(m))) <= 4 * rtol, point
             if 1e-280 < float(a) * float(b) / float(d) < 1e280:
                 shift = (a * b / d - e) / c
-                assert exact.relative_error(_special.deviation(*point[:2], point[3], point[4], point[2]), shift) <= 2e-15
+                assert (
+                    exact.relative_error(_special.deviation(*point[:2], point[3], point[4], point[2]), shift) <= 2e-15
+                )
 
 
 def test_ratios_of_equal_products_are_exactly_one():

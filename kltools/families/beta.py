@@ -1,7 +1,7 @@
 """Beta and Dirichlet distributions."""
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -10,15 +10,20 @@ from .._jit import jit
 from .._odds import log_odds
 from .._parameters import param
 from .._scalar import LOG_2PI, half_ratio_excess, x_minus_log1p
-from .._special import log_gamma_remainder_excess, log_gamma_remainder_excess_by, log_ratio, ratio_excess
+from .._special import (
+    log_gamma_remainder,
+    log_gamma_remainder_excess,
+    log_gamma_remainder_excess_by,
+    log_ratio,
+    product_excess,
+    ratio_excess,
+)
 from .._stirling import (
     digamma_remainder,
     dirichlet_part,
     kl_beta,
-    log_gamma_remainder,
     mass_excess,
     product_difference,
-    product_excess,
     stirling_slope,
 )
 from .._tilt import log_width_beyond, mean_tilt
@@ -84,11 +89,21 @@ class Dirichlet(Distribution):
     >>> import kltools as kl
     >>> p, q = kl.Dirichlet(concentration=[2.0, 3.0, 4.0]), kl.Dirichlet(concentration=[1.0, 1.0, 1.0])
     >>> kl.kl_divergence(p, q).__round__(4)
-    0.5705
+    0.6194
     """
 
     scipy_name = "dirichlet"
+    _derived: ClassVar[dict[str, int]] = {"others": 1}
     concentration: Any = param("positive", event_ndim=1)
+
+    @property
+    def others(self) -> np.ndarray:
+        """For each entry of the concentration the sum of all others, without subtraction."""
+        a = self.concentration
+        before, after = np.zeros_like(a), np.zeros_like(a)
+        before[..., 1:] = np.cumsum(a[..., :-1], axis=-1)
+        after[..., :-1] = np.cumsum(a[..., :0:-1], axis=-1)[..., ::-1]
+        return before + after
 
     def _log_prob(self, x: np.ndarray) -> np.ndarray:
         total = self.concentration.sum(axis=-1)
@@ -173,23 +188,10 @@ def kl_beta_beta(alpha_p, beta_p, alpha_q, beta_q):
     return kl_beta(alpha_p, beta_p, alpha_q, beta_q)
 
 
-_dirichlet_part = Formula(dirichlet_part)
-
-
 @register_kl(Dirichlet, Dirichlet)
-def kl_dirichlet_dirichlet(p: Dirichlet, q: Dirichlet) -> np.ndarray:
-    """Bregman divergence of the sum of lgamma(a_k) minus lgamma of their total."""
-    return _dirichlet_part.summed(
-        p.concentration, _sums_of_others(p.concentration), q.concentration, _sums_of_others(q.concentration), n_axes=1
-    )
-
-
-def _sums_of_others(a: np.ndarray) -> np.ndarray:
-    """For each entry the sum of all others, without subtraction."""
-    before, after = np.zeros_like(a), np.zeros_like(a)
-    before[..., 1:] = np.cumsum(a[..., :-1], axis=-1)
-    after[..., :-1] = np.cumsum(a[..., :0:-1], axis=-1)[..., ::-1]
-    return before + after
+def kl_dirichlet_dirichlet(concentration_p, others_p, concentration_q, others_q):
+    """Bregman divergence of the sum of lgamma(a_k) minus lgamma of their total, a part for each coordinate."""
+    return dirichlet_part(concentration_p, others_p, concentration_q, others_q)
 
 
 @register_kl(Beta, "Uniform")
@@ -268,7 +270,7 @@ def _kl_beta_gamma(alpha, beta, shape, rate):
     The rest is small for a large beta, where p is nearly a Gamma distribution of shape alpha and rate beta.
     """
     total = alpha + beta
-    excess = log_gamma_remainder_excess(alpha, shape) + product_excess(shape, rate, alpha / total)
+    excess = log_gamma_remainder_excess(alpha, shape) + product_excess(rate, alpha, 1.0, total, shape)
     lost = log_gamma_remainder_excess_by(-alpha, total, beta)
     if beta < _ASYMPTOTIC:
         slopes = shape * digamma_remainder(total) + (beta - 1.0) * (digamma_remainder(beta) - digamma_remainder(total))

@@ -39,7 +39,7 @@ class ContinuousBernoulli(ByProbability):
     --------
     >>> import kltools as kl
     >>> kl.kl_divergence(kl.ContinuousBernoulli(probs=0.9), kl.ContinuousBernoulli(probs=0.5)).__round__(4)
-    0.1763
+    0.1796
     """
 
     probs: Any = param("open probability")

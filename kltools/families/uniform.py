@@ -10,15 +10,8 @@ from .._jit import jit
 from .._odds import log_odds
 from .._parameters import param
 from .._scalar import LOG_2PI, standard_difference
-from .._special import log_ratio
-from .._stirling import (
-    kl_beta,
-    log_gamma_remainder,
-    log_mean_excess,
-    mass_excess,
-    product_difference,
-    product_excess,
-)
+from .._special import log_gamma_remainder, log_ratio, product_excess
+from .._stirling import kl_beta, log_mean_excess, mass_excess, product_difference
 from .._tilt import mean_tilt
 from ..closed_forms import register_kl
 from ..distribution import Distribution, family
@@ -180,7 +173,7 @@ def _kl_uniform_gamma(low, high, shape, rate):
     if low < 0.0:
         return math.inf
     mean = 0.5 * low + 0.5 * high
-    excess = product_excess(shape, rate, mean) + (shape - 1.0) * log_mean_excess(0.5 * (high - low) / mean)
+    excess = product_excess(rate, mean, 1.0, 1.0, shape) + (shape - 1.0) * log_mean_excess(0.5 * (high - low) / mean)
     return excess + log_gamma_remainder(shape) + log_ratio(mean, high - low)
 
 

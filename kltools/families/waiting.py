@@ -9,8 +9,8 @@ from .._counting import at_counts, check_drawable, raise_no_entropy
 from .._formula import Formula
 from .._jit import jit
 from .._parameters import param
-from .._special import ratio_excess
-from .._stirling import log_factorial_remainder, log_gamma_remainder, mass_excess
+from .._special import log_gamma_remainder, ratio_excess
+from .._stirling import log_factorial_remainder, mass_excess
 from ..closed_forms import register_kl
 from ..distribution import Distribution, family
 from ..errors import InvalidParameterError
