@@ -134,7 +134,7 @@ def test_parameters_must_agree_in_shape(cls, name):
     with pytest.raises(errors.ShapeMismatchError, match=rf"{cls.__name__}: batch shapes.*{name}"):
         cls(**{name: getattr(example(cls, (3,)), name)}, **wrong_batch)
     array = getattr(example(cls), name)
-    if array.ndim:
+    if array.ndim and any(getattr(example(cls), other).ndim for other in others):
         smaller = array[tuple(slice(length - 1) for length in array.shape)]
         with pytest.raises(errors.ShapeMismatchError, match=rf"{cls.__name__}: event shapes.*{name}"):
             rebuild(cls, **{name: smaller})
@@ -297,8 +297,10 @@ def test_copies_and_pickles(cls, duplicate):
 def test_log_prob_is_that_of_scipy(cls):
     for seed in range(5):
         p = example(cls, seed=seed)
-        x = draws(oracle(p), 50, seed) * (1.5 if p.is_continuous else 1)
-        np.testing.assert_allclose(p.log_prob(x), log_density(oracle(p), x), rtol=1e-10, atol=1e-12)
+        x = draws(oracle(p), 50, seed)
+        for scale in (1.0, 1.5 if p.is_continuous else 1.0):
+            expected = log_density(oracle(p), scale * x)
+            np.testing.assert_allclose(p.log_prob(scale * x), expected, rtol=1e-10, atol=1e-12)
 
 
 @every_family
@@ -321,6 +323,8 @@ def test_log_prob_of_a_wrong_shape_raises(cls):
 
 
 def total_mass(p, law):
+    if hasattr(law, "total_mass"):
+        return law.total_mass(p)
     if not p.is_continuous:
         return np.exp(p.log_prob(np.arange(-3.0, 100.0))).sum()
     if not p.event_shape:
@@ -348,6 +352,8 @@ def test_moments_of_draws(cls):
     law = oracle(p)
     mean = np.atleast_1d(law.mean() if callable(law.mean) else law.mean)
     covariance = np.atleast_2d(law.var() if hasattr(law, "var") else law.cov_object.covariance)
+    if not np.isfinite(covariance).all():
+        pytest.skip("tails so heavy that there are no moments; the tests of its family look at quantiles")
     x = p.sample(N_DRAWS, random_state=4).reshape(N_DRAWS, -1) - mean
     assert (np.abs(x.mean(axis=0)) <= N_ERRORS * x.std(axis=0) / N_DRAWS**0.5).all()
     products = x[:, :, None] * x[:, None, :]
