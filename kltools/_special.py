@@ -111,7 +111,7 @@ def log_gamma_excess(a: float, b: float) -> float:
 
 @jit
 def _log_gamma_excess(difference: float, a: float, b: float) -> float:
-    return proportion_excess(difference, a, b) + log_gamma_remainder_excess_by(difference, a, b)
+    return proportion_excess(difference, a, b) + _remainder_excess(difference, a, b)
 
 
 @jit
@@ -121,11 +121,11 @@ def log_gamma_remainder_excess(a: float, b: float) -> float:
     It is the smaller part where a and b are large, about (b/a - 1 - log(b/a)) / 2. Where several arguments grow in
     proportion, as those of a Dirichlet distribution may, the large parts cancel and this one stays.
     """
-    return log_gamma_remainder_excess_by(b - a, a, b)
+    return _remainder_excess(b - a, a, b)
 
 
 @jit
-def log_gamma_remainder_excess_by(difference: float, a: float, b: float) -> float:
+def _remainder_excess(difference: float, a: float, b: float) -> float:
     below = 0.0
     while min(a, b) < _ASYMPTOTIC:
         below += _step_excess(difference, a, b)

@@ -266,8 +266,9 @@ PAIRS = [
     ("Beta", ("Beta", "ContinuousBernoulli", "Exponential", "Gamma", "Normal", "Uniform")),
     ("ContinuousBernoulli", ("ContinuousBernoulli", "Exponential", "Normal", "Uniform")),
     ("Kumaraswamy", ("Uniform",)),
-    ("Uniform", ("Beta", "ContinuousBernoulli", "Exponential", "Gamma", "Gumbel", "Laplace", "Normal", "Pareto", "Uniform")),
-]  # fmt: skip
+    ("Uniform", ("Beta", "ContinuousBernoulli", "Exponential", "Gamma", "Gumbel", "Laplace", "Normal", "Pareto")),
+    ("Uniform", ("Uniform",)),
+]
 
 
 def by_definition(name_p, name_q):
@@ -293,7 +294,8 @@ def dirichlet(p, q):
 
 EXACT = {(p, q): by_definition(p, q) for p, qs in PAIRS for q in qs} | {("Dirichlet", "Dirichlet"): dirichlet}
 
-SHAPES = [(1.0, 1.0), (1.0 + 1e-7, 1.0), (0.5, 0.5), (2.0, 3.0), (1e-8, 1e-5), (1e-6, 3.0), (1e6, 3e6), (1.0, 1e4), (1e9, 1e9)]  # fmt: skip
+SHAPES = [(1.0, 1.0), (1.0 + 1e-7, 1.0), (0.5, 0.5), (2.0, 3.0), (1e-8, 1e-5), (1e-6, 3.0), (1e6, 3e6),
+          (1.0, 1e4), (1e9, 1e9)]  # fmt: skip
 INTERVALS = [(0.0, 1.0), (0.0, 1.0 - 1e-9), (-1.0, 2.0), (0.25, 0.75), (0.1, 0.1000001), (0.0, 1e-300), (-1e300, 1e300),
              (1e8, 1e8 + 1.0), (2.0, 1e9)]  # fmt: skip
 GRID = {
@@ -303,6 +305,9 @@ GRID = {
     "ContinuousBernoulli": [{"probs": x} for x in (0.5, 0.5 + 1e-9, 0.3, 0.9, 1e-10, 1e-300, 1.0 - 1e-12)],
     "Dirichlet": [
         {"concentration": a}
-        for a in ([1.0, 1.0, 1.0], [0.5, 2.0, 7.0], [1e-8, 1e-8, 1e-8], [1e-8, 3.0, 1e-5], [1e7, 2e7, 3e7], [1e-3, 1.0, 1e8])
+        for a in (
+            [1.0, 1.0, 1.0], [0.5, 2.0, 7.0], [1e-8, 1e-8, 1e-8], [1e-8, 3.0, 1e-5], [1e7, 2e7, 3e7],
+            [1e-3, 1.0, 1e8],
+        )
     ],
 }  # fmt: skip

@@ -13,7 +13,7 @@ from .._scalar import LOG_2PI, half_ratio_excess, x_minus_log1p
 from .._special import (
     log_gamma_remainder,
     log_gamma_remainder_excess,
-    log_gamma_remainder_excess_by,
+    _remainder_excess,
     log_ratio,
     product_excess,
     ratio_excess,
@@ -271,7 +271,7 @@ def _kl_beta_gamma(alpha, beta, shape, rate):
     """
     total = alpha + beta
     excess = log_gamma_remainder_excess(alpha, shape) + product_excess(rate, alpha, 1.0, total, shape)
-    lost = log_gamma_remainder_excess_by(-alpha, total, beta)
+    lost = _remainder_excess(-alpha, total, beta)
     if beta < _ASYMPTOTIC:
         slopes = shape * digamma_remainder(total) + (beta - 1.0) * (digamma_remainder(beta) - digamma_remainder(total))
         return excess + (slopes + log_ratio(total, beta) - lost)
