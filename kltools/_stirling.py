@@ -7,7 +7,7 @@ import math
 
 from ._jit import jit
 from ._scalar import digamma, x_minus_log1p
-from ._special import log_gamma_remainder_excess, _remainder_excess, log_ratio, proportion_excess
+from ._special import _remainder_excess, log_gamma_remainder_excess, log_ratio, proportion_excess
 
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 _ASYMPTOTIC = 12.0

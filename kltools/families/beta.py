@@ -11,9 +11,9 @@ from .._odds import log_odds
 from .._parameters import param
 from .._scalar import LOG_2PI, half_ratio_excess, x_minus_log1p
 from .._special import (
+    _remainder_excess,
     log_gamma_remainder,
     log_gamma_remainder_excess,
-    _remainder_excess,
     log_ratio,
     product_excess,
     ratio_excess,
