@@ -80,23 +80,25 @@ def digamma_remainder(x: float) -> float:
 
 
 @jit
-def log_gamma_shift_excess(a: float, b: float, shift_a: float, shift_b: float) -> float:
+def log_gamma_shift_excess(a: float, b: float, shift_a: float, shift_b: float, change: float) -> float:
     """How much less `log_gamma_remainder_excess` is at a + shift_a, b + shift_b than at a, b; for small shifts.
+
+    change = shift_b - shift_a.
 
     The integral of the derivative along the way, by Gauss and Legendre's rule with three nodes.
     """
     total = 0.0
     for weight, place in ((5 / 18, 0.1127016653792583), (4 / 9, 0.5), (5 / 18, 0.8872983346207417)):
-        difference = (b - a) + place * (shift_b - shift_a)
-        total += weight * _shift_slope(difference, a + place * shift_a, b + place * shift_b, shift_a, shift_b)
+        difference = (b - a) + place * change
+        total += weight * _shift_slope(difference, a + place * shift_a, b + place * shift_b, shift_a, change)
     return total
 
 
 @jit
-def _shift_slope(difference: float, a: float, b: float, shift_a: float, shift_b: float) -> float:
-    """shift_a (b - a) s''(a) - shift_b (s'(b) - s'(a)) of s(x) = lgamma(x) - x log(x) + x; difference = b - a.
+def _shift_slope(difference: float, a: float, b: float, shift: float, change_of_shift: float) -> float:
+    """shift (b - a) s''(a) - (shift + change_of_shift) (s'(b) - s'(a)) of s(x) = lgamma(x) - x log(x) + x.
 
-    As shift_a times the Bregman divergence of -s', which is convex, and (shift_a - shift_b) (s'(b) - s'(a)).
+    As shift times the Bregman divergence of -s', which is convex, minus the other part; difference = b - a.
     """
     excess = change = 0.0
     while min(a, b) < _ASYMPTOTIC:  # s'(x) = s'(x + 1) - 1/x + log(1 + 1/x)
@@ -116,7 +118,7 @@ def _shift_slope(difference: float, a: float, b: float, shift_a: float, shift_b:
         excess_sum += coefficient * weighted
     change += difference * x * y * _change_sum(x, y)
     excess += difference * x * (difference * y) * x * excess_sum
-    return shift_a * excess + (shift_a - shift_b) * change
+    return shift * excess - change_of_shift * change
 
 
 @jit
@@ -147,11 +149,12 @@ def digamma_change(difference: float, a: float, b: float) -> float:
 @jit
 def kl_beta(alpha_p: float, beta_p: float, alpha_q: float, beta_q: float) -> float:
     """Divergence of two Beta distributions."""
-    return dirichlet_part(alpha_p, beta_p, alpha_q, beta_q) + dirichlet_part(beta_p, alpha_p, beta_q, alpha_q)
+    of_alpha = dirichlet_part(alpha_p, beta_p, alpha_q, beta_q, beta_q - beta_p)
+    return of_alpha + dirichlet_part(beta_p, alpha_p, beta_q, alpha_q, alpha_q - alpha_p)
 
 
 @jit
-def dirichlet_part(own_p: float, rest_p: float, own_q: float, rest_q: float) -> float:
+def dirichlet_part(own_p: float, rest_p: float, own_q: float, rest_q: float, change_of_rest: float) -> float:
     """What a coordinate adds to the divergence of two Dirichlet distributions; rest: the sum of all others.
 
     The divergence is the Bregman divergence of lgamma, summed over the coordinates, minus that for their totals. Of
@@ -159,12 +162,12 @@ def dirichlet_part(own_p: float, rest_p: float, own_q: float, rest_q: float) -> 
     share own_p / total_p of what is subtracted of the other part of lgamma, so that sums do not cancel.
     """
     total_p, total_q = own_p + rest_p, own_q + rest_q
-    change, change_of_rest = own_q - own_p, rest_q - rest_p
+    change = own_q - own_p
     cross = product_difference(own_p, change_of_rest, rest_p, change) / total_p
     proportions = mass_excess(cross, own_q, own_p * (total_q / total_p))
     of_total = _remainder_excess(change + change_of_rest, total_p, total_q)
     if max(rest_p, rest_q) < 1e-2 and rest_p < 1e-2 * own_p and rest_q < 1e-2 * own_q:
-        shifted = log_gamma_shift_excess(own_p, own_q, rest_p, rest_q)
+        shifted = log_gamma_shift_excess(own_p, own_q, rest_p, rest_q, change_of_rest)
         return proportions + (shifted + rest_p / total_p * of_total)
     return proportions + (log_gamma_remainder_excess(own_p, own_q) - own_p / total_p * of_total)
 

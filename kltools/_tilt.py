@@ -89,13 +89,13 @@ def tilted_entropy(t: float) -> float:
 
 
 @jit
-def mean_tilt(t: float, mean: float, one_minus_mean: float) -> float:
-    """Minus the mean log-density of the distribution over values in [0, 1] of the given mean."""
+def mean_tilt(t: float, mean: float, one_minus_mean: float, to_center: float) -> float:
+    """Minus the mean log-density of the distribution over values of the given mean, to_center = 1/2 - mean."""
     if t >= _SMALL:
         return log_decay(t) + t * one_minus_mean
     if t <= -_SMALL:
         return log_decay(-t) - t * mean
-    return centred_log_partition(t) + t * (0.5 * (one_minus_mean - mean))
+    return centred_log_partition(t) + t * to_center
 
 
 @jit

@@ -248,7 +248,7 @@ def against_laplace(name, p, q):
 
 def against_gumbel(name, p, q):
     low, high = ((p[end] - q["loc"]) / q["scale"] for end in ("low", "high"))
-    return mp.log(q["scale"]) + (low + high) / 2 + (mp.exp(-low) - mp.exp(-high)) / (high - low)
+    return mp.log(q["scale"]) + (low + high) / 2 + mp.exp(-low) * -mp.expm1(low - high) / (high - low)
 
 
 MINUS_MEAN_LOG_DENSITY = {

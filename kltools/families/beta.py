@@ -8,6 +8,7 @@ import numpy as np
 from .._formula import Formula
 from .._jit import jit
 from .._odds import log_odds
+from .._once import once
 from .._parameters import param
 from .._scalar import LOG_2PI, half_ratio_excess, x_minus_log1p
 from .._special import (
@@ -93,17 +94,25 @@ class Dirichlet(Distribution):
     """
 
     scipy_name = "dirichlet"
-    _derived: ClassVar[dict[str, int]] = {"others": 1}
+    _derived: ClassVar[dict[str, int]] = {"others": 1, "others_rounding": 1}
     concentration: Any = param("positive", event_ndim=1)
+
+    @once
+    def _sums_of_others(self) -> tuple[np.ndarray, np.ndarray]:
+        before, error_before = _sums_before(self.concentration)
+        after, error_after = (sums[..., ::-1] for sums in _sums_before(self.concentration[..., ::-1]))
+        total, error = _two_sum(before, after)
+        return total, error + (error_before + error_after)
 
     @property
     def others(self) -> np.ndarray:
-        """For each entry of the concentration the sum of all others, without subtraction."""
-        a = self.concentration
-        before, after = np.zeros_like(a), np.zeros_like(a)
-        before[..., 1:] = np.cumsum(a[..., :-1], axis=-1)
-        after[..., :-1] = np.cumsum(a[..., :0:-1], axis=-1)[..., ::-1]
-        return before + after
+        """For each entry of the concentration the sum of all others."""
+        return self._sums_of_others[0]
+
+    @property
+    def others_rounding(self) -> np.ndarray:
+        """What rounding took from these sums."""
+        return self._sums_of_others[1]
 
     def _log_prob(self, x: np.ndarray) -> np.ndarray:
         total = self.concentration.sum(axis=-1)
@@ -124,6 +133,22 @@ class Dirichlet(Distribution):
         total = self.concentration.sum(axis=-1)
         parts = _entropy_part_of(self.concentration).sum(axis=-1)
         return parts - _entropy_of_total_of(total, float(self.event_shape[0]))
+
+
+def _sums_before(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each entry the sum of those before it, and what rounding took from it."""
+    sums, errors = np.zeros_like(a), np.zeros_like(a)
+    for k in range(1, a.shape[-1]):
+        sums[..., k], error = _two_sum(sums[..., k - 1], a[..., k - 1])
+        errors[..., k] = errors[..., k - 1] + error
+    return sums, errors
+
+
+def _two_sum(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A sum and its rounding error (Knuth)."""
+    total = a + b
+    shared = total - a
+    return total, (a - (total - shared)) + (b - shared)
 
 
 # ---------------------------------------------------------------- densities and entropies
@@ -189,9 +214,10 @@ def kl_beta_beta(alpha_p, beta_p, alpha_q, beta_q):
 
 
 @register_kl(Dirichlet, Dirichlet)
-def kl_dirichlet_dirichlet(concentration_p, others_p, concentration_q, others_q):
+def kl_dirichlet_dirichlet(concentration_p, others_p, others_rounding_p, concentration_q, others_q, others_rounding_q):
     """Bregman divergence of the sum of lgamma(a_k) minus lgamma of their total, a part for each coordinate."""
-    return dirichlet_part(concentration_p, others_p, concentration_q, others_q)
+    change_of_others = (others_q - others_p) + (others_rounding_q - others_rounding_p)
+    return dirichlet_part(concentration_p, others_p, concentration_q, others_q, change_of_others)
 
 
 @register_kl(Beta, "Uniform")
@@ -205,7 +231,9 @@ def kl_beta_continuous_bernoulli(alpha_p, beta_p, probs_q, one_minus_probs_q):
     """Minus the entropy, minus the log-density at the mean."""
     total = alpha_p + beta_p
     logit = log_odds(probs_q, one_minus_probs_q)
-    return kl_beta(alpha_p, beta_p, 1.0, 1.0) + mean_tilt(logit, alpha_p / total, beta_p / total)
+    return kl_beta(alpha_p, beta_p, 1.0, 1.0) + mean_tilt(
+        logit, alpha_p / total, beta_p / total, 0.5 * (beta_p - alpha_p) / total
+    )
 
 
 @register_kl(Beta, "Normal")

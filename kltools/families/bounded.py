@@ -124,7 +124,7 @@ _tilted_entropy = Formula(tilted_entropy)
 def _log_tilted(x, logit):
     if math.isnan(x):
         return x
-    return -mean_tilt(logit, x, 1.0 - x) if 0.0 <= x <= 1.0 else -math.inf
+    return -mean_tilt(logit, x, 1.0 - x, 0.5 - x) if 0.0 <= x <= 1.0 else -math.inf
 
 
 @Formula
@@ -160,8 +160,11 @@ def _kumaraswamy_entropy(alpha, beta):
 @jit
 def _negative_entropy(alpha, beta):
     """log(alpha beta) - (1 - 1/beta) - (1 - 1/alpha) H(beta) with a harmonic number H; >= 0, 0 where p is uniform."""
+    excess = 2.0 * half_ratio_excess(1.0, beta)
+    if alpha < 0.5:
+        return excess + math.log(alpha) + (1.0 - alpha) / alpha * digamma_change(beta, 1.0, 1.0 + beta)
     interaction = (alpha - 1.0) / alpha * digamma_change(beta - 1.0, 2.0, beta + 1.0)
-    return 2.0 * half_ratio_excess(1.0, alpha) + 2.0 * half_ratio_excess(1.0, beta) - interaction
+    return excess + 2.0 * half_ratio_excess(1.0, alpha) - interaction
 
 
 # ---------------------------------------------------------------- closed forms: from tilted distributions on [0, 1]

@@ -300,8 +300,12 @@ def _equal_n(p: Distribution, q: Distribution) -> np.ndarray:
 
 @register_kl(Binomial, Binomial, only_where=_equal_n)
 def kl_binomial_binomial(n_p, probs_p, n_q, probs_q):
-    """n times that of Bernoulli distributions."""
-    return 0.0 if n_p == 0.0 else n_p * _kl_bernoulli(probs_p, 1.0 - probs_p, probs_q, 1.0 - probs_q)
+    """n times that of Bernoulli distributions, in mean counts, which do not underflow as early."""
+    if n_p != n_q:
+        return math.inf  # by what p counts beyond n_q: the condition keeps n_p < n_q away
+    change = n_p * (probs_q - probs_p)
+    successes = mass_excess(change, n_p * probs_p, n_p * probs_q)
+    return successes + mass_excess(-change, n_p * (1.0 - probs_p), n_p * (1.0 - probs_q))
 
 
 @register_kl(Poisson, Poisson)
@@ -315,4 +319,4 @@ def kl_multinomial_multinomial(n_p, probs_p, n_q, probs_q):
     """n [p log(p / q) - p + q], summed over the outcomes; inf where n differ."""
     if n_p != n_q:
         return math.inf
-    return 0.0 if n_p == 0.0 else n_p * mass_excess(probs_q - probs_p, probs_p, probs_q)
+    return mass_excess(n_p * (probs_q - probs_p), n_p * probs_p, n_p * probs_q)

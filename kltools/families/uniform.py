@@ -118,12 +118,12 @@ def kl_uniform_beta(low_p, high_p, alpha_q, beta_q):
     if low_p < 0.0 or high_p > 1.0:
         return math.inf
     width = high_p - low_p
-    mean, one_minus_mean = 0.5 * (low_p + high_p), 0.5 * ((1.0 - low_p) + (1.0 - high_p))
+    mean, one_minus_mean = 0.5 * low_p + 0.5 * high_p, 0.5 * (1.0 - low_p) + 0.5 * (1.0 - high_p)
     if max(alpha_q, beta_q) <= 10.0:
         log_x = _mean_log_plus_1(low_p, high_p, 1.0 - high_p, width)
         log_rest = _mean_log_plus_1(1.0 - high_p, 1.0 - low_p, low_p, width)
         others = (alpha_q - 1.0) * log_x + (beta_q - 1.0) * log_rest
-        return kl_beta(1.0, 1.0, alpha_q, beta_q) - math.log1p(-((1.0 - high_p) + low_p)) - others
+        return kl_beta(1.0, 1.0, alpha_q, beta_q) - _log_width(low_p, high_p) - others
     excess_x, excess_rest = log_mean_excess(0.5 * width / mean), log_mean_excess(0.5 * width / one_minus_mean)
     difference = product_difference(beta_q, mean, alpha_q, one_minus_mean)  # total * mean - alpha
     total = alpha_q + beta_q
@@ -133,6 +133,13 @@ def kl_uniform_beta(low_p, high_p, alpha_q, beta_q):
     remainders = log_gamma_remainder(alpha_q) + log_gamma_remainder(beta_q) - log_gamma_remainder(total)
     spread = (alpha_q - 1.0) * excess_x + (beta_q - 1.0) * excess_rest
     return concentration + spread + remainders + math.log(mean * one_minus_mean / width)
+
+
+@jit
+def _log_width(low, high):
+    """log(high - low) of an interval within [0, 1], from what is missing there."""
+    missing = (1.0 - high) + low
+    return math.log1p(-missing) if missing < 0.5 else math.log(high - low)
 
 
 @jit
@@ -149,10 +156,9 @@ def kl_uniform_continuous_bernoulli(low_p, high_p, probs_q, one_minus_probs_q):
     """-log(width) minus the log-density at the mean."""
     if low_p < 0.0 or high_p > 1.0:
         return math.inf
-    missing = (1.0 - high_p) + low_p
-    log_width = math.log1p(-missing) if missing < 0.5 else math.log(high_p - low_p)
-    mean, one_minus_mean = 0.5 * (low_p + high_p), 0.5 * ((1.0 - low_p) + (1.0 - high_p))
-    return mean_tilt(log_odds(probs_q, one_minus_probs_q), mean, one_minus_mean) - log_width
+    mean, one_minus_mean = 0.5 * low_p + 0.5 * high_p, 0.5 * (1.0 - low_p) + 0.5 * (1.0 - high_p)
+    tilt = mean_tilt(log_odds(probs_q, one_minus_probs_q), mean, one_minus_mean, 0.5 * (1.0 - high_p) - 0.5 * low_p)
+    return tilt - _log_width(low_p, high_p)
 
 
 @register_kl(Uniform, "Exponential")
