@@ -163,8 +163,11 @@ def dirichlet_part(own_p: float, rest_p: float, own_q: float, rest_q: float, cha
     """
     total_p, total_q = own_p + rest_p, own_q + rest_q
     change = own_q - own_p
-    cross = product_difference(own_p, change_of_rest, rest_p, change) / total_p
-    proportions = mass_excess(cross, own_q, own_p * (total_q / total_p))
+    if abs(change) < 0.5 * own_p and abs(change_of_rest) < 0.5 * rest_p:
+        cross = product_difference(own_p, change_of_rest, rest_p, change)
+    else:
+        cross = product_difference(own_p, rest_q, rest_p, own_q)
+    proportions = mass_excess(cross / total_p, own_q, own_p * (total_q / total_p))
     of_total = _remainder_excess(change + change_of_rest, total_p, total_q)
     if max(rest_p, rest_q) < 1e-2 and rest_p < 1e-2 * own_p and rest_q < 1e-2 * own_q:
         shifted = log_gamma_shift_excess(own_p, own_q, rest_p, rest_q, change_of_rest)
