@@ -116,9 +116,9 @@ class Dirichlet(Distribution):
 
     def _log_prob(self, x: np.ndarray) -> np.ndarray:
         total = self.concentration.sum(axis=-1)
-        parts = _log_dirichlet_part(x, self.concentration, total[..., None]).sum(axis=-1)
-        inside = (x >= 0).all(axis=-1) & (np.abs(x.sum(axis=-1) - 1.0) <= 1e-6)
-        values = np.where(inside, parts + _log_gamma_remainder(total), -np.inf)
+        parts = _log_dirichlet_part(x, self.concentration, total[..., None])
+        inside = (x >= 0).all(axis=-1) & (np.abs(x.sum(axis=-1) - 1.0) <= 1e-6) & (parts > -np.inf).all(axis=-1)
+        values = np.where(inside[..., None], parts, -np.inf).sum(axis=-1) + _log_gamma_remainder(total)
         return np.where(np.isnan(x).any(axis=-1), np.nan, values)
 
     def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
@@ -231,9 +231,8 @@ def kl_beta_continuous_bernoulli(alpha_p, beta_p, probs_q, one_minus_probs_q):
     """Minus the entropy, minus the log-density at the mean."""
     total = alpha_p + beta_p
     logit = log_odds(probs_q, one_minus_probs_q)
-    return kl_beta(alpha_p, beta_p, 1.0, 1.0) + mean_tilt(
-        logit, alpha_p / total, beta_p / total, 0.5 * (beta_p - alpha_p) / total
-    )
+    tilt = mean_tilt(logit, alpha_p / total, beta_p / total, 0.5 * (beta_p - alpha_p) / total)
+    return kl_beta(alpha_p, beta_p, 1.0, 1.0) + tilt
 
 
 @register_kl(Beta, "Normal")
