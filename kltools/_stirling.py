@@ -11,7 +11,7 @@ from ._special import _remainder_excess, log_gamma_remainder_excess, log_ratio, 
 
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 _ASYMPTOTIC = 12.0
-_SLOPE_SERIES = (1 / 12, 0.0, -1 / 120, 0.0, 1 / 252, 0.0, -1 / 240, 0.0, 1 / 132)
+_SLOPE_SERIES = (1 / 12, 0.0, -1 / 120, 0.0, 1 / 252, 0.0, -1 / 240, 0.0, 1 / 132, 0.0, -691 / 32760)
 
 
 @jit
@@ -57,8 +57,14 @@ def _stirling_series(x: float) -> float:
 @jit
 def stirling_slope(x: float) -> float:
     """Derivative of that series: digamma(x) - log(x) + 1 / (2 x), for x >= 12."""
+    return late_stirling_slope(x) - 1.0 / (12.0 * x * x)
+
+
+@jit
+def late_stirling_slope(x: float) -> float:
+    """The same without the first term -1 / (12 x^2)."""
     t = 1.0 / (x * x)
-    return -t * (1 / 12 - t * (1 / 120 - t * (1 / 252 - t * (1 / 240 - t * (1 / 132 - t * 691 / 32760)))))
+    return t * t * (1 / 120 - t * (1 / 252 - t * (1 / 240 - t * (1 / 132 - t * 691 / 32760))))
 
 
 @jit

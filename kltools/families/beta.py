@@ -15,14 +15,15 @@ from .._special import (
     _remainder_excess,
     log_gamma_remainder,
     log_gamma_remainder_excess,
-    log_ratio,
     product_excess,
     ratio_excess,
 )
 from .._stirling import (
+    digamma_change,
     digamma_remainder,
     dirichlet_part,
     kl_beta,
+    late_stirling_slope,
     mass_excess,
     product_difference,
     stirling_slope,
@@ -179,7 +180,7 @@ def _log_dirichlet_part(x, own, total):
         return -mass_excess(total * x - own, own, total * x) - log_gamma_remainder(own) - math.log(x)
     if own != 1.0:
         return math.inf if own < 1.0 else -math.inf
-    return math.log(total) - 1.0 - log_gamma_remainder(1.0)
+    return math.log(total)
 
 
 _log_gamma_remainder = Formula(log_gamma_remainder)
@@ -274,8 +275,7 @@ def _late_part(x, n):
     """t(x) - (x - n) t'(x) of the terms t(x) = -1/(360 x^3) + 1/(1260 x^5) - ... of Stirling's series."""
     u = 1.0 / (x * x)
     value = -(1 / 360 - u * (1 / 1260 - u * (1 / 1680 - u * (1 / 1188 - u * 691 / 360360)))) * u / x
-    slope = (1 / 120 - u * (1 / 252 - u * (1 / 240 - u * (1 / 132 - u * 691 / 32760)))) * u * u
-    return value - (x - n) * slope
+    return value - (x - n) * late_stirling_slope(x)
 
 
 @register_kl(Beta, "Exponential")
@@ -300,8 +300,8 @@ def _kl_beta_gamma(alpha, beta, shape, rate):
     excess = log_gamma_remainder_excess(alpha, shape) + product_excess(rate, alpha, 1.0, total, shape)
     lost = _remainder_excess(-alpha, total, beta)
     if beta < _ASYMPTOTIC:
-        slopes = shape * digamma_remainder(total) + (beta - 1.0) * (digamma_remainder(beta) - digamma_remainder(total))
-        return excess + (slopes + log_ratio(total, beta) - lost)
+        change = beta * math.log1p(alpha / beta) - (beta - 1.0) * digamma_change(alpha, beta, total)
+        return excess + (shape * digamma_remainder(total) + change - lost)
     rest = ratio_excess(-alpha, total, beta) - lost + 0.5 * (alpha / beta / total + (alpha - shape) / total)
     slopes = shape * stirling_slope(total) + (beta - 1.0) * _slope_difference(alpha, beta, total)
     return excess + (rest + slopes)
@@ -311,5 +311,4 @@ def _kl_beta_gamma(alpha, beta, shape, rate):
 def _slope_difference(alpha, beta, total):
     """stirling_slope(beta) - stirling_slope(total), the first term without cancellation."""
     first = -alpha * (1.0 / beta + 1.0 / total) / (12.0 * beta * total)
-    x, y = 1.0 / (beta * beta), 1.0 / (total * total)
-    return first + ((stirling_slope(beta) + x / 12.0) - (stirling_slope(total) + y / 12.0))
+    return first + (late_stirling_slope(beta) - late_stirling_slope(total))

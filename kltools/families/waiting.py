@@ -111,7 +111,7 @@ class NegativeBinomial(Distribution):
         with np.errstate(over="ignore"):
             rate = rng.standard_gamma(self.r, size=shape) * ((1.0 - self.probs) / self.probs)
         check_drawable(rate, self)
-        return rng.poisson(rate).astype(np.float64)
+        return rng.poisson(rate, size=shape).astype(np.float64)
 
     def _entropy(self) -> NoReturn:
         raise_no_entropy(self)
