@@ -17,9 +17,12 @@ from .errors import InvalidParameterError, InvalidTypeError, NoClosedFormError, 
 METHODS = ("closed_form", "quadrature")
 _MONTE_CARLO = "estimate_kl_monte_carlo(p, q, n_samples=100_000, random_state=0)"
 _CLOSED_FORMS: dict[tuple[type, type | str], Formula | Callable] = {}
+_CONDITIONS: dict[tuple[type, type | str], Callable] = {}
 
 
-def register_kl(family_p: type, family_q: type | str) -> Callable[[Any], Any]:
+def register_kl(
+    family_p: type, family_q: type | str, *, only_where: Callable[[Any, Any], Any] | None = None
+) -> Callable[[Any], Any]:
     """Register a closed form of KL(P || Q), in nats, for a pair of families.
 
     Parameters
@@ -27,6 +30,9 @@ def register_kl(family_p: type, family_q: type | str) -> Callable[[Any], Any]:
     family_p, family_q : type
         Subclasses of `Distribution`; a subclass inherits the forms of its family. Of q the name will do, where
         it is declared in another file.
+    only_where : callable, optional
+        ``only_where(p, q)`` tells, over the batch, where the formula holds; elsewhere `NoClosedFormError` is raised,
+        with the docstring of the function as the condition.
 
     Returns
     -------
@@ -74,6 +80,8 @@ def register_kl(family_p: type, family_q: type | str) -> Callable[[Any], Any]:
             _check_parameter_names(names, family_p, family_q)
             entry = function if isinstance(function, Formula) else Formula(function)
         _CLOSED_FORMS[family_p, family_q] = entry
+        if only_where is not None:
+            _CONDITIONS[family_p, family_q] = only_where
         return entry
 
     return register
@@ -85,7 +93,7 @@ def _identity(function: Any) -> str:
 
 def _check_parameter_names(names: tuple[str, ...], family_p: type, family_q: type | str) -> None:
     families = [(side, cls) for side, cls in (("p", family_p), ("q", family_q)) if not isinstance(cls, str)]
-    valid = [f"{field.name}_{side}" for side, cls in families for field in dataclasses.fields(cls)]
+    valid = [f"{name}_{side}" for side, cls in families for name in (*_fields(cls), *cls._derived)]
     is_known = isinstance(family_q, type)
     unknown = [name for name in names if name not in valid and (is_known or not name.endswith("_q"))]
     if unknown or not names:
@@ -94,21 +102,36 @@ def _check_parameter_names(names: tuple[str, ...], family_p: type, family_q: typ
         )
 
 
+def _fields(cls: Any) -> list[str]:
+    return [field.name for field in dataclasses.fields(cls)]
+
+
 def registered_pairs() -> tuple[tuple[type, type], ...]:
     """All pairs of families with a closed form."""
     return tuple((p, FAMILIES[q] if isinstance(q, str) else q) for p, q in _CLOSED_FORMS)
 
 
-def _closed_form(p: Distribution, q: Distribution) -> Formula | Callable:
+def _closed_form(p: Distribution, q: Distribution, is_outside: Any) -> Formula | Callable:
+    """The form for the families of p and q, where it holds wherever q has the values of p."""
     for class_p in type(p).__mro__:
         for class_q in type(q).__mro__:
             for key in ((class_p, class_q), (class_p, class_q.__name__)):
                 if key in _CLOSED_FORMS:
+                    _check_condition(key, p, q, is_outside)
                     return _CLOSED_FORMS[key]
     advice = f"estimate it from draws of p: {_MONTE_CARLO}"
     if quadrature.applies(p, q) and p.is_continuous == q.is_continuous:
         advice = 'integrate it numerically: kl_divergence(p, q, method="quadrature")'
     raise NoClosedFormError(f"no closed form is registered for KL({p._name} || {q._name}); {advice}.")
+
+
+def _check_condition(key: tuple[type, type | str], p: Distribution, q: Distribution, is_outside: Any) -> None:
+    condition = _CONDITIONS.get(key)
+    if condition is not None and not np.all(condition(p, q) | is_outside):
+        raise NoClosedFormError(
+            f"KL({p._name} || {q._name}) has a closed form only where {condition.__doc__} "
+            'For others use kl_divergence(p, q, method="quadrature").'
+        )
 
 
 def kl_divergence(
@@ -175,7 +198,7 @@ def kl_divergence(
     if method == "quadrature":
         by_quadrature = _device.twin("quadrature") if device == "cuda" else quadrature.integral
         return unwrap(factor * by_quadrature(integrands.kl, (p, q), _MONTE_CARLO))
-    value = _apply(_closed_form(p, q), p, q, device)
+    value = _apply(_closed_form(p, q, is_outside), p, q, device)
     if np.any(is_outside):
         value = np.where(is_outside, math.inf, value)
     return unwrap(factor * np.broadcast_to(value, shape))
@@ -200,8 +223,15 @@ def _reaches_outside(p: Distribution, q: Distribution) -> Any:
 def _evaluate(formula: Formula, p: Distribution, q: Distribution, device: str) -> np.ndarray:
     """A scalar formula over the parameters of p and q, summed over the event."""
     names = [(q if name.endswith("_q") else p, name[:-2]) for name in formula.parameters]
-    n_axes = max(event_ndim(type(source), name) for source, name in names)
-    return formula.summed(*(getattr(source, name) for source, name in names), n_axes=n_axes, device=device)
+    own_axes = [
+        source._derived[name] if name in source._derived else event_ndim(type(source), name) for source, name in names
+    ]
+    n_axes = max(own_axes)
+    arrays = [
+        np.expand_dims(getattr(source, name), tuple(range(own - n_axes, 0)))  # one number for a whole event
+        for (source, name), own in zip(names, own_axes, strict=True)
+    ]
+    return formula.summed(*arrays, n_axes=n_axes, device=device)
 
 
 def pairwise_kl(

@@ -75,6 +75,7 @@ class Distribution:
 
     scipy_name: ClassVar[str | None] = None
     is_continuous: ClassVar[bool] = True
+    _derived: ClassVar[dict[str, int]] = {}  # properties that closed forms take like parameters, and their event axes
     batch_shape: tuple[int, ...]
     event_shape: tuple[int, ...]
 

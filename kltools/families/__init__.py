@@ -1,6 +1,9 @@
 """Families of distributions and their closed forms; importing a file registers what it holds."""
 
 from . import gaussian_full, gaussian_relatives  # noqa: F401  # divergences only
+from .beta import Beta, Dirichlet
+from .bounded import ContinuousBernoulli, Kumaraswamy
+from .counts import Bernoulli, Binomial, Multinomial, Poisson
 from .directional import HypersphericalUniform, PowerSpherical, VonMises, VonMisesFisher
 from .discrete import Categorical
 from .gaussian import MultivariateNormal, MultivariateNormalDiag, Normal
@@ -12,16 +15,24 @@ from .positive_scale import HalfCauchy, HalfNormal, InverseGaussian, LogNormal, 
 from .real_line import Cauchy, Gumbel, Laplace, Logistic, StudentT
 from .structural import Independent, Product, Transformed
 from .student import MultivariateStudentT
+from .uniform import Uniform
+from .waiting import Geometric, NegativeBinomial
 from .weibull import Rayleigh, Weibull
 from .wishart import InverseWishart, Wishart
 
 __all__ = [
+    "Bernoulli",
+    "Beta",
+    "Binomial",
     "Categorical",
     "Cauchy",
     "Chi2",
+    "ContinuousBernoulli",
+    "Dirichlet",
     "Exponential",
     "Gamma",
     "GaussianMixture",
+    "Geometric",
     "Gumbel",
     "HalfCauchy",
     "HalfNormal",
@@ -30,21 +41,26 @@ __all__ = [
     "InverseGamma",
     "InverseGaussian",
     "InverseWishart",
+    "Kumaraswamy",
     "Laplace",
     "LogNormal",
     "Logistic",
     "LowRankMultivariateNormal",
     "MatrixNormal",
+    "Multinomial",
     "MultivariateNormal",
     "MultivariateNormalDiag",
     "MultivariateStudentT",
+    "NegativeBinomial",
     "Normal",
     "Pareto",
+    "Poisson",
     "PowerSpherical",
     "Product",
     "Rayleigh",
     "StudentT",
     "Transformed",
+    "Uniform",
     "VonMises",
     "VonMisesFisher",
     "Weibull",

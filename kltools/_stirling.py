@@ -1,0 +1,195 @@
+"""What the gamma function is beside x log(x) - x, for densities, entropies and divergences that keep their digits.
+
+Where the arguments of gamma functions are large, the parts x log(x) - x cancel on paper, and these remain.
+"""
+
+import math
+
+from ._jit import jit
+from ._scalar import digamma, x_minus_log1p
+from ._special import _remainder_excess, log_gamma_remainder_excess, log_ratio, proportion_excess
+
+_HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
+_ASYMPTOTIC = 12.0
+_SLOPE_SERIES = (1 / 12, 0.0, -1 / 120, 0.0, 1 / 252, 0.0, -1 / 240, 0.0, 1 / 132, 0.0, -691 / 32760)
+
+
+@jit
+def mass_excess(difference: float, p: float, q: float) -> float:
+    """p log(p / q) - p + q >= 0 for p, q >= 0 and difference = q - p, which the caller knows better than they do.
+
+    Its sum over outcomes is a divergence.
+    """
+    if p == 0.0:
+        return q
+    if q == 0.0:
+        return math.inf
+    return proportion_excess(-difference, q, p)
+
+
+@jit
+def product_difference(a: float, b: float, c: float, d: float) -> float:
+    """a b - c d, without cancellation (the rounding errors of both products are computed, after Dekker)."""
+    first, second = a * b, c * d
+    if not (1e-250 < abs(first) < 1e250 and 1e-250 < abs(second) < 1e250 and max(abs(a), abs(b)) < 1e250):
+        return first - second
+    if max(abs(c), abs(d)) > 1e250:
+        return first - second
+    return (first - second) + (_rounding_error(a, b, first) - _rounding_error(c, d, second))
+
+
+@jit
+def _rounding_error(a: float, b: float, product: float) -> float:
+    split = 134217729.0  # 2^27 + 1
+    high_a = split * a - (split * a - a)
+    high_b = split * b - (split * b - b)
+    low_a, low_b = a - high_a, b - high_b
+    return low_a * low_b - (((product - high_a * high_b) - low_a * high_b) - high_a * low_b)
+
+
+@jit
+def _stirling_series(x: float) -> float:
+    """1/(12 x) - 1/(360 x^3) + ... (Abramowitz and Stegun, 6.1.41), for x >= 12."""
+    t = 1.0 / (x * x)
+    return (1 / 12 - t * (1 / 360 - t * (1 / 1260 - t * (1 / 1680 - t * (1 / 1188 - t * 691 / 360360))))) / x
+
+
+@jit
+def stirling_slope(x: float) -> float:
+    """Derivative of that series: digamma(x) - log(x) + 1 / (2 x), for x >= 12."""
+    return late_stirling_slope(x) - 1.0 / (12.0 * x * x)
+
+
+@jit
+def late_stirling_slope(x: float) -> float:
+    """The same without the first term -1 / (12 x^2)."""
+    t = 1.0 / (x * x)
+    return t * t * (1 / 120 - t * (1 / 252 - t * (1 / 240 - t * (1 / 132 - t * 691 / 32760))))
+
+
+@jit
+def log_factorial_remainder(x: float) -> float:
+    """log(x!) - x log(x) + x for x >= 0."""
+    if x == 0.0:
+        return 0.0
+    if x < _ASYMPTOTIC:
+        return math.lgamma(x + 1.0) - x * math.log(x) + x
+    return _HALF_LOG_2PI + 0.5 * math.log(x) + _stirling_series(x)
+
+
+@jit
+def digamma_remainder(x: float) -> float:
+    """digamma(x) - log(x) for x > 0."""
+    if x < _ASYMPTOTIC:
+        return digamma(x) - math.log(x)
+    return stirling_slope(x) - 0.5 / x
+
+
+@jit
+def log_gamma_shift_excess(a: float, b: float, shift_a: float, shift_b: float, change: float) -> float:
+    """How much less `log_gamma_remainder_excess` is at a + shift_a, b + shift_b than at a, b; for small shifts.
+
+    change = shift_b - shift_a.
+
+    The integral of the derivative along the way, by Gauss and Legendre's rule with three nodes.
+    """
+    total = 0.0
+    for weight, place in ((5 / 18, 0.1127016653792583), (4 / 9, 0.5), (5 / 18, 0.8872983346207417)):
+        difference = (b - a) + place * change
+        total += weight * _shift_slope(difference, a + place * shift_a, b + place * shift_b, shift_a, change)
+    return total
+
+
+@jit
+def _shift_slope(difference: float, a: float, b: float, shift: float, change_of_shift: float) -> float:
+    """shift (b - a) s''(a) - (shift + change_of_shift) (s'(b) - s'(a)) of s(x) = lgamma(x) - x log(x) + x.
+
+    As shift times the Bregman divergence of -s', which is convex, minus the other part; difference = b - a.
+    """
+    excess = change = 0.0
+    while min(a, b) < _ASYMPTOTIC:  # s'(x) = s'(x + 1) - 1/x + log(1 + 1/x)
+        w = difference / a / (b + 1.0)
+        beyond = x_minus_log1p(w) if -0.25 < w < 0.25 else w - log_ratio(b / (b + 1.0), a / (a + 1.0))
+        excess += w * (difference / a) * ((a + b + 1.0) / ((a + 1.0) * b)) - beyond
+        change += w / b + beyond
+        a += 1.0
+        b += 1.0
+    x, y = 1.0 / a, 1.0 / b
+    power = weighted = order = 1.0  # x^(m - 1); the sum of (i + 1) x^i y^(m - 1 - i) over i < m; m
+    excess_sum = 0.5
+    for coefficient in _SLOPE_SERIES:
+        order += 1.0
+        power *= x
+        weighted = weighted * y + order * power
+        excess_sum += coefficient * weighted
+    change += difference * x * y * _change_sum(x, y)
+    excess += difference * x * (difference * y) * x * excess_sum
+    return shift * excess - change_of_shift * change
+
+
+@jit
+def _change_sum(x: float, y: float) -> float:
+    """(t(y) - t(x)) / (y - x) of t(x) = x/2 + x^2/12 - x^4/120 + ..., which is log(1/x) - digamma(1/x)."""
+    power = plain = 1.0  # x^(m - 1); the sum of x^i y^(m - 1 - i) over i < m
+    total = 0.5
+    for coefficient in _SLOPE_SERIES:
+        power *= x
+        plain = plain * y + power
+        total += coefficient * plain
+    return total
+
+
+@jit
+def digamma_change(difference: float, a: float, b: float) -> float:
+    """digamma(b) - digamma(a) for a, b > 0 and difference = b - a."""
+    total = 0.0
+    while min(a, b) < _ASYMPTOTIC:
+        total += difference / a / b
+        a += 1.0
+        b += 1.0
+    t = difference / a
+    total += math.log1p(t) if -0.25 < t < 0.35 else log_ratio(b, a)
+    return total + t / b * _change_sum(1.0 / a, 1.0 / b)
+
+
+@jit
+def kl_beta(alpha_p: float, beta_p: float, alpha_q: float, beta_q: float) -> float:
+    """Divergence of two Beta distributions."""
+    of_alpha = dirichlet_part(alpha_p, beta_p, alpha_q, beta_q, beta_q - beta_p)
+    return of_alpha + dirichlet_part(beta_p, alpha_p, beta_q, alpha_q, alpha_q - alpha_p)
+
+
+@jit
+def dirichlet_part(own_p: float, rest_p: float, own_q: float, rest_q: float, change_of_rest: float) -> float:
+    """What a coordinate adds to the divergence of two Dirichlet distributions; rest: the sum of all others.
+
+    The divergence is the Bregman divergence of lgamma, summed over the coordinates, minus that for their totals. Of
+    x log(x) - x there remains the divergence of the mean proportions, times the total of q; each coordinate bears its
+    share own_p / total_p of what is subtracted of the other part of lgamma, so that sums do not cancel.
+    """
+    total_p, total_q = own_p + rest_p, own_q + rest_q
+    change = own_q - own_p
+    if abs(change) < 0.5 * own_p and abs(change_of_rest) < 0.5 * rest_p:
+        cross = product_difference(own_p, change_of_rest, rest_p, change)
+    else:
+        cross = product_difference(own_p, rest_q, rest_p, own_q)
+    proportions = mass_excess(cross / total_p, own_q, own_p * (total_q / total_p))
+    of_total = _remainder_excess(change + change_of_rest, total_p, total_q)
+    if max(rest_p, rest_q) < 1e-2 and rest_p < 1e-2 * own_p and rest_q < 1e-2 * own_q:
+        shifted = log_gamma_shift_excess(own_p, own_q, rest_p, rest_q, change_of_rest)
+        return proportions + (shifted + rest_p / total_p * of_total)
+    return proportions + (log_gamma_remainder_excess(own_p, own_q) - own_p / total_p * of_total)
+
+
+@jit
+def log_mean_excess(s: float) -> float:
+    """log(m) - E log(x) >= 0 for x uniform on the interval from (1 - s) m to (1 + s) m, 0 <= s <= 1."""
+    if s >= 1.0:  # by rounding, too
+        return 1.0 - math.log(2.0)
+    if s > 0.5:
+        return 1.0 - ((1.0 + s) * math.log1p(s) - (1.0 - s) * math.log1p(-s)) / (2.0 * s)
+    t = s * s
+    total = 0.0
+    for k in range(50, 0, -2):
+        total = (total + 1.0 / (k * (k + 1.0))) * t
+    return total
