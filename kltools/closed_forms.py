@@ -92,7 +92,8 @@ def _identity(function: Any) -> str:
 
 
 def _check_parameter_names(names: tuple[str, ...], family_p: type, family_q: type | str) -> None:
-    families = [(side, cls) for side, cls in (("p", family_p), ("q", family_q)) if not isinstance(cls, str)]
+    sides: list[tuple[str, Any]] = [("p", family_p), ("q", family_q)]
+    families = [(side, cls) for side, cls in sides if not isinstance(cls, str)]
     valid = [f"{name}_{side}" for side, cls in families for name in (*_fields(cls), *cls._derived)]
     is_known = isinstance(family_q, type)
     unknown = [name for name in names if name not in valid and (is_known or not name.endswith("_q"))]

@@ -293,7 +293,7 @@ def kl_binomial_bernoulli(n_p, probs_p, probs_q, one_minus_probs_q):
     return _kl_bernoulli(p, 1.0 - p, probs_q, one_minus_probs_q)
 
 
-def _equal_n(p: Distribution, q: Distribution) -> np.ndarray:
+def _equal_n(p: Binomial, q: Binomial) -> np.ndarray:
     """p and q have the same n."""
     return p.n == q.n
 

@@ -211,6 +211,8 @@ def kl_uniform_normal(low_p, high_p, mean_q, var_q):
 def kl_uniform_laplace(low_p, high_p, loc_q, scale_q):
     """log(2 scale / width) + E|x - loc| / scale."""
     below, above = standard_difference(loc_q, low_p, scale_q), standard_difference(high_p, loc_q, scale_q)
+    if math.isinf(below) or math.isinf(above):
+        return math.inf
     if below > 0.0 and above > 0.0:
         width = below + above
         distance = 0.5 * (below * (below / width) + above * (above / width))

@@ -177,14 +177,14 @@ def kl_geometric_geometric(probs_p, probs_q):
     return _kl_geometric(probs_p, probs_q)
 
 
-def _equal_r(p: Distribution, q: Distribution) -> np.ndarray:
+def _equal_r(p: NegativeBinomial, q: NegativeBinomial) -> np.ndarray:
     """p and q have the same r."""
     return p.r == q.r
 
 
-def _waits_once(p: Distribution, q: Distribution) -> np.ndarray:
+def _waits_once(p: Any, q: Any) -> np.ndarray:
     """r of the NegativeBinomial is 1."""
-    return np.asarray((p if isinstance(p, NegativeBinomial) else q).r) == 1.0
+    return (p if isinstance(p, NegativeBinomial) else q).r == 1.0
 
 
 @register_kl(NegativeBinomial, NegativeBinomial, only_where=_equal_r)
