@@ -121,8 +121,8 @@ def report(rows: dict[tuple, dict]) -> str:
         [
             "Bias and RMSE are those of finite values; bad is an estimate that is off by more than a quarter of",
             "max(truth, 0.2), or not finite. Coverage is that of the nominal 95% interval. A peer counts as the best",
-            "where it never failed. Ratios are from the draws that both methods have, ± is one standard error, and a",
-            "bar is missed where it lies outside 2 of them.\n",
+            "where it never failed; the goals are about the peers that are nearest-neighbour tools. Ratios are from",
+            "the draws that both methods have, ± is one standard error, and a bar is missed where it lies outside 2.\n",
             "## Goals\n",
             *lines(from_rows(table)),
             *parts,
