@@ -261,9 +261,10 @@ class Scaling:
     matrix: np.ndarray | None = None
 
     def apply(self, X: np.ndarray, n_jobs: int = 1) -> np.ndarray:
+        """A new array: what is kept for a standard error must not change with the one given."""
         X = _divided(X, self.exponents)
         if self.matrix is None or self.center is None:
-            return X
+            return frozen(X.copy())
         out = np.empty(X.shape)
         arguments = X, frozen(self.center), frozen(self.matrix), out
         run_rows(_affine_kernel, len(X), *arguments, n_jobs=n_jobs, row_cost=self.matrix.size)

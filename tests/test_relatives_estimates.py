@@ -98,6 +98,28 @@ def test_jeffreys_is_the_sum_of_both_divergences(options):
     assert found.standard_error == pytest.approx(expected, rel=1e-9)
 
 
+def test_jeffreys_of_models_adds_their_errors():
+    """KL(P||Q) and KL(Q||P) of the same samples move together."""
+    X, Y = pair("normal", 150, 120, 2)
+    parts = [kl.estimate_kl(*samples, random_state=5) for samples in ((X, Y), (Y, X))]
+    found = kl.estimate_jeffreys(X, Y, method="auto", random_state=5)
+    assert found.value == sum(part.value for part in parts)
+    assert found.standard_error == pytest.approx(sum(part.standard_error for part in parts), rel=1e-12)
+    assert "Jeffreys(P, Q)" in found.summary()
+
+
+@pytest.mark.parametrize("name", RELATIVES)
+def test_standard_errors_do_not_see_what_becomes_of_the_arrays(name):
+    X, Y = (np.ascontiguousarray(sample) for sample in pair("normal", 60, 60, 2))
+    for options in ({}, {"scale": "none"}) if name != "estimate_jeffreys" else ({}, {"method": "gaussian"}):
+        expected = estimated(name, X.copy(), Y.copy(), **options).standard_error
+        mine = X.copy(), Y.copy()
+        found = estimated(name, *mine, **options)
+        for sample in mine:
+            sample[:] = np.arange(120.0).reshape(60, 2) ** 2
+        assert found.standard_error == expected
+
+
 def test_standard_errors_leave_out_blocks():
     X, Y = pair("normal", 50, 60, 2)
     seed = int(np.random.default_rng(0).integers(2**63))
