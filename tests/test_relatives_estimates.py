@@ -393,6 +393,19 @@ def test_jensen_shannon_of_constant_columns():
     assert with_idle.value == kl.estimate_jensen_shannon(X, Y).value
 
 
+@pytest.mark.parametrize("alpha", [1e-3, 0.5, 0.999, 1.001, 2.0, 4.5])
+def test_renyi_of_distributions_apart_is_infinite(alpha):
+    """P and Q without a common point: the integral is 0 below order 1 and inf beyond, the divergence inf."""
+    X, Y = pair("normal", 40, 50, 2)
+    apart = [(X[:, 0], np.ones(50)), (np.ones(40), Y[:, 0]), (np.ones(40), np.zeros(50)), (X, Y * [1, 0] + [0, 9])]
+    for samples in (*apart, (X[:, [0, 0]], Y[:, [0, 0]] + [0, 1])):
+        with pytest.warns(errors.InfiniteDivergenceWarning, match="nothing in common"):
+            found = kl.estimate_renyi(*samples, alpha=alpha)
+        assert found.value == math.inf
+        assert found.support_mismatch
+        assert found.diagnostics["affinity"] == (0.0 if alpha < 1 else math.inf)
+
+
 def test_renyi_where_p_has_an_atom_of_q():
     """q is an atom that p has, too: beyond order 1 that is inf, below it is not."""
     X, Y = np.append(np.zeros(30), np.arange(1.0, 31.0)), np.zeros(50)

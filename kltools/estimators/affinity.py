@@ -237,9 +237,10 @@ def _of_affinity(
             f"alpha={alpha:g} needs n_neighbors > {abs(alpha - 1.0):g}, got n_neighbors={ks[0]}; use more neighbours."
         )
     tell_lost_digits((X, Y), call.notes)
-    X, Y, decided = _without_idle_columns(X, Y, alpha, call.notes)
+    category = InfiniteDivergenceWarning if math.isinf(transform(-math.inf)) else PoorOverlapWarning
+    X, Y, decided = _without_idle_columns(X, Y, alpha, call.notes, category)
     if decided is not None:
-        return _decided(transform(decided), decided, call.notes)
+        return _decided(transform(decided), decided)
     tell_mixed_columns((X, Y), call.notes)
     scaling = fit_scaling(X, scale, Y, call.notes)
     samples, _ = in_safe_range(scaling.apply(X, call.n_jobs), scaling.apply(Y, call.n_jobs))
@@ -282,9 +283,12 @@ def _exp(x: float) -> float:
 
 
 def _without_idle_columns(
-    X: np.ndarray, Y: np.ndarray, alpha: float, notes: Notes
+    X: np.ndarray, Y: np.ndarray, alpha: float, notes: Notes, category: type[Warning]
 ) -> tuple[np.ndarray, np.ndarray, float | None]:
-    """The samples without columns that say nothing, and log D_alpha where columns decide it."""
+    """The samples without columns that say nothing, and log D_alpha where columns decide it.
+
+    ``category`` is that of the warning where P and Q have nothing in common.
+    """
     found = Notes()
     x, y, kl = drop_constant_columns(X, Y, found)
     assert y is not None
@@ -293,7 +297,12 @@ def _without_idle_columns(
         x, y, kl = drop_dependent_columns(x, y, found)
         apart = kl == math.inf
     if apart:
-        return X, Y, -math.inf
+        notes.add(
+            category,
+            "a column of one sample is constant, or linear in others, where the other sample never is: P and Q have "
+            f"nothing in common, the affinity of order {alpha:g} is {0 if alpha < 1.0 else math.inf:g}.",
+        )
+        return X, Y, -math.inf if alpha < 1.0 else math.inf
     if kl == math.inf and alpha < 1.0:
         return X, Y, None  # P has mass where Q has none, but elsewhere they meet
     notes.items.extend(found.items)
@@ -307,11 +316,5 @@ def _have_a_column_apart(X: np.ndarray, Y: np.ndarray) -> bool:
     )
 
 
-def _decided(value: float, log_affinity: float, notes: Notes) -> Result:
-    if log_affinity == -math.inf:
-        notes.add(
-            InfiniteDivergenceWarning if math.isinf(value) else PoorOverlapWarning,
-            "a column of one sample is constant, or linear in others, where the other sample never is: P and Q have "
-            "nothing in common, the affinity is 0.",
-        )
+def _decided(value: float, log_affinity: float) -> Result:
     return Result(value, lambda: UNKNOWN, diagnostics={"affinity": _exp(log_affinity)})
