@@ -23,8 +23,9 @@ from ..preprocessing import (
     tell_lost_digits,
     tell_mixed_columns,
 )
+from ..repeats import tell_copied_rows
 from .call import Call, Terms
-from .density import counts_where_tied
+from .density import counts_where_tied, share_outside
 from .problem import Result
 
 
@@ -242,21 +243,22 @@ def _of_affinity(
     if decided is not None:
         return _decided(transform(decided), decided)
     tell_mixed_columns((X, Y), call.notes)
+    tell_copied_rows(X, Y, call.notes)
     scaling = fit_scaling(X, scale, Y, call.notes)
     samples, _ = in_safe_range(scaling.apply(X, call.n_jobs), scaling.apply(Y, call.n_jobs))
 
     def terms(X: np.ndarray, Y: np.ndarray) -> Terms:
-        logs, n_ties = _log_affinities(X, Y, alpha, search)
+        logs, n_ties, outside = _log_affinities(X, Y, alpha, search)
         together = _log_mean_exp(logs)
         affinity = {"affinity": _exp(together)}
-        return Terms(transform(together), tuple(transform(float(log)) for log in logs), n_ties, affinity)
+        return Terms(transform(together), tuple(transform(float(log)) for log in logs), n_ties, affinity, outside)
 
     tied = "they are estimated by counts within equal radii"
     return call.solve(terms, samples, ks, needed=(ks[-1] + 1, ks[-1]), d=X.shape[1], tied=tied, scale=scaling.kind)
 
 
-def _log_affinities(X: np.ndarray, Y: np.ndarray, alpha: float, search: Search) -> tuple[np.ndarray, int]:
-    """log D_alpha for each number of neighbours, and the number of rows of X that tie."""
+def _log_affinities(X: np.ndarray, Y: np.ndarray, alpha: float, search: Search) -> tuple[np.ndarray, int, float]:
+    """log D_alpha for each number of neighbours, how many rows of X tie, and which share of them lies outside of Y."""
     own, other = search.references(X, Y)
     rho, nu = search.among(own), search.of(own.points, other)
     tied = rho.tied | (nu.distances == 0.0)  # far from Y, distances to it agree to many digits: no ties
@@ -269,7 +271,7 @@ def _log_affinities(X: np.ndarray, Y: np.ndarray, alpha: float, search: Search) 
             chosen, n_own, n_other = counts_where_tied((own, other), (near, far), tie)
             log_terms[chosen] = (1.0 - alpha) * log_rows + _log_correction(n_own, n_other, alpha)
         logs.append(_log_mean_exp(log_terms))
-    return np.array(logs), int(tied.any(axis=0).sum())
+    return np.array(logs), int(tied.any(axis=0).sum()), share_outside(nu.distances[0], other, search.ks[0])
 
 
 def _log_mean_exp(logs: np.ndarray) -> float:
