@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import _validation
 from .._formula import Formula
-from ..errors import InfiniteDivergenceWarning, InvalidParameterError, PoorOverlapWarning
+from ..errors import InfiniteDivergenceWarning, InvalidParameterError, KLToolsWarning, PoorOverlapWarning
 from ..estimate import DivergenceEstimate
 from ..inference import UNKNOWN
 from ..neighbors import in_safe_range
@@ -285,7 +285,7 @@ def _exp(x: float) -> float:
 
 
 def _without_idle_columns(
-    X: np.ndarray, Y: np.ndarray, alpha: float, notes: Notes, category: type[Warning]
+    X: np.ndarray, Y: np.ndarray, alpha: float, notes: Notes, category: type[KLToolsWarning]
 ) -> tuple[np.ndarray, np.ndarray, float | None]:
     """The samples without columns that say nothing, and log D_alpha where columns decide it.
 

@@ -263,11 +263,11 @@ def _against_sample(X: np.ndarray, Y: np.ndarray, scale: str, call: Call) -> Res
     tell_lost_digits((X, Y), call.notes)
     if len(Y) > 1 and spans_fewer_dimensions(Y):
         return _against_a_plane(X, Y, call)
-    tell_mixed_columns((X, Y), call.notes)
     tell_copied_rows(X, Y, call.notes)
     X, spread = spread_rounded(X, Y, call.seed, call.notes)
     assert spread is not None
     Y = spread
+    tell_mixed_columns((X, Y), call.notes)
     scaling = fit_scaling(Y, scale)
     samples, exponent = in_safe_range(scaling.apply(X, call.n_jobs), scaling.apply(Y, call.n_jobs))
     log_det = scaling.log_det - exponent * d * math.log(2.0)

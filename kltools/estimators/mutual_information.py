@@ -229,11 +229,8 @@ def _dependence(blocks: list[np.ndarray], algorithm: str, scale: str, call: Call
     search = call.search(len(blocks[0]), None)
     tell_lost_digits(tuple(blocks), call.notes)
     if _is_singular(blocks):
-        call.notes.add(
-            InfiniteDivergenceWarning,
-            "columns of one part are linear in those of the others: the joint distribution has no density, the value "
-            "is inf.",
-        )
+        text = "columns of one part are linear in those of the others: together they have no density, the value is inf."
+        call.notes.add(InfiniteDivergenceWarning, text)
         return Result(math.inf, lambda: UNKNOWN), "ksg1" if algorithm == "auto" else algorithm
     if algorithm == "auto":
         blocks = _spread(blocks, search.ks[-1], call)
