@@ -135,6 +135,13 @@ def spans_fewer_dimensions(X: np.ndarray) -> bool:
     return len(X) >= X.shape[1] + 3 and not independent_columns(deviations(without_outliers(X))).all()
 
 
+def count_dimensions(X: np.ndarray) -> int:
+    """How many columns are neither constant nor linear in those before them."""
+    if X.shape[1] == 0:
+        return 0
+    return int(independent_columns(deviations(without_outliers(_divided(X, column_exponents(X))))).sum())
+
+
 def in_same_planes(X: np.ndarray, Y: np.ndarray) -> bool:
     """Whether rows of X span no dimension that the rows of Y do not span."""
     exponents = column_exponents(X, Y)
@@ -277,9 +284,10 @@ class Scaling:
     matrix: np.ndarray | None = None
 
     def apply(self, X: np.ndarray, n_jobs: int = 1) -> np.ndarray:
+        """A new array: what is kept for a standard error must not change with the one given."""
         X = _divided(X, self.exponents)
         if self.matrix is None or self.center is None:
-            return X
+            return frozen(X.copy())
         out = np.empty(X.shape)
         arguments = X, frozen(self.center), frozen(self.matrix), out
         run_rows(_affine_kernel, len(X), *arguments, n_jobs=n_jobs, row_cost=self.matrix.size)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from ._arrays import frozen
 from .errors import TiesWarning
-from .preprocessing import Notes, column_exponents, deviations
+from .preprocessing import Notes, column_exponents, deviations, tell_shared_rows
 
 _DISTINCT_SHARE = 0.5  # of the values: a column with fewer different ones may be a lattice
 _SMALLEST_GAP = 1e-9  # relative to the range: less is rounding
 _OFF_LATTICE = 1e-3
+_FEWEST_VALUES = 10  # of a lattice that stands for a density
 _FEWEST_OF_ATOM, _SHARE_OF_ATOM = 5, 0.01
 
 
@@ -31,6 +33,32 @@ def _step(values: np.ndarray) -> float:
     return step if (np.abs(multiples - np.round(multiples)) < _OFF_LATTICE * multiples).all() else 0.0
 
 
+def spread_rounded(
+    X: np.ndarray, Y: np.ndarray | None, seed: int, notes: Notes, among: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Spread lattice columns, but not those of few values, which are discrete; `among` chooses columns.
+
+    The noise does not depend on the order of the columns.
+    """
+    together = X if Y is None else np.concatenate([X, Y])
+    in_order = np.sort(together, axis=0)
+    few = (in_order[1:] != in_order[:-1]).sum(axis=0) + 1 < _FEWEST_VALUES
+    chosen = ~few if among is None else among & ~few
+    steps = np.where(chosen, lattice_steps(X, Y), 0.0)
+    if not steps.any():
+        return X, Y
+    order = np.array(sorted(range(X.shape[1]), key=lambda j: in_order[:, j].tobytes()))
+    back = np.argsort(order)
+    rng = np.random.default_rng([seed, 1])
+    x, y = _spread(X[:, order], None if Y is None else Y[:, order], steps[order], rng)
+    notes.add(
+        TiesWarning,
+        f"columns {notes.names(steps > 0.0)} lie on a lattice (rounded or discrete values): they are spread over its "
+        "cells by uniform noise of one step, drawn with random_state; the estimate is that of the cells.",
+    )
+    return frozen(np.ascontiguousarray(x[:, back])), None if y is None else frozen(np.ascontiguousarray(y[:, back]))
+
+
 def spread_lattices(
     X: np.ndarray, Y: np.ndarray | None, rng: np.random.Generator, notes: Notes
 ) -> tuple[np.ndarray, np.ndarray | None]:
@@ -43,6 +71,12 @@ def spread_lattices(
         f"columns {notes.names(steps > 0.0)} lie on a lattice (rounded or discrete values): they are spread over its "
         "cells by uniform noise of one step, drawn with random_state, which changes no divergence.",
     )
+    return _spread(X, Y, steps, rng)
+
+
+def _spread(
+    X: np.ndarray, Y: np.ndarray | None, steps: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray | None]:
     x = _in_order(X) + rng.uniform(-0.5, 0.5, X.shape) * steps
     return x, None if Y is None else _in_order(Y) + rng.uniform(-0.5, 0.5, Y.shape) * steps
 
@@ -50,6 +84,14 @@ def spread_lattices(
 def _in_order(X: np.ndarray) -> np.ndarray:
     """The rows sorted, so that which noise a row gets does not depend on the order given."""
     return X[np.lexsort(X.T)]
+
+
+def tell_copied_rows(X: np.ndarray, Y: np.ndarray, notes: Notes) -> None:
+    """Note rows that both samples have, unless all columns are lattices, on which rows meet by chance."""
+    found = Notes()
+    tell_shared_rows(X, Y, found)
+    if found.items and not lattice_steps(X, Y).all():
+        notes.items.extend(found.items)
 
 
 def has_atoms(X: np.ndarray, Y: np.ndarray | None) -> bool:

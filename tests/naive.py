@@ -228,13 +228,18 @@ def alpha_integral(X, Y, k, alpha):
 
 
 def jensen_shannon(X, Y, k, weights):
-    """Label by label, with binomial coefficients; powers of the larger sample's share go on as its own share."""
+    """Label by label, with binomial coefficients; powers of the larger sample's share go on as its own share.
+
+    In the larger sample k grows in proportion to its rows.
+    """
+    of_smaller = k
     total = 0.0
     both = len(X) + len(Y)
     for one, two, w, v in ((X, Y, *weights), (Y, X, *weights[::-1])):
         own_weight, other_weight = w * both / len(one), v * both / len(two)
         largest = max(own_weight, other_weight)
         beta = 1 - min(own_weight, other_weight) / largest
+        k = round(of_smaller * len(one) / min(len(X), len(Y)))
         own = [np.sort(np.delete(row, i)) for i, row in enumerate(distances(one, one))]
         logs = []
         for a, b in zip(own, distances(one, two), strict=True):

@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import _validation
 from .._formula import Formula
-from ..errors import InfiniteDivergenceWarning, InvalidParameterError, PoorOverlapWarning
+from ..errors import InfiniteDivergenceWarning, InvalidParameterError, KLToolsWarning, PoorOverlapWarning
 from ..estimate import DivergenceEstimate
 from ..inference import UNKNOWN
 from ..neighbors import in_safe_range
@@ -23,8 +23,9 @@ from ..preprocessing import (
     tell_lost_digits,
     tell_mixed_columns,
 )
+from ..repeats import tell_copied_rows
 from .call import Call, Terms
-from .density import counts_where_tied
+from .density import counts_where_tied, share_outside
 from .problem import Result
 
 
@@ -237,25 +238,27 @@ def _of_affinity(
             f"alpha={alpha:g} needs n_neighbors > {abs(alpha - 1.0):g}, got n_neighbors={ks[0]}; use more neighbours."
         )
     tell_lost_digits((X, Y), call.notes)
-    X, Y, decided = _without_idle_columns(X, Y, alpha, call.notes)
+    category = InfiniteDivergenceWarning if math.isinf(transform(-math.inf)) else PoorOverlapWarning
+    X, Y, decided = _without_idle_columns(X, Y, alpha, call.notes, category)
     if decided is not None:
-        return _decided(transform(decided), decided, call.notes)
+        return _decided(transform(decided), decided)
     tell_mixed_columns((X, Y), call.notes)
+    tell_copied_rows(X, Y, call.notes)
     scaling = fit_scaling(X, scale, Y, call.notes)
     samples, _ = in_safe_range(scaling.apply(X, call.n_jobs), scaling.apply(Y, call.n_jobs))
 
     def terms(X: np.ndarray, Y: np.ndarray) -> Terms:
-        logs, n_ties = _log_affinities(X, Y, alpha, search)
+        logs, n_ties, outside = _log_affinities(X, Y, alpha, search)
         together = _log_mean_exp(logs)
         affinity = {"affinity": _exp(together)}
-        return Terms(transform(together), tuple(transform(float(log)) for log in logs), n_ties, affinity)
+        return Terms(transform(together), tuple(transform(float(log)) for log in logs), n_ties, affinity, outside)
 
     tied = "they are estimated by counts within equal radii"
     return call.solve(terms, samples, ks, needed=(ks[-1] + 1, ks[-1]), d=X.shape[1], tied=tied, scale=scaling.kind)
 
 
-def _log_affinities(X: np.ndarray, Y: np.ndarray, alpha: float, search: Search) -> tuple[np.ndarray, int]:
-    """log D_alpha for each number of neighbours, and the number of rows of X that tie."""
+def _log_affinities(X: np.ndarray, Y: np.ndarray, alpha: float, search: Search) -> tuple[np.ndarray, int, float]:
+    """log D_alpha for each number of neighbours, how many rows of X tie, and which share of them lies outside of Y."""
     own, other = search.references(X, Y)
     rho, nu = search.among(own), search.of(own.points, other)
     tied = rho.tied | (nu.distances == 0.0)  # far from Y, distances to it agree to many digits: no ties
@@ -268,7 +271,7 @@ def _log_affinities(X: np.ndarray, Y: np.ndarray, alpha: float, search: Search) 
             chosen, n_own, n_other = counts_where_tied((own, other), (near, far), tie)
             log_terms[chosen] = (1.0 - alpha) * log_rows + _log_correction(n_own, n_other, alpha)
         logs.append(_log_mean_exp(log_terms))
-    return np.array(logs), int(tied.any(axis=0).sum())
+    return np.array(logs), int(tied.any(axis=0).sum()), share_outside(nu.distances[0], other, search.ks[0])
 
 
 def _log_mean_exp(logs: np.ndarray) -> float:
@@ -282,9 +285,12 @@ def _exp(x: float) -> float:
 
 
 def _without_idle_columns(
-    X: np.ndarray, Y: np.ndarray, alpha: float, notes: Notes
+    X: np.ndarray, Y: np.ndarray, alpha: float, notes: Notes, category: type[KLToolsWarning]
 ) -> tuple[np.ndarray, np.ndarray, float | None]:
-    """The samples without columns that say nothing, and log D_alpha where columns decide it."""
+    """The samples without columns that say nothing, and log D_alpha where columns decide it.
+
+    ``category`` is that of the warning where P and Q have nothing in common.
+    """
     found = Notes()
     x, y, kl = drop_constant_columns(X, Y, found)
     assert y is not None
@@ -293,7 +299,12 @@ def _without_idle_columns(
         x, y, kl = drop_dependent_columns(x, y, found)
         apart = kl == math.inf
     if apart:
-        return X, Y, -math.inf
+        notes.add(
+            category,
+            "a column of one sample is constant, or linear in others, where the other sample never is: P and Q have "
+            f"nothing in common, the affinity of order {alpha:g} is {0 if alpha < 1.0 else math.inf:g}.",
+        )
+        return X, Y, -math.inf if alpha < 1.0 else math.inf
     if kl == math.inf and alpha < 1.0:
         return X, Y, None  # P has mass where Q has none, but elsewhere they meet
     notes.items.extend(found.items)
@@ -307,11 +318,5 @@ def _have_a_column_apart(X: np.ndarray, Y: np.ndarray) -> bool:
     )
 
 
-def _decided(value: float, log_affinity: float, notes: Notes) -> Result:
-    if log_affinity == -math.inf:
-        notes.add(
-            InfiniteDivergenceWarning if math.isinf(value) else PoorOverlapWarning,
-            "a column of one sample is constant, or linear in others, where the other sample never is: P and Q have "
-            "nothing in common, the affinity is 0.",
-        )
+def _decided(value: float, log_affinity: float) -> Result:
     return Result(value, lambda: UNKNOWN, diagnostics={"affinity": _exp(log_affinity)})

@@ -9,26 +9,30 @@ import numpy as np
 
 from .. import _validation
 from .._jit import effective_n_jobs
-from ..errors import TiesWarning, UnreliableEstimateWarning
+from ..errors import PoorOverlapWarning, TiesWarning, UnreliableEstimateWarning
 from ..estimate import DivergenceEstimate
 from ..inference import block_jackknife
 from ..neighbors.neighborhood import Search
 from ..preprocessing import Notes
-from .problem import Result, are_neighbors_far, report, tell_few_rows
+from .problem import MOST_OUTSIDE, Result, are_neighbors_far, report, tell_few_rows
 
 
 @dataclass(frozen=True)
 class Terms:
-    """An estimate, and its values for each number of neighbours; rows that tie for some of these."""
+    """An estimate, and its values for each number of neighbours; rows that tie for some of these.
+
+    Where overlap matters, ``share_outside`` are the rows of X that lie outside of Y.
+    """
 
     value: float
     values: tuple[float, ...]
     n_ties: int
     diagnostics: dict[str, Any] = field(default_factory=dict)
+    share_outside: float | None = None
 
     @classmethod
-    def mean(cls, values: Sequence[float], n_ties: int) -> "Terms":
-        return cls(math.fsum(values) / len(values), tuple(values), n_ties)
+    def mean(cls, values: Sequence[float], n_ties: int, **more: Any) -> "Terms":
+        return cls(math.fsum(values) / len(values), tuple(values), n_ties, **more)
 
 
 @dataclass(frozen=True)
@@ -92,17 +96,31 @@ class Call:
                 f"{found.n_ties} rows have a zero or repeated distance to a neighbour, which a density never gives: "
                 f"{tied}.",
             )
+        if found.share_outside is not None:
+            diagnostics["share_outside"] = found.share_outside
         return Result(
             found.value,
             lambda: block_jackknife(lambda *parts: terms(*parts).value, samples, needed, self.seed),
             ks,
             found.n_ties,
+            self._objections(found.share_outside),
             diagnostics={
                 "value_by_n_neighbors": dict(zip(ks, found.values, strict=True)),
                 **diagnostics,
                 **found.diagnostics,
             },
         )
+
+    def _objections(self, share_outside: float | None) -> tuple[str, ...]:
+        """Why the value should not be believed."""
+        if share_outside is None or share_outside <= MOST_OUTSIDE:
+            return ()
+        text = (
+            f"{share_outside:.0%} of the rows of X lie outside of Y: the samples hardly overlap, and nearest "
+            "neighbours cannot see how far apart."
+        )
+        self.notes.add(PoorOverlapWarning, text)
+        return (text,)
 
     def report(self, result: Result, **fields: Any) -> DivergenceEstimate:
         """Warnings point to the caller of the function that calls this."""

@@ -10,6 +10,7 @@ from ..neighbors import Reference
 from ..neighbors.neighborhood import Search
 from ..neighbors.reductions import TIE_TOLERANCE
 
+_ROWS_TO_PROBE, _FEWEST_ROWS_TO_PROBE = 500, 50
 _DISCRETE_SHARE = 0.1  # more tied rows than this, and the data as a whole are taken as discrete
 
 _digamma = Formula(digamma)
@@ -77,3 +78,14 @@ def _smallest_positive(
         first = np.argmax(distances > 0.0, axis=1)
         radius[rows] = distances[np.arange(len(rows)), first]
     return radius
+
+
+def share_outside(nu: np.ndarray, other: Reference, k: int) -> float:
+    """Share of the rows of X that lie farther from Y than 99% of the rows of Y from one another (k-th distances)."""
+    m = other.shape[0]
+    if min(len(nu), m) < _FEWEST_ROWS_TO_PROBE or k == m:
+        return 0.0
+    probed = np.linspace(0, m - 1, min(m, _ROWS_TO_PROBE)).astype(int)
+    spacing = other.kth_distances(other.points[probed], k, probed)[:, -1]
+    usual = np.sort(spacing)[int(0.99 * (len(spacing) - 1))]
+    return float((nu > usual).mean())

@@ -1,5 +1,6 @@
 """Entropy and cross-entropy from samples, by nearest neighbours."""
 
+import dataclasses
 import math
 from typing import Any
 
@@ -9,7 +10,7 @@ from .. import _validation
 from .._formula import Formula
 from .._scalar import digamma
 from ..distribution import Distribution, check_distribution
-from ..errors import InfiniteDivergenceWarning
+from ..errors import InfiniteDivergenceWarning, UnreliableEstimateWarning
 from ..estimate import DivergenceEstimate
 from ..inference import UNKNOWN, sum_of_means
 from ..neighbors import in_safe_range
@@ -18,12 +19,17 @@ from ..preprocessing import (
     fit_scaling,
     in_same_planes,
     spans_fewer_dimensions,
+    spread_rows,
     tell_lost_digits,
     tell_mixed_columns,
 )
+from ..repeats import spread_rounded, tell_copied_rows
 from .call import Call, Terms
-from .density import log_densities
+from .density import log_densities, share_outside
 from .problem import Problem, Result, check_reference
+
+_ROWS_TO_LOOK_AT = 500
+_DISCRETE_SHARE = 0.1  # more tied rows than this, and the data have no density
 
 _digamma = Formula(digamma)
 _TIED = "there the smallest positive radius is taken, and the rows within it are counted"
@@ -46,7 +52,8 @@ def estimate_entropy(
 
     where :math:`\rho_k(i)` is the distance from row i to its k-th neighbour among the others, and
     :math:`c_d` the volume of the unit ball. Values for several k are averaged. At a zero or repeated
-    distance, k becomes the number of rows within the smallest positive one from there on.
+    distance, k becomes the number of rows within the smallest positive one from there on. Rounded columns,
+    which lie on a lattice with ten or more values, are spread over its cells by uniform noise first.
 
     Parameters
     ----------
@@ -62,7 +69,8 @@ def estimate_entropy(
     n_jobs : int, optional
         Threads, -1 for all cores. The result does not depend on it.
     random_state : None, int, numpy.random.Generator or numpy.random.RandomState
-        For the random blocks of the standard error; the value itself has no randomness.
+        For the random blocks of the standard error, and the noise that spreads rounded columns over the cells
+        of their lattice; no other value has any randomness.
     memory_limit : int, optional
         Bytes of workspace beside some copies of the data, at least 1 MiB; by default 256 MiB.
 
@@ -70,7 +78,8 @@ def estimate_entropy(
     -------
     DivergenceEstimate
         -inf where a column is constant or linear in others: then P has no density. ``standard_error``
-        comes from leaving out twenty random blocks of rows, and is about variance, not bias.
+        comes from leaving out twenty random blocks of rows: the interval is about variance, not bias, which
+        near edges of P and in many features is the larger one. ``reliable`` is False for discrete data.
 
     Raises
     ------
@@ -121,6 +130,7 @@ def _entropy(X: np.ndarray, scale: str, call: Call) -> Result:
             "a column of X is constant, or linear in others: P has no density, the entropy is -inf.",
         )
         return Result(-math.inf, lambda: UNKNOWN)
+    X, _ = spread_rounded(X, None, call.seed, call.notes)
     tell_mixed_columns((X,), call.notes)
     scaling = fit_scaling(X, scale)
     (points,), exponent = in_safe_range(scaling.apply(X, call.n_jobs))
@@ -133,7 +143,8 @@ def _entropy(X: np.ndarray, scale: str, call: Call) -> Result:
         return Terms.mean([constant - float(density.mean()) for density in densities], int(tied.any(axis=0).sum()))
 
     ks = search.ks
-    return call.solve(terms, (points,), ks, needed=(ks[-1] + 1,), d=d, tied=_TIED, scale=scaling.kind)
+    result = call.solve(terms, (points,), ks, needed=(ks[-1] + 1,), d=d, tied=_TIED, scale=scaling.kind)
+    return _doubted(result, len(X), call)
 
 
 def estimate_cross_entropy(
@@ -153,7 +164,8 @@ def estimate_cross_entropy(
     .. math:: H(P, Q) \approx \log m - \psi(k) + \log c_d + \frac{d}{n} \sum_i \log \nu_k(i)
 
     where :math:`\nu_k(i)` is the distance from row i of X to its k-th neighbour in Y. Values for several k
-    are averaged. Where Q is known, minus the mean of log q(X).
+    are averaged. Where Q is known, minus the mean of log q(X). Rounded columns are treated as by
+    `estimate_entropy`.
 
     Parameters
     ----------
@@ -171,7 +183,8 @@ def estimate_cross_entropy(
     n_jobs : int, optional
         Threads, -1 for all cores. The result does not depend on it.
     random_state : None, int, numpy.random.Generator or numpy.random.RandomState
-        For the random blocks of the standard error; the value itself has no randomness.
+        For the random blocks of the standard error, and the noise that spreads rounded columns over the cells
+        of their lattice; no other value has any randomness.
     memory_limit : int, optional
         Bytes of workspace beside some copies of the data, at least 1 MiB; by default 256 MiB.
 
@@ -180,7 +193,8 @@ def estimate_cross_entropy(
     DivergenceEstimate
         inf where q is known to have no mass at a row of X, or where a column of Y is constant, or linear in
         others, and X is not so too; -inf where both are. The standard error is that of a mean where Q is
-        known, else it comes from leaving out twenty random blocks of rows of both samples.
+        known, else it comes from leaving out twenty random blocks of rows of both samples: the interval is about
+        variance, not bias, which is large where P is wider than Q. ``reliable`` is False for discrete data.
 
     Raises
     ------
@@ -189,7 +203,7 @@ def estimate_cross_entropy(
 
     Warns
     -----
-    TiesWarning, SmallSampleWarning, UnreliableEstimateWarning, InfiniteDivergenceWarning
+    TiesWarning, SmallSampleWarning, PoorOverlapWarning, UnreliableEstimateWarning, InfiniteDivergenceWarning
         Each is also kept as text in ``warnings`` of the result.
 
     References
@@ -249,6 +263,10 @@ def _against_sample(X: np.ndarray, Y: np.ndarray, scale: str, call: Call) -> Res
     tell_lost_digits((X, Y), call.notes)
     if len(Y) > 1 and spans_fewer_dimensions(Y):
         return _against_a_plane(X, Y, call)
+    tell_copied_rows(X, Y, call.notes)
+    X, spread = spread_rounded(X, Y, call.seed, call.notes)
+    assert spread is not None
+    Y = spread
     tell_mixed_columns((X, Y), call.notes)
     scaling = fit_scaling(Y, scale)
     samples, exponent = in_safe_range(scaling.apply(X, call.n_jobs), scaling.apply(Y, call.n_jobs))
@@ -257,10 +275,26 @@ def _against_sample(X: np.ndarray, Y: np.ndarray, scale: str, call: Call) -> Res
     def terms(X: np.ndarray, Y: np.ndarray) -> Terms:
         reference = search.reference(Y)
         densities, tied, _ = log_densities(search, reference, X[reference.order_of(X)])
-        return Terms.mean([-log_det - float(density.mean()) for density in densities], int(tied.any(axis=0).sum()))
+        values = [-log_det - float(density.mean()) for density in densities]
+        some = reference.kth_distances(spread_rows(X, _ROWS_TO_LOOK_AT), search.ks[0])[:, -1]
+        outside = share_outside(some, reference, search.ks[0])
+        return Terms.mean(values, int(tied.any(axis=0).sum()), share_outside=outside)
 
     ks = search.ks
-    return call.solve(terms, samples, ks, needed=(1, ks[-1]), d=d, tied=_TIED, scale=scaling.kind)
+    result = call.solve(terms, samples, ks, needed=(1, ks[-1]), d=d, tied=_TIED, scale=scaling.kind)
+    return _doubted(result, len(X), call)
+
+
+def _doubted(result: Result, rows: int, call: Call) -> Result:
+    """The result, not to be believed where there is no density."""
+    if result.n_ties <= _DISCRETE_SHARE * rows:
+        return result
+    reason = (
+        f"{result.n_ties} of {rows} rows of X lie at zero or repeated distances: the data are discrete and have no "
+        "density; their entropy is that of a Categorical."
+    )
+    call.notes.add(UnreliableEstimateWarning, reason)
+    return dataclasses.replace(result, reasons=(*result.reasons, reason))
 
 
 def _against_a_plane(X: np.ndarray, Y: np.ndarray, call: Call) -> Result:

@@ -58,8 +58,9 @@ def estimate_jeffreys(
     Returns
     -------
     DivergenceEstimate
-        The sum of two values of `estimate_kl`, which stand in ``diagnostics["parts"]``. The standard error
-        comes from leaving out twenty random blocks of rows of both samples: the parts are not independent.
+        The sum of two values of `estimate_kl`, which stand in ``diagnostics["parts"]``. The parts are not
+        independent: the standard error comes from leaving out twenty random blocks of rows of both samples; of
+        "auto", with 100 rows and more, it is the sum of those of the parts, the most that it can be.
 
     Raises
     ------
@@ -89,7 +90,8 @@ def estimate_jeffreys(
         options["n_neighbors"] = n_neighbors
     check_options(method, options)
     rows, reference, n_dropped = _validation.sample_pair(X, Y, nan_policy, tell=call.notes.add)
-    problem = Problem(rows, reference, None, call.notes, call.n_jobs, call.seed, call.memory_limit)
+    samples = frozen(rows.copy()), frozen(reference.copy())  # kept for the standard error
+    problem = Problem(*samples, None, call.notes, call.n_jobs, call.seed, call.memory_limit)
     d, result = _sum(problem, method, options)
     return call.report(
         result,
@@ -133,6 +135,8 @@ def _uncertainty(problem: Problem, method: str, options: dict[str, Any], parts: 
     assert problem.Y is not None
     if not all(math.isfinite(part.value) for part in parts):
         return UNKNOWN
+    if any(part.assessed for part in parts):  # a model with simulations knows its error
+        return _sum_of_errors(parts)
     methods = [part.diagnostics.get("chosen_method", method) for part in parts]
     rows = [1 + (problem.d + 2 if part.n_neighbors is None else part.n_neighbors[-1]) for part in parts]
 
@@ -148,3 +152,8 @@ def _uncertainty(problem: Problem, method: str, options: dict[str, Any], parts: 
         return math.fsum(value(*one) for one in both)
 
     return block_jackknife(statistic, (problem.X, problem.Y), (max(rows), max(rows)), problem.seed)
+
+
+def _sum_of_errors(parts: tuple[Result, Result]) -> Uncertainty:
+    found = [part.uncertainty() for part in parts]
+    return Uncertainty(sum(one.standard_error for one in found), min(one.degrees_of_freedom for one in found))

@@ -1,5 +1,6 @@
 """Jensen-Shannon divergence from samples: what the labels of neighbours tell."""
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -7,18 +8,23 @@ from typing import Any
 import numpy as np
 
 from .. import _validation
+from .._arrays import frozen
 from .._formula import Formula
 from .._scalar import digamma
+from ..errors import PoorOverlapWarning
 from ..estimate import DivergenceEstimate
 from ..inference import UNKNOWN
 from ..neighbors import Reference, in_safe_range
 from ..neighbors.neighborhood import Search
 from ..neighbors.reductions import TIE_TOLERANCE
 from ..preprocessing import SCALES, drop_constant_columns, fit_scaling, tell_lost_digits
+from ..repeats import tell_copied_rows
 from .call import Call, Terms
 from .problem import Result
 
 _SMALLEST_TERM = 1e-17
+_MOST_ROWS = 10  # of the larger sample, for each of the smaller one: more tell hardly more
+_AT_BOUND = 0.95
 
 
 @Formula
@@ -62,8 +68,10 @@ def estimate_jensen_shannon(
     :math:`\log(p / m) = \log \eta - \log(\omega_x \eta_x + \omega_y \eta_y) - \log(n / (n + m))` for a row
     of X, where :math:`\omega_x = w_1 (n + m) / n`, and likewise for Y. With l rows until then, :math:`\log \eta`
     is estimated by :math:`\psi(k) - \psi(l)` and the other logarithm by a series. Where p / q is constant
-    neither has a bias, but for powers beyond k where a sample is larger than its weight. (Logarithms of
-    observed shares would make the divergence too high by about 1 / (2 k).) Values for several k are averaged.
+    neither has a bias, but for powers beyond k where a sample is larger than its weight; hence in the larger
+    sample k grows in proportion to its rows. (Logarithms of observed shares would make the divergence too high
+    by about 1 / (2 k).) Values for several k are averaged. Of a sample with more than ten times the rows of the
+    other, ten times as many are drawn.
 
     Parameters
     ----------
@@ -74,7 +82,8 @@ def estimate_jensen_shannon(
     weights : pair of float
         Weights of P and Q in M, > 0 and with the sum 1; n and m may differ from them.
     n_neighbors : int or sequence of int, optional
-        Neighbours in the own sample. By default 5, 10 and 20, each cut to min(n, m) - 1.
+        Neighbours in the own sample, if it is the smaller one. By default 5, 10 and 20, each cut to
+        min(n, m) - 1.
     scale : {"whiten", "std", "none"}
         How features are made comparable, learnt from both samples together.
     unit : {"nats", "bits"}
@@ -83,7 +92,8 @@ def estimate_jensen_shannon(
     n_jobs : int, optional
         Threads, -1 for all cores. The result does not depend on it.
     random_state : None, int, numpy.random.Generator or numpy.random.RandomState
-        For the random blocks of the standard error; the value itself has no randomness.
+        For the random blocks of the standard error, and for the rows drawn from a sample with more than ten
+        times the rows of the other; no other value has any randomness.
     memory_limit : int, optional
         Bytes of workspace beside some copies of the data, at least 1 MiB; by default 256 MiB.
 
@@ -100,7 +110,7 @@ def estimate_jensen_shannon(
 
     Warns
     -----
-    TiesWarning, SmallSampleWarning, UnreliableEstimateWarning
+    TiesWarning, SmallSampleWarning, PoorOverlapWarning, UnreliableEstimateWarning
         Each is also kept as text in ``warnings`` of the result.
 
     References
@@ -141,6 +151,7 @@ def _jensen_shannon(X: np.ndarray, Y: np.ndarray, weights: tuple[float, ...], sc
         _validation.check_enough_rows(len(Y), "Y", asked[-1] + 1, f"n_neighbors={asked[-1]}")
     search = call.search(len(X), len(Y) - 1)
     tell_lost_digits((X, Y), call.notes)
+    tell_copied_rows(X, Y, call.notes)
     told = len(call.notes.items)
     kept_x, kept_y, kl = drop_constant_columns(X, Y, call.notes)
     if kl == 0.0:
@@ -153,14 +164,31 @@ def _jensen_shannon(X: np.ndarray, Y: np.ndarray, weights: tuple[float, ...], sc
     together = np.concatenate([X, Y])
     scaling = fit_scaling(together, scale)
     (together,), _ = in_safe_range(scaling.apply(together, call.n_jobs))
-    samples = together[: len(X)], together[len(X) :]
+    rng = np.random.default_rng([call.seed, 1])
+    samples = _drawn(together[: len(X)], len(Y), rng), _drawn(together[len(X) :], len(X), rng)
 
     def terms(X: np.ndarray, Y: np.ndarray) -> Terms:
         return _label_terms(X, Y, weights, search)
 
     needed = (search.ks[-1] + 1, search.ks[-1] + 1)
     tied = "all rows at that distance are counted as neighbours"
-    return call.solve(terms, samples, search.ks, needed=needed, d=X.shape[1], tied=tied, scale=scaling.kind)
+    result = call.solve(terms, samples, search.ks, needed=needed, d=X.shape[1], tied=tied, scale=scaling.kind)
+    bound = -math.fsum(w * math.log(w) for w in weights)
+    if result.value > _AT_BOUND * bound:
+        call.notes.add(
+            PoorOverlapWarning,
+            f"the estimate is near {bound:.3g} nats, the most that this divergence can be: the samples hardly overlap, "
+            "and it does not tell how far apart they are.",
+        )
+    return result
+
+
+def _drawn(sample: np.ndarray, other_rows: int, rng: np.random.Generator) -> np.ndarray:
+    """The sample, or rows drawn from it where it has far more than the other."""
+    most = _MOST_ROWS * other_rows
+    if len(sample) <= most:
+        return sample
+    return frozen(sample[np.sort(rng.choice(len(sample), most, replace=False))])
 
 
 def _label_terms(X: np.ndarray, Y: np.ndarray, weights: tuple[float, ...], search: Search) -> Terms:
@@ -170,10 +198,12 @@ def _label_terms(X: np.ndarray, Y: np.ndarray, weights: tuple[float, ...], searc
     excess = [w * rows / len(sample) for w, sample in zip(weights, (X, Y), strict=True)]
     for side in (0, 1):
         own, other = references[side], references[1 - side]
-        near = search.among(own)
+        growth = own.shape[0] / min(len(X), len(Y))
+        ks = tuple(round(k * growth) for k in search.ks)
+        near = dataclasses.replace(search, ks=ks).among(own)
         n_ties += int(near.tied.any(axis=0).sum())
         constant = math.log(rows / own.shape[0]) - math.log(max(excess))
-        for i, k in enumerate(search.ks):
+        for i, k in enumerate(ks):
             n_own, n_other = _counts(own, other, near.distances[i], near.tied[i], k)
             log_ratio = _log_ratios(n_own, n_other, excess[side] / excess[1 - side])
             values[i] += weights[side] * (float(log_ratio.mean()) + constant)

@@ -18,12 +18,10 @@ from ..neighbors.leave_out import mean_log_distances
 from ..neighbors.neighborhood import Neighborhood, Search
 from ..neighbors.reductions import log_ratio_moments, log_ratios
 from ..preprocessing import SCALES, Notes, fit_scaling
-from .density import counts_where_tied, log_densities
-from .problem import Problem, Result, are_neighbors_far, outside_support, tell_few_rows
+from .density import counts_where_tied, log_densities, share_outside
+from .problem import MOST_OUTSIDE, Problem, Result, are_neighbors_far, outside_support, tell_few_rows
 
 _JACKKNIFE_BLOCKS = 20
-_ROWS_TO_PROBE, _FEWEST_ROWS_TO_PROBE = 500, 50
-_OUTSIDE_SHARE = 0.2
 _TREND, _TREND_NOISE = 0.2, 2.5
 _UNMATCHED_SHARE = 0.05
 
@@ -144,7 +142,7 @@ class WithSample(_Comparison):
         tied = self.tied(rho, nu)
         constant = math.log(m / (len(X) - 1))
         values = [self.mean_log_ratio(row, rho, nu, tied[row]) + constant for row in range(len(self.ks))]
-        n_ties, outside = int(tied.any(axis=0).sum()), _share_outside(nu.distances[0], other, self.ks[0])
+        n_ties, outside = int(tied.any(axis=0).sum()), share_outside(nu.distances[0], other, self.ks[0])
         on_lattice = nu.n_at_zero > _UNMATCHED_SHARE * len(X)  # then rows of X repeat where Y has none by chance
         n_unmatched = 0 if on_lattice else int(np.count_nonzero(rho.at_zero & ~nu.at_zero))
         return _Terms(tuple(values), self.weights, n_ties, rho.n_at_zero, nu.n_at_zero, n_unmatched, outside)
@@ -206,17 +204,6 @@ class _WithDensity(_Comparison):
         n = len(label) - np.bincount(label)
         mean_log_q = (log_q.sum() - np.bincount(label, weights=log_q)) / n
         return float(self.weights @ _digamma(self.ks)) - np.log(n - 1) - log_ball_volume(d) - d * rho - mean_log_q
-
-
-def _share_outside(nu: np.ndarray, other: Reference, k: int) -> float:
-    """Share of the rows of X that lie farther from Y than 99% of the rows of Y from one another (k-th distances)."""
-    m = other.shape[0]
-    if min(len(nu), m) < _FEWEST_ROWS_TO_PROBE or k == m:
-        return 0.0
-    probed = np.linspace(0, m - 1, min(m, _ROWS_TO_PROBE)).astype(int)
-    spacing = other.kth_distances(other.points[probed], k, probed)[:, -1]
-    usual = np.sort(spacing)[int(0.99 * (len(spacing) - 1))]
-    return float((nu > usual).mean())
 
 
 def _block_jackknife(comparison: _Comparison, has_ties: bool, problem: Problem) -> Uncertainty:
@@ -281,7 +268,7 @@ def _reasons(problem: Problem, ks: tuple[int, ...], terms: _Terms) -> tuple[str,
     poor = []
     if terms.value > ceiling:
         poor.append(f"the estimate exceeds log({problem.rows} / {ks[0]}) = {ceiling:.2f} nats")
-    if terms.share_outside > _OUTSIDE_SHARE:
+    if terms.share_outside > MOST_OUTSIDE:
         poor.append(f"{terms.share_outside:.0%} of the rows of X lie outside of Y")
     if poor:
         text = f"{' and '.join(poor)}: the samples hardly overlap, and nearest neighbours cannot see how far apart."

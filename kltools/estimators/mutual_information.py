@@ -1,6 +1,8 @@
 """Mutual information and total correlation from samples: KSG estimates, also for discrete and mixed data."""
 
+import dataclasses
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -8,16 +10,22 @@ import numpy as np
 from .. import _validation
 from .._formula import Formula
 from .._scalar import digamma
-from ..errors import InvalidParameterError
+from ..errors import InfiniteDivergenceWarning, InvalidParameterError, UnreliableEstimateWarning
 from ..estimate import DivergenceEstimate
+from ..inference import UNKNOWN
 from ..neighbors import Reference, in_safe_range
 from ..neighbors.neighborhood import Search
 from ..neighbors.reductions import TIE_TOLERANCE
-from ..preprocessing import SCALES, fit_scaling, tell_lost_digits
+from ..preprocessing import SCALES, count_dimensions, fit_scaling, tell_lost_digits
+from ..repeats import spread_rounded
 from .call import Call, Terms
 from .problem import Result
 
 ALGORITHMS = ("auto", "ksg1", "ksg2", "mixed")
+_SHARE_OF_MOST = 0.5  # of what the rows can show at most
+_TREND, _TREND_NOISE = 0.2, 2.5
+_ROWS_PER_CELL = 5
+_DISTINCT_SHARE = 0.5  # a column with fewer different values has no density
 _TIED = "they are estimated by counts of all rows within that distance, as for discrete data"
 
 _digamma = Formula(digamma)
@@ -57,7 +65,9 @@ def estimate_mutual_information(
         closed ball, and the counts those within it, all with the row itself (Gao, Kannan, Oh and Viswanath
         2017). A part in which each value occurs more than k times is taken as a set of labels without any
         distances, so that neighbours have the same label (Ross 2014); for two such parts the estimate is
-        that from counts. "auto" is "mixed" where there is any of this, else "ksg1"; ``method`` tells.
+        that from counts. "auto" is "mixed" where there is any of this, else "ksg1"; ``method`` tells. Before,
+        it spreads rounded columns, which lie on a lattice with ten or more values and are no labels, over its
+        cells by uniform noise: that changes no mutual information.
     n_neighbors : int or sequence of int, optional
         By default 5, 10 and 20, each cut to n - 1. Strong dependence asks for few.
     scale : {"whiten", "std", "none"}
@@ -69,16 +79,19 @@ def estimate_mutual_information(
     n_jobs : int, optional
         Threads, -1 for all cores. The result does not depend on it.
     random_state : None, int, numpy.random.Generator or numpy.random.RandomState
-        For the random blocks of the standard error; the value itself has no randomness.
+        For the random blocks of the standard error, and the noise that spreads rounded columns over the cells
+        of their lattice; no other value has any randomness.
     memory_limit : int, optional
         Bytes of workspace beside some copies of the data, at least 1 MiB; by default 256 MiB.
 
     Returns
     -------
     DivergenceEstimate
-        At most about psi(n), so that strong dependence needs many rows; negative at times where X and Y are
-        independent; 0 where one of them is constant. ``standard_error`` comes from leaving out twenty
-        random blocks of rows, and is about variance, not bias.
+        Negative at times where X and Y are independent; 0 where one of them is constant; inf where columns of
+        one are linear in those of the other, and continuous. Otherwise at most about psi(n) - psi(k), so that
+        strong dependence needs many rows: ``reliable`` is False for more than half of that, and where the
+        values for several k disagree. ``standard_error`` comes from leaving out twenty random blocks of rows,
+        and is about variance, not bias.
 
     Raises
     ------
@@ -87,7 +100,7 @@ def estimate_mutual_information(
 
     Warns
     -----
-    TiesWarning, SmallSampleWarning, UnreliableEstimateWarning
+    TiesWarning, SmallSampleWarning, UnreliableEstimateWarning, InfiniteDivergenceWarning
         Each is also kept as text in ``warnings`` of the result.
 
     References
@@ -159,14 +172,15 @@ def estimate_total_correlation(
     n_jobs : int, optional
         Threads, -1 for all cores. The result does not depend on it.
     random_state : None, int, numpy.random.Generator or numpy.random.RandomState
-        For the random blocks of the standard error; the value itself has no randomness.
+        For the random blocks of the standard error, and the noise that spreads rounded columns over the cells
+        of their lattice; no other value has any randomness.
     memory_limit : int, optional
         Bytes of workspace beside some copies of the data, at least 1 MiB; by default 256 MiB.
 
     Returns
     -------
     DivergenceEstimate
-        0 for a single column.
+        0 for a single column; else as by `estimate_mutual_information`.
 
     Raises
     ------
@@ -175,7 +189,7 @@ def estimate_total_correlation(
 
     Warns
     -----
-    TiesWarning, SmallSampleWarning, UnreliableEstimateWarning
+    TiesWarning, SmallSampleWarning, UnreliableEstimateWarning, InfiniteDivergenceWarning
         Each is also kept as text in ``warnings`` of the result.
 
     References
@@ -214,6 +228,12 @@ def _dependence(blocks: list[np.ndarray], algorithm: str, scale: str, call: Call
     _validation.check_enough_rows(len(blocks[0]), "X", 2, "an estimate")
     search = call.search(len(blocks[0]), None)
     tell_lost_digits(tuple(blocks), call.notes)
+    if _is_singular(blocks):
+        text = "columns of one part are linear in those of the others: together they have no density, the value is inf."
+        call.notes.add(InfiniteDivergenceWarning, text)
+        return Result(math.inf, lambda: UNKNOWN), "ksg1" if algorithm == "auto" else algorithm
+    if algorithm == "auto":
+        blocks = _spread(blocks, search.ks[-1], call)
     labels = [None if algorithm.startswith("ksg") else _labels(block, search.ks[-1]) for block in blocks]
     joint = _comparable(blocks, scale, call.n_jobs)
     widths = [block.shape[1] for block in blocks]
@@ -230,9 +250,60 @@ def _dependence(blocks: list[np.ndarray], algorithm: str, scale: str, call: Call
     needed = (search.ks[-1] + 1,)
     tied = "algorithm 'ksg1' makes nothing of it; use 'mixed'" if algorithm == "ksg1" else _TIED
     result = call.solve(terms, (np.hstack(parts),), search.ks, needed=needed, d=sum(widths), tied=tied)
+    objections = tuple(_objections(result, labels, len(joint)))
+    for text in objections:
+        call.notes.add(UnreliableEstimateWarning, text)
+    result = dataclasses.replace(result, reasons=result.reasons + objections)
     if algorithm != "auto":
         return result, algorithm
     return result, "mixed" if result.n_ties or any(label is not None for label in labels) else "ksg1"
+
+
+def _is_singular(blocks: list[np.ndarray]) -> bool:
+    """Whether continuous columns of different parts are bound together by a linear equation."""
+    parts = [block[:, _are_continuous(block)] for block in blocks]
+    joint = np.hstack(parts)
+    return len(joint) >= joint.shape[1] + 3 and count_dimensions(joint) < sum(map(count_dimensions, parts))
+
+
+def _are_continuous(block: np.ndarray) -> np.ndarray:
+    in_order = np.sort(block, axis=0)
+    return (in_order[1:] != in_order[:-1]).sum(axis=0) >= _DISTINCT_SHARE * len(block)
+
+
+def _spread(blocks: list[np.ndarray], k: int, call: Call) -> list[np.ndarray]:
+    """The parts with rounded columns spread over their cells, but for labels."""
+    widths = [block.shape[1] for block in blocks]
+    measured = np.repeat([_labels(block, k) is None for block in blocks], widths)
+    joint, _ = spread_rounded(np.hstack(blocks), None, call.seed, call.notes, measured)
+    return np.hsplit(joint, np.cumsum(widths)[:-1])
+
+
+def _objections(result: Result, labels: list[np.ndarray | None], n: int) -> Iterator[str]:
+    """Why the value should not be believed."""
+    assert result.n_neighbors is not None
+    ks, values = result.n_neighbors, list(result.diagnostics["value_by_n_neighbors"].values())
+    known = [label for label in labels if label is not None]
+    n_measured = len(labels) - len(known)
+    most = (n_measured - 1) * (float(_digamma(n)) - float(_digamma(np.array(ks)).mean()))
+    if n_measured > 1 and result.value > _SHARE_OF_MOST * most:
+        yield (
+            f"{n} rows show at most about {most:.2f} nats with these neighbours, and the estimate is more than half of "
+            "that: the dependence is so strong that it may be any number beyond; use more rows, or fewer neighbours."
+        )
+    trend = values[0] - values[-1]
+    if n_measured and abs(trend) > max(_TREND * abs(result.value), _TREND_NOISE / math.sqrt(n)):
+        yield (
+            f"the estimate moves from {values[0]:.3g} nats at {ks[0]} neighbours to {values[-1]:.3g} at {ks[-1]}: "
+            "expect bias, which the interval, about variance only, does not contain; use more rows."
+        )
+    if len(known) > 1:
+        n_cells = len(np.unique(np.stack(known, axis=1), axis=0))
+        if n < _ROWS_PER_CELL * n_cells:
+            yield (
+                f"{n} rows in {n_cells} combinations of labels: fewer than {_ROWS_PER_CELL} in each on average make "
+                "independent labels look dependent; use more rows, or coarser labels."
+            )
 
 
 def _labels(block: np.ndarray, k: int) -> np.ndarray | None:

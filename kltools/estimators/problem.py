@@ -27,6 +27,7 @@ KNOWN_Q = ("auto", "gaussian", "kde", "knn", "knn_calibrated", "knn_radius", "kn
 BOUNDS = ("dv", "nwj", "plug_in")  # what a classifier's log odds are made into
 _ROWS_PER_NEIGHBOR = 10
 _FAR_REACH = 0.2
+MOST_OUTSIDE = 0.2  # of the rows of X, where the samples can be compared
 
 
 @dataclass(frozen=True)
