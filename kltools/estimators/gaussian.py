@@ -9,7 +9,7 @@ import numpy as np
 from .._formula import Formula
 from .._scalar import LOG_2PI, digamma
 from .._validation import check_enough_rows, gaussian_options
-from ..errors import InvalidParameterError, SmallSampleWarning
+from ..errors import InvalidParameterError, SmallSampleWarning, UnreliableEstimateWarning
 from ..inference import sum_of_means
 from ..preprocessing import (
     Scaling,
@@ -18,12 +18,13 @@ from ..preprocessing import (
     deviations,
     fit_scaling,
     independent_columns,
-    tell_shared_rows,
+    tell_repeats,
 )
 from .problem import Problem, Result, in_other_planes, outside_support
 
 _digamma = Formula(digamma)
 _SPARE_ROWS = 10
+_SURPRISE = 0.001  # probability
 _FEWEST_ROWS_TO_SHRINK = 3
 
 
@@ -146,8 +147,7 @@ def estimate(problem: Problem, *, bias: str = "unbiased", covariance: str = "emp
     if problem.Y is not None:
         check_enough_rows(len(problem.Y), "Y", needed_y, f"method='gaussian' in {problem.d} features")
     _tell_small_sample(problem)
-    if problem.Y is not None:
-        tell_shared_rows(problem.X, problem.Y, problem.notes)
+    tell_repeats(problem.X, problem.Y, problem.notes)
     scaling = units(problem.X, problem.Y, covariance)
     X = scaling.apply(problem.X)
     p = fit(X, bias, covariance)
@@ -158,11 +158,14 @@ def estimate(problem: Problem, *, bias: str = "unbiased", covariance: str = "emp
         n_outside = int(np.isneginf(log_q).sum())
         if n_outside:
             return outside_support(problem, n_outside)
+        _tell_wild_rows(problem, X, p, "X")
         return _against_density(X, log_q - scaling.log_det, p)
     Y = scaling.apply(problem.Y)
     q = fit(Y, bias, covariance)
     if p is None or q is None:
         return in_other_planes(problem, "X" if p is None else "Y")
+    _tell_wild_rows(problem, X, p, "X")
+    _tell_wild_rows(problem, Y, q, "Y")
     return _against_sample(X, Y, p, q)
 
 
@@ -183,6 +186,21 @@ def _tell_small_sample(problem: Problem) -> None:
             SmallSampleWarning,
             f"{problem.rows} rows are few for {problem.d} features: with fewer than {_SPARE_ROWS} rows to spare the "
             "standard error is too small.",
+        )
+
+
+def _tell_wild_rows(problem: Problem, sample: np.ndarray, fitted: Fit, name: str) -> None:
+    """Note a row farther from the mean than normal samples show: a chi-squared beyond d + 2 sqrt(d t) + 2 t has the
+    probability e^-t at most (Laurent and Massart 2000, lemma 1), and a distance from a fitted mean is less.
+    """
+    t = math.log(len(sample) / _SURPRISE)
+    farthest = float((fitted.standardised(sample) ** 2).sum(axis=1).max())
+    if farthest > fitted.d + 2.0 * math.sqrt(fitted.d * t) + 2.0 * t:
+        problem.notes.add(
+            UnreliableEstimateWarning,
+            f"a row of {name} lies {math.sqrt(farthest):.3g} standard deviations from the mean, which the farthest of "
+            f"{len(sample)} rows of a normal distribution does with a probability below {_SURPRISE}: {name} is not "
+            "normal, and the few rows far out may decide the value; look at them, or compare method='knn'.",
         )
 
 
