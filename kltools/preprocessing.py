@@ -197,7 +197,7 @@ def tell_repeats(X: np.ndarray, Y: np.ndarray | None, notes: Notes) -> None:
     if n_repeated:
         notes.add(
             TiesWarning,
-            f"{n_repeated} rows repeat within their sample: if they were copied they are no draws of their own, and the "
+            f"{n_repeated} rows repeat within their sample: if they were copied they are no draws, and the "
             "standard error is too small; remove copies.",
         )
     n_shared = 0 if Y is None else count_shared_rows(X, Y)

@@ -279,7 +279,14 @@ def _reasons(problem: Problem, ks: tuple[int, ...], terms: _Terms) -> tuple[str,
     reasons += objections
     ceiling = math.log(problem.rows / ks[0])
     poor = []
-    if terms.value > ceiling:
+    if terms.value > ceiling and 2 * ks[0] > problem.rows:
+        text = (
+            f"{ks[0]} neighbours of {problem.rows} rows are too many: they reach to the ends of both samples, and "
+            f"cannot show more than {ceiling:.2f} nats; pass a smaller n_neighbors."
+        )
+        problem.notes.add(UnreliableEstimateWarning, text)
+        reasons.append(text)
+    elif terms.value > ceiling:
         poor.append(f"the estimate exceeds log({problem.rows} / {ks[0]}) = {ceiling:.2f} nats")
     if terms.share_outside > _OUTSIDE_SHARE:
         poor.append(f"{terms.share_outside:.0%} of the rows of X lie outside of Y")
