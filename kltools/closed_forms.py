@@ -28,8 +28,8 @@ def register_kl(
     Parameters
     ----------
     family_p, family_q : type
-        Subclasses of `Distribution`; a subclass inherits the forms of its family. Of q the name will do, where
-        it is declared in another file.
+        Subclasses of `Distribution`; a subclass inherits the forms of its family. Of q the name will do, if
+        it is a family of the library.
     only_where : callable, optional
         ``only_where(p, q)`` tells, over the batch, where the formula holds; elsewhere `NoClosedFormError` is raised,
         with the docstring of the function as the condition.
@@ -116,7 +116,8 @@ def _closed_form(p: Distribution, q: Distribution, is_outside: Any) -> Formula |
     """The form for the families of p and q, where it holds wherever q has the values of p."""
     for class_p in type(p).__mro__:
         for class_q in type(q).__mro__:
-            for key in ((class_p, class_q), (class_p, class_q.__name__)):
+            name_q = class_q.__name__ if FAMILIES.get(class_q.__name__) is class_q else ""
+            for key in ((class_p, class_q), (class_p, name_q)):
                 if key in _CLOSED_FORMS:
                     _check_condition(key, p, q, is_outside)
                     return _CLOSED_FORMS[key]

@@ -15,7 +15,7 @@ from . import _arrays, _validation
 from ._parameters import check_axes, check_domain, declaration
 from .errors import InvalidTypeError, ShapeMismatchError
 
-FAMILIES: dict[str, type["Distribution"]] = {}
+FAMILIES: dict[str, type["Distribution"]] = {}  # those of the library: a user's may have the same names
 
 T = TypeVar("T", bound=type)
 
@@ -43,8 +43,10 @@ def family(cls: T) -> T:
     >>> Exponential(rate=[1.0, 2.0]).batch_shape
     (2,)
     """
-    FAMILIES[cls.__name__] = dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)(cls)
-    return FAMILIES[cls.__name__]  # type: ignore[return-value]
+    made: Any = dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)(cls)
+    if made.__module__.partition(".")[0] == __name__.partition(".")[0]:
+        FAMILIES[made.__name__] = made
+    return made
 
 
 def unwrap(array: Any) -> Any:

@@ -24,15 +24,29 @@ _SMALLEST_PIVOT = 1e-13  # of a correlation matrix: below it columns count as li
 
 @dataclass
 class Notes:
-    """Warnings collected on the way to an estimate, to be issued once and kept in the result."""
+    """Warnings collected on the way to an estimate, to be issued once and kept in the result.
+
+    ``columns`` are the numbers that columns had before some were dropped or moved; None while none were.
+    """
 
     items: list[tuple[type[KLToolsWarning], str]] = field(default_factory=list)
+    columns: np.ndarray | None = None
 
     def add(self, category: type[KLToolsWarning], message: str) -> None:
         self.items.append((category, message))
 
     def texts(self) -> tuple[str, ...]:
         return tuple(message for _, message in self.items)
+
+    def select(self, columns: np.ndarray) -> None:
+        """Go on with some of the columns, given by a mask or in a new order."""
+        before = np.arange(len(columns)) if self.columns is None else self.columns
+        self.columns = before[columns]
+
+    def names(self, which: np.ndarray) -> list[int]:
+        """The columns of a mask, as the user numbers them."""
+        columns = np.flatnonzero(which)
+        return sorted(int(j) for j in (columns if self.columns is None else self.columns[columns]))
 
     def issue(self, stacklevel: int) -> None:
         for category, message in self.items:
@@ -69,10 +83,11 @@ def drop_constant_columns(
         return X, Y, math.inf
     if not same.any():
         return X, Y, None
-    columns = [int(j) for j in np.flatnonzero(same)]
+    columns = notes.names(same)
     notes.add(TiesWarning, f"columns {columns} have the same single value in X and Y and are dropped.")
     if same.all():
         return X, Y, 0.0
+    notes.select(~same)
     return frozen(np.ascontiguousarray(X[:, ~same])), frozen(np.ascontiguousarray(Y[:, ~same])), None
 
 
@@ -94,7 +109,7 @@ def drop_dependent_columns(X: np.ndarray, Y: np.ndarray, notes: Notes) -> tuple[
     if kept.all():
         return X, Y, None
     kept |= independent_columns(x) | independent_columns(y)
-    columns = [int(j) for j in np.flatnonzero(~kept)]
+    columns = notes.names(~kept)
     if not columns:
         return X, Y, None
     coefficients = np.linalg.lstsq(together[:, kept], together[:, ~kept], rcond=None)[0]
@@ -108,6 +123,7 @@ def drop_dependent_columns(X: np.ndarray, Y: np.ndarray, notes: Notes) -> tuple[
         )
         return X, Y, math.inf
     notes.add(TiesWarning, f"columns {columns} are linear in others, equally in X and Y (dependent), and are dropped.")
+    notes.select(kept)
     return frozen(np.ascontiguousarray(X[:, kept])), frozen(np.ascontiguousarray(Y[:, kept])), None
 
 
@@ -225,7 +241,7 @@ def tell_mixed_columns(samples: tuple[np.ndarray, ...], notes: Notes) -> None:
         seen = np.sort(np.ascontiguousarray(spread_rows(X, _ROWS_TO_LOOK_AT).T))
         few &= (seen[:, 1:] != seen[:, :-1]).sum(axis=1) + 1 <= _DISTINCT_SHARE * seen.shape[1]
     if few.any() and not few.all():
-        columns = [int(j) for j in np.flatnonzero(few)]
+        columns = notes.names(few)
         notes.add(
             UnreliableEstimateWarning,
             f"columns {columns} take few values, the others many: no density has such rows, and what those columns "
@@ -241,7 +257,7 @@ def tell_lost_digits(samples: tuple[np.ndarray, ...], notes: Notes) -> None:
             extent = high - low
         lost = (extent < _FEW_DIGITS * np.maximum(np.abs(low), np.abs(high))) & (low != high)
         if lost.any():
-            columns = [int(j) for j in np.flatnonzero(lost)]
+            columns = notes.names(lost)
             notes.add(
                 KLToolsWarning,
                 f"the spread of columns {columns} is so small beside their offset that float64 keeps few of its "

@@ -36,13 +36,12 @@ def spread_lattices(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Add uniform noise of one step to lattice columns: the divergence of the cells is that of the rows, exactly."""
     steps = lattice_steps(X, Y)
-    columns = [int(j) for j in np.flatnonzero(steps)]
-    if not columns:
+    if not steps.any():
         return X, Y
     notes.add(
         TiesWarning,
-        f"columns {columns} lie on a lattice (rounded or discrete values): they are spread over its cells by uniform "
-        "noise of one step, drawn with random_state, which changes no divergence.",
+        f"columns {notes.names(steps > 0.0)} lie on a lattice (rounded or discrete values): they are spread over its "
+        "cells by uniform noise of one step, drawn with random_state, which changes no divergence.",
     )
     x = _in_order(X) + rng.uniform(-0.5, 0.5, X.shape) * steps
     return x, None if Y is None else _in_order(Y) + rng.uniform(-0.5, 0.5, Y.shape) * steps

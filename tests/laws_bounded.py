@@ -119,7 +119,7 @@ WITHOUT_ENTROPY = set()
 
 # ---------------------------------------------------------------- exact divergences
 
-DIGITS = 400  # 1e-300 beside 1
+DIGITS = 450  # 1e-300 beside 1
 
 
 def exactly(function):

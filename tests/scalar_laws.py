@@ -8,14 +8,6 @@ from scipy import special
 
 import kltools as kl
 from kltools import Distribution, family, param, register_kl
-from kltools.distribution import FAMILIES
-
-
-def local(cls):
-    """A family of the tests alone."""
-    made = family(cls)
-    del FAMILIES[made.__name__]
-    return made
 
 
 class _Line(Distribution):
@@ -26,7 +18,7 @@ class _Line(Distribution):
         return self.loc, self.scale
 
 
-@local
+@family
 class Cauchy(_Line):
     loc: Any = param("real")
     scale: Any = param("positive")
@@ -35,7 +27,7 @@ class Cauchy(_Line):
         return -np.log(np.pi * self.scale) - np.log1p(((x - self.loc) / self.scale) ** 2)
 
 
-@local
+@family
 class Student(Distribution):
     df: Any = param("positive")
 
@@ -51,7 +43,7 @@ class Student(Distribution):
         return constant - (n + 1) / 2 * np.log1p(x * x / n)
 
 
-@local
+@family
 class Laplace(_Line):
     loc: Any = param("real")
     scale: Any = param("positive")
@@ -60,7 +52,7 @@ class Laplace(_Line):
         return -np.log(2 * self.scale) - np.abs(x - self.loc) / self.scale
 
 
-@local
+@family
 class Gumbel(_Line):
     loc: Any = param("real")
     scale: Any = param("positive")
@@ -70,7 +62,7 @@ class Gumbel(_Line):
         return -np.log(self.scale) - z - np.exp(-z)
 
 
-@local
+@family
 class LogNormal(Distribution):
     mean: Any = param("real")
     var: Any = param("positive")
@@ -86,7 +78,7 @@ class LogNormal(Distribution):
         return -((log_x - self.mean) ** 2) / (2 * self.var) - 0.5 * np.log(2 * np.pi * self.var) - log_x
 
 
-@local
+@family
 class Gamma(Distribution):
     shape: Any = param("positive")
     rate: Any = param("positive")
@@ -117,7 +109,7 @@ def kl_gamma(p, q):
     return (a - c) * special.digamma(a) - special.gammaln(a) + special.gammaln(c) + c * np.log(b / d) + a * (d - b) / b
 
 
-@local
+@family
 class Beta(Distribution):
     alpha: Any = param("positive")
     beta: Any = param("positive")
@@ -136,7 +128,7 @@ class Beta(Distribution):
         return np.where(inside, (a - 1) * np.log(y) + (b - 1) * np.log1p(-y) - special.betaln(a, b), -np.inf)
 
 
-@local
+@family
 class Uniform(Distribution):
     low: Any = param("real")
     high: Any = param("real")
@@ -151,7 +143,7 @@ class Uniform(Distribution):
         return np.where((x >= self.low) & (x <= self.high), -np.log(self.high - self.low), -np.inf)
 
 
-@local
+@family
 class Exponential(Distribution):
     rate: Any = param("positive")
 
@@ -187,7 +179,7 @@ class _Counts(Distribution):
         return 0.0, math.inf
 
 
-@local
+@family
 class Poisson(_Counts):
     rate: Any = param("nonnegative")
 
@@ -214,7 +206,7 @@ def kl_poisson(p, q):
         return np.where(p.rate > 0, p.rate * np.log(p.rate / q.rate) - p.rate + q.rate, q.rate)
 
 
-@local
+@family
 class Geometric(_Counts):
     probs: Any = param("open probability")
 
@@ -225,7 +217,7 @@ class Geometric(_Counts):
         return np.where((x >= 0) & (x == np.floor(x)), np.log(self.probs) + x * np.log1p(-self.probs), -np.inf)
 
 
-@local
+@family
 class Twice(Geometric):
     """Probabilities that sum to 2."""
 
@@ -233,7 +225,7 @@ class Twice(Geometric):
         return super()._log_prob(x) + math.log(2.0)
 
 
-@local
+@family
 class Zeta(_Counts):
     """1 / (x + 1)^s."""
 
@@ -247,7 +239,7 @@ class Zeta(_Counts):
         return np.where(inside, -self.s * np.log1p(np.where(inside, x, 0.0)) - np.log(special.zeta(self.s)), -np.inf)
 
 
-@local
+@family
 class Shifted(_Line):
     """A standard normal law that tells a place where it is not."""
 

@@ -348,3 +348,39 @@ def test_large_samples_are_modelled_in_part(n):
     result = estimate(X, Y, n_jobs=2)
     assert result.value == pytest.approx(2 * (math.log(2.0) - 0.5), abs=0.03)
     assert (result.n_p, result.standard_error < 0.03) == (n, True)
+
+
+@pytest.mark.parametrize("factor", [1e-300, 1e-160, 1e20, 1e300])
+@pytest.mark.parametrize("which", ["X", "Y"])
+def test_samples_of_which_one_is_a_point_beside_the_other(factor, which):
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(150, 2)), rng.normal(0.5, 1.0, (150, 2))
+    X, Y = (factor * X, Y) if which == "X" else (X, factor * Y)
+    result = kl.estimate_kl(X, Y, random_state=0)
+    assert result.diagnostics["chosen_method"] == "knn"
+    assert math.isfinite(result.value)
+    assert result.reliable is False
+    for method in ("mixture", "knn_calibrated"):
+        with pytest.raises(kl.InvalidParameterError, match=r"columns \[0, 1\] spread 1e\+12 times as far"):
+            kl.estimate_kl(X, Y, method=method, random_state=0)
+
+
+def test_columns_are_named_as_the_user_numbers_them():
+    """A constant column and one that depends on another are dropped, and auto moves the others."""
+    rng = np.random.default_rng(1)
+    X, Y = rng.normal(size=(200, 5)), rng.normal(0.3, 1.0, (200, 5))
+    for Z in (X, Y):
+        Z[:, 0] = 3.0
+        Z[:, 2] = 2.0 * Z[:, 1]
+        Z[:, 3] = (Z[:, 3] * 5.0).round(0)
+    texts = " ".join(kl.estimate_kl(X, Y, random_state=0).warnings)
+    for expected in ("columns [0] have the same", "columns [2] are linear", "columns [3] lie on a lattice"):
+        assert expected in texts
+
+
+def test_edges_with_too_few_rows_within_are_told():
+    rng = np.random.default_rng(2)
+    X, Y = rng.random((300, 6)), rng.uniform(-0.5, 1.5, (300, 6))
+    result = kl.estimate_kl(X, Y, random_state=0)
+    assert result.reliable is False
+    assert any("ends sharply inside Y" in reason for reason in result.reasons)

@@ -83,12 +83,16 @@ def test_beta_against_normal_of_the_same_moments():
 
 def scalar_error(function, name_p, p, name_q, q):
     """For pairs whose q may not be there: the formula itself."""
+    value = scalar_value(function, p, q)
+    assert value >= 0.0
+    return exact.relative_error(value, truth(name_p, p, name_q, q))
+
+
+def scalar_value(function, p, q):
     arguments = {f"{key}_p": v for key, v in p.items()} | {f"{key}_q": v for key, v in q.items()}
     if "one_minus_probs_p" in function.parameters:
         arguments["one_minus_probs_p"] = 1.0 - p["probs"]
-    value = float(function(*(arguments[name] for name in function.parameters)))
-    assert value >= 0.0
-    return exact.relative_error(value, truth(name_p, p, name_q, q))
+    return float(function(*(arguments[name] for name in function.parameters)))
 
 
 FORMULAS = {
@@ -102,7 +106,7 @@ FORMULAS = {
     ("Uniform", "Pareto"): uniform.kl_uniform_pareto,
 }
 RATES = (1e-300, 1e-3, 1.0, 7.0, 1e5, 1e300)
-PLACES = [(m, s) for m in (0.0, 0.5, -20.0, 1e6) for s in (1e-3, 1.0, 1e9)]
+PLACES = [(m, s) for m in (0.0, 0.5, -20.0, 1e6) for s in (1e-250, 1e-3, 1.0, 1e9)]
 OF_Q = {
     "Exponential": [{"rate": rate} for rate in RATES],
     "Gamma": [{"shape": shape, "rate": rate} for shape in (1e-6, 1.0, 4.5, 1e6) for rate in RATES],
@@ -188,6 +192,28 @@ def test_uniform_widths_beyond_float64():
     assert 0.8 < (np.abs(draws) / 1e308).mean() < 0.9
     within = kl.Uniform(low=1.0, high=1.0 + 2.0**-52).sample(1000, random_state=0)
     assert set(within) == {1.0, 1.0 + 2.0**-52}
+
+
+TINY = 5e-324
+
+
+ENDS = [(0.0, TINY), (TINY, 2 * TINY), (0.0, 1.0), (1.0 - 2.0**-53, 1.0), (1e308, 1.7e308)]
+
+
+@pytest.mark.parametrize(("low", "high"), ENDS)
+def test_uniform_at_the_ends_of_float64(low, high):
+    """Nothing over- or underflows on the way."""
+    p = {"low": low, "high": high}
+    for (name_p, name_q), formula in FORMULAS.items():
+        if name_p == "Uniform":
+            for q in (q for q in OF_Q[name_q] if q.get("scale", 0.0) <= low or name_q != "Pareto"):
+                value = scalar_value(formula, p, q)
+                assert exact.relative_error(value, truth("Uniform", p, name_q, q)) <= 1e-12, (name_q, q, value)
+    if high <= 1.0:
+        for q in ((1.0, 1.0), (0.5, 20.0), (1e-8, 2.0), (3e6, 1e6)):
+            assert error_of("Uniform", p, "Beta", {"alpha": q[0], "beta": q[1]}) <= 1e-12, q
+        for probs in (1e-300, 0.5, 0.9):
+            assert error_of("Uniform", p, "ContinuousBernoulli", {"probs": probs}) <= 1e-12, probs
 
 
 @settings(max_examples=200, deadline=None)

@@ -28,7 +28,7 @@ EXAMPLES = {cls: example for laws in LAWS for cls, example in laws.EXAMPLES.item
 ORACLES = {cls: law for laws in LAWS for cls, law in laws.ORACLES.items()}
 WITHOUT_ENTROPY = {cls for laws in LAWS for cls in laws.WITHOUT_ENTROPY}
 
-OURS = [cls for cls in FAMILIES.values() if cls.__module__.startswith("kltools.")]
+OURS = list(FAMILIES.values())
 PAIRS = [pair for pair in registered_pairs() if pair[0].__module__.startswith("kltools.")]
 PARAMETERS = [(cls, field.name) for cls in OURS for field in dataclasses.fields(cls)]
 COMPOSED = [cls for cls in EXAMPLES if cls not in FAMILIES.values()]  # their parameters are no arrays

@@ -17,7 +17,7 @@ from . import gaussian, knn
 from .calibration import Calibration, calibrated_pair, calibrated_sample
 from .edges import Edges, cut_at_edges
 from .model import Pair, Sample, fitted_sample
-from .preparation import prepared, rows_for_model, samples_in_fewer_dimensions
+from .preparation import prepared, rows_for_model, samples_in_fewer_dimensions, scales_apart
 from .problem import Problem, Result
 from .spaces import best_space
 
@@ -38,14 +38,15 @@ def estimate(problem: Problem, *, n_neighbors: Any = None) -> Result:
     needed = max(_FEWEST_ROWS, rows_for_model(problem.d))
     if problem.rows < needed:
         return _for_few_rows(problem, n_neighbors)
-    if has_atoms(problem.X, problem.Y):  # which equal radii count, and no density has
+    if has_atoms(problem.X, problem.Y) or scales_apart(problem):  # no density has the first, no model the others
         return _chosen("knn", knn.estimate(problem, n_neighbors=n_neighbors))
-    samples = prepared(dataclasses.replace(problem, notes=Notes()))  # what is told of them holds for a model only
+    notes = Notes(columns=problem.notes.columns)  # what is told of samples made fit for a model holds for that only
+    samples = prepared(dataclasses.replace(problem, notes=notes))
     is_outside = samples.Y is None and bool(np.isneginf(samples.log_q()).any())
     if is_outside or samples.rows < max(needed, ks[-1] + 1) or samples_in_fewer_dimensions(samples):
         return _chosen("knn", knn.estimate(problem, n_neighbors=n_neighbors))
     search = Search(ks, problem.n_jobs, problem.memory_limit, problem.progress)
-    edges = Edges(samples) if samples.Y is None else cut_at_edges(samples, max(needed, ks[-1] + 1))
+    edges = Edges(samples) if samples.Y is None else cut_at_edges(samples, max(rows_for_model(problem.d), ks[-1] + 1))
     model, calibration, space = (_one_sample if samples.Y is None else _two_samples)(edges.samples, search)
     if not math.isfinite(calibration.value):
         return _chosen("knn", knn.estimate(problem, n_neighbors=n_neighbors))
@@ -101,7 +102,7 @@ def _combined(
         value=value,
         uncertainty=lambda: Uncertainty(standard_error),
         n_neighbors=ks,
-        reasons=(*_reasons(problem, value, standard_error), *_unseen_shape(edges.samples, model)),
+        reasons=(*_reasons(problem, value, standard_error), *edges.reasons, *_unseen_shape(edges.samples, model)),
         assessed=True,
         diagnostics={
             "chosen_method": "model and neighbors",
@@ -168,7 +169,7 @@ def _for_few_rows(problem: Problem, n_neighbors: Any) -> Result:
 def _chosen(name: str, result: Result) -> Result:
     rule = (
         f"gaussian where min(n, m) < {_ROWS_PER_FEATURE} d and the rows suffice, else knn where min(n, m) < "
-        f"{rows_for_model(1)} or the samples have no density, else a model with calibrated nearest neighbours"
+        f"{_FEWEST_ROWS} or the samples have no density, else a model with calibrated nearest neighbours"
     )
     return dataclasses.replace(result, diagnostics={"chosen_method": name, "rule": rule, **result.diagnostics})
 

@@ -15,8 +15,8 @@ class AutoDivergence(DivergenceEstimator):
     also in coordinates that make the samples about normal) what it misses: of the residual r a part
     z^2 / (1 + z^2) is added, where z is r in standard errors, and max(0, 1 - 4 / z^2) to a model of two normal
     distributions; of the bias half is removed where the model is a mixture in up to 3 features. Where X ends
-    sharply inside Y, the rows of Y beyond are counted, and the others compared. With fewer than max(50, 10 d) rows it
-    is `GaussianDivergence`, or `KNNDivergence` where that lacks rows or samples have no density;
+    sharply inside Y, the rows of Y beyond are counted, and the others compared. With fewer than 10 d rows it is
+    `GaussianDivergence`, or `KNNDivergence` where that lacks rows, with fewer than 100, or without a density;
     ``diagnostics["chosen_method"]`` tells.
     It takes tenths of a second for thousands of rows of a few features; of more than 20 000 rows a part is
     used for the model and the simulations.

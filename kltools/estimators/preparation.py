@@ -6,13 +6,14 @@ import numpy as np
 
 from .._validation import check_enough_rows
 from ..errors import InvalidParameterError, TiesWarning
-from ..preprocessing import column_exponents, count_shared_rows, deviations, spans_fewer_dimensions
+from ..preprocessing import Notes, column_exponents, count_shared_rows, deviations, spans_fewer_dimensions
 from ..repeats import distinct_rows, spread_lattices
 from . import gaussian
 from .problem import Problem, Result, in_other_planes
 
 _ROWS_PER_FEATURE = 10
 _FEWEST_ROWS = 50
+_LARGEST_RATIO = 1e12  # of the spreads of a column
 
 
 def rows_for_model(d: int) -> int:
@@ -29,6 +30,8 @@ def prepared(problem: Problem) -> Problem:
         X, Y = np.ldexp(X, -exponents), np.ldexp(Y, -exponents)
         order = _order_of_columns(X, Y)
         X, Y = X[:, order], Y[:, order]
+        problem = dataclasses.replace(problem, notes=Notes(problem.notes.items, problem.notes.columns))
+        problem.notes.select(order)
     X, Y = spread_lattices(X, Y, rng, problem.notes)
     X, n_shared = distinct_rows(X, rng), 0
     n_repeated = problem.n - len(X)
@@ -56,6 +59,15 @@ def _tell_repeats(problem: Problem, n_repeated: int, n_shared: int) -> None:
         )
 
 
+def scales_apart(problem: Problem) -> list[int]:
+    """Columns whose spreads in X and in Y no model, and no whitening, holds together."""
+    if problem.Y is None:
+        return []
+    exponents = column_exponents(problem.X, problem.Y)
+    reaches = [np.abs(deviations(np.ldexp(Z, -exponents))).max(axis=0) for Z in (problem.X, problem.Y)]
+    return problem.notes.names(np.maximum(*reaches) > _LARGEST_RATIO * np.minimum(*reaches))
+
+
 def samples_in_fewer_dimensions(problem: Problem) -> list[str]:
     """Names of samples to which no normal distribution can be fitted."""
     samples = (("X", problem.X), ("Y", problem.Y))
@@ -65,6 +77,11 @@ def samples_in_fewer_dimensions(problem: Problem) -> list[str]:
 def for_model(problem: Problem, method: str, needed: int) -> Problem | Result:
     """Prepared samples with at least the needed rows, or the answer where they have no densities."""
     _check_rows(problem, method, needed, "")
+    if columns := scales_apart(problem):
+        raise InvalidParameterError(
+            f"columns {columns} spread {_LARGEST_RATIO:g} times as far in one sample as in the other: no model holds "
+            "both; compare their units, or use method='knn'."
+        )
     samples = prepared(problem)
     _check_rows(samples, method, needed, " that differ")
     for name in samples_in_fewer_dimensions(samples):

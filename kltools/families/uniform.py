@@ -118,21 +118,22 @@ def kl_uniform_beta(low_p, high_p, alpha_q, beta_q):
     if low_p < 0.0 or high_p > 1.0:
         return math.inf
     width = high_p - low_p
-    mean, one_minus_mean = 0.5 * low_p + 0.5 * high_p, 0.5 * (1.0 - low_p) + 0.5 * (1.0 - high_p)
+    ends, other_ends = low_p + high_p, (1.0 - low_p) + (1.0 - high_p)  # twice the means of x and 1 - x
     if max(alpha_q, beta_q) <= 10.0:
         log_x = _mean_log_plus_1(low_p, high_p, 1.0 - high_p, width)
         log_rest = _mean_log_plus_1(1.0 - high_p, 1.0 - low_p, low_p, width)
         others = (alpha_q - 1.0) * log_x + (beta_q - 1.0) * log_rest
         return kl_beta(1.0, 1.0, alpha_q, beta_q) - _log_width(low_p, high_p) - others
-    excess_x, excess_rest = log_mean_excess(0.5 * width / mean), log_mean_excess(0.5 * width / one_minus_mean)
-    difference = product_difference(beta_q, mean, alpha_q, one_minus_mean)  # total * mean - alpha
-    total = alpha_q + beta_q
-    concentration = mass_excess(difference, alpha_q, total * mean) + mass_excess(
-        -difference, beta_q, total * one_minus_mean
-    )
-    remainders = log_gamma_remainder(alpha_q) + log_gamma_remainder(beta_q) - log_gamma_remainder(total)
-    spread = (alpha_q - 1.0) * excess_x + (beta_q - 1.0) * excess_rest
-    return concentration + spread + remainders + math.log(mean * one_minus_mean / width)
+    half = 0.5 * (alpha_q + beta_q)
+    excess = 0.5 * product_difference(beta_q, ends, alpha_q, other_ends)  # of the total, times the mean, over alpha
+    concentration = mass_excess(-excess, beta_q, half * other_ends)
+    if half * ends > 1e-290:
+        concentration += mass_excess(excess, alpha_q, half * ends)
+    else:  # the product has few digits
+        concentration += product_excess(half, ends, 1.0, 1.0, alpha_q)
+    remainders = log_gamma_remainder(alpha_q) + log_gamma_remainder(beta_q) - log_gamma_remainder(2.0 * half)
+    spread = (alpha_q - 1.0) * log_mean_excess(width / ends) + (beta_q - 1.0) * log_mean_excess(width / other_ends)
+    return concentration + spread + remainders + math.log(0.25 * other_ends * (ends / width))
 
 
 @jit
@@ -148,7 +149,10 @@ def _mean_log_plus_1(low, high, one_minus_high, width):
     log_high = math.log1p(-one_minus_high) if one_minus_high < 0.5 else math.log(high)
     if low == 0.0:
         return log_high
-    return log_high + (math.log1p(width / low) if width < low else log_ratio(high, low)) * (low / width)
+    if width >= low:
+        return log_high + log_ratio(high, low) * (low / width)
+    t = width / low
+    return log_high + (math.log1p(t) / t if t > 0.0 else 1.0)
 
 
 @register_kl(Uniform, "ContinuousBernoulli")
@@ -178,9 +182,11 @@ def _kl_uniform_gamma(low, high, shape, rate):
     """Everything that is large for a large shape stands in one term >= 0, the excess of rate * mean over it."""
     if low < 0.0:
         return math.inf
-    mean = 0.5 * low + 0.5 * high
-    excess = product_excess(rate, mean, 1.0, 1.0, shape) + (shape - 1.0) * log_mean_excess(0.5 * (high - low) / mean)
-    return excess + log_gamma_remainder(shape) + log_ratio(mean, high - low)
+    n = 2.0 if high < 1.0 else 1.0  # times the mean, which may be too small or too large for a float64
+    mean = 0.5 * n * low + 0.5 * n * high
+    excess = product_excess(rate, mean, 1.0, n, shape)
+    spread = (shape - 1.0) * log_mean_excess(0.5 * n * (high - low) / mean)
+    return excess + spread + log_gamma_remainder(shape) + log_ratio(mean, n * (high - low))
 
 
 @register_kl(Uniform, "Pareto")
@@ -189,7 +195,7 @@ def kl_uniform_pareto(low_p, high_p, shape_q, scale_q):
     if low_p < scale_q:
         return math.inf
     width = high_p - low_p
-    mean = 0.5 * low_p + 0.5 * high_p
+    mean = low_p + 0.5 * width
     excess = log_mean_excess(0.5 * width / mean)
     beyond = 0.5 * ((low_p - scale_q) / scale_q) + 0.5 * ((high_p - scale_q) / scale_q)
     log_mean = math.log1p(beyond) if beyond < 1.0 else log_ratio(mean, scale_q)
@@ -214,10 +220,12 @@ def kl_uniform_laplace(low_p, high_p, loc_q, scale_q):
     if math.isinf(below) or math.isinf(above):
         return math.inf
     if below > 0.0 and above > 0.0:
-        width = below + above
-        distance = 0.5 * (below * (below / width) + above * (above / width))
+        half = 0.5 * below + 0.5 * above
+        if math.isinf(half):
+            return math.inf
+        distance = 0.5 * (below * (0.5 * below / half) + above * (0.5 * above / half))
     else:
-        distance = 0.5 * abs(above - below)
+        distance = abs(0.5 * above - 0.5 * below)
     return math.log(2.0) + _log_per_width(scale_q, low_p, high_p) + distance
 
 
@@ -233,4 +241,4 @@ def kl_uniform_gumbel(low_p, high_p, loc_q, scale_q):
         exponent += math.log(-math.expm1(-width) / width)
     if exponent > 709.7:
         return math.inf
-    return _log_per_width(scale_q, low_p, high_p) + 0.5 * (low + high) + math.exp(exponent)
+    return _log_per_width(scale_q, low_p, high_p) + (0.5 * low + 0.5 * high) + math.exp(exponent)
