@@ -68,15 +68,19 @@ class Density:
 
         A column that is constant in the sample takes its scale from the other one.
         """
-        exponents = column_exponents(sample, other)
+        exponents = column_exponents(sample)
+        if other is not None:
+            constant = sample.min(axis=0) == sample.max(axis=0)
+            exponents = np.where(constant, column_exponents(sample, other), exponents)
         scaling = learn_scaling(np.ldexp(sample, -exponents), "whiten", exponents, other)
         rows = scaling.apply(sample)
         return cls(scaling, _bandwidth(bandwidth, *rows.shape), rows)
 
     def coordinates(self, sample: np.ndarray, n_jobs: int) -> np.ndarray:
-        """Other rows in the units of the covariance."""
+        """Other rows in the units of the covariance; what is beyond float64 in these is at its end."""
         with np.errstate(over="ignore", invalid="ignore"):
-            return self.scaling.apply(sample, n_jobs)
+            rows = self.scaling.apply(sample, n_jobs)
+        return frozen(np.where(np.isfinite(rows), rows, np.finfo(float).max))
 
     def log_density(self, queries: np.ndarray | None, n_jobs: int) -> np.ndarray:
         """Log-density at other rows, given their coordinates; without them at the sample's, each left out in turn."""

@@ -11,14 +11,14 @@ from ..repeats import distinct_rows, spread_lattices
 from . import gaussian
 from .problem import Problem, Result, in_other_planes
 
-_ROWS_PER_FEATURE = 10
+ROWS_PER_FEATURE = 10
 _FEWEST_ROWS = 50
 _LARGEST_RATIO = 1e12  # of the spreads of a column
 
 
 def rows_for_model(d: int) -> int:
     """Rows of each sample without which a model and its calibration are not worth much."""
-    return max(_FEWEST_ROWS, _ROWS_PER_FEATURE * d)
+    return max(_FEWEST_ROWS, ROWS_PER_FEATURE * d)
 
 
 def prepared(problem: Problem) -> Problem:
