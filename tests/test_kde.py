@@ -193,3 +193,28 @@ def test_a_ratio_that_is_impossibly_low_is_told():
     X[0], Y[50:] = 30.0, Y[50:] + 30.0
     with pytest.warns(errors.UnreliableEstimateWarning, match="log p/q is estimated as low as -.* at a row of X"):
         assert kde(X, Y).reliable is False
+
+
+@pytest.mark.parametrize("scale", [1e160, 1e300])
+def test_samples_of_different_magnitude(scale):
+    """A change of the units of Y adds the logarithm of them for each feature, where X is a point beside Y."""
+    X, Y = normals(0, 100, 120, 2)
+    with pytest.warns(errors.PoorOverlapWarning):
+        found, wide = kde(X, scale * Y), kde(X, 1e30 * Y)
+    assert found.value - wide.value == pytest.approx(2 * (math.log(scale) - math.log(1e30)), abs=1e-9)
+    assert found.standard_error == pytest.approx(wide.standard_error, rel=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1e-160, 1e-300])
+def test_samples_beside_a_point(scale):
+    X, Y = normals(0, 100, 120, 2)
+    with pytest.warns(errors.InfiniteDivergenceWarning, match="less than any float64 at 100 of 100 rows"):
+        assert kde(X, scale * Y).value == math.inf
+
+
+def test_standard_errors_beyond_float64_are_unknown():
+    X, Y = normals(0, 100, 120, 2)
+    with pytest.warns(errors.PoorOverlapWarning):
+        found = kde(X, 1e-140 * Y)
+    assert 1e270 < found.value < math.inf
+    assert math.isnan(found.standard_error)
