@@ -210,8 +210,8 @@ def _name_of_seed(method: Callable[..., Any]) -> str:
     known = [name for name in ("random_state", "rng") if name in names]
     if not known and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         raise InvalidTypeError(
-            f"{method.__name__} of p takes {', '.join(names) or 'nothing'}, and neither random_state= nor rng=: its draws "
-            "could not be repeated; wrap it in an object with sample(size, random_state=)."
+            f"{method.__name__} of p takes {', '.join(names) or 'nothing'}, and neither random_state= nor rng=: its "
+            "draws could not be repeated; wrap it in an object with sample(size, random_state=)."
         )
     return known[0] if known else "random_state"
 

@@ -104,8 +104,12 @@ def for_model(problem: Problem, method: str, needed: int) -> Problem | Result:
 def _check_wild_rows(problem: Problem) -> None:
     """Raise where a few rows of one sample alone set the scale of it apart."""
     assert problem.Y is not None
-    for name, changed in (("X", {"X": without_outliers(problem.X)}), ("Y", {"Y": without_outliers(problem.Y)})):
-        if not scales_apart(dataclasses.replace(problem, **changed)):
+    without = {
+        "X": dataclasses.replace(problem, X=without_outliers(problem.X)),
+        "Y": dataclasses.replace(problem, Y=without_outliers(problem.Y)),
+    }
+    for name, calm in without.items():
+        if not scales_apart(calm):
             raise _too_wild(name)
 
 
