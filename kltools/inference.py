@@ -82,9 +82,13 @@ def _quantile(probability: float, degrees_of_freedom: float) -> float:
 
 
 def sum_of_means(*samples: np.ndarray, degrees_of_freedom: float = math.inf) -> Uncertainty:
-    """Uncertainty of a sum of means of independent samples, given the values that are averaged."""
-    variance = sum(Moments.of(values).standard_error ** 2 for values in samples)
-    return Uncertainty(math.sqrt(variance), degrees_of_freedom)
+    """Uncertainty of a sum of means of independent samples, given the values that are averaged.
+
+    Unknown where squares of these are beyond float64.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        variance = sum(Moments.of(values).variance / len(values) for values in samples)
+    return Uncertainty(math.sqrt(variance), degrees_of_freedom) if math.isfinite(variance) else UNKNOWN
 
 
 def random_blocks(n: int, blocks: int, rng: np.random.Generator) -> np.ndarray:

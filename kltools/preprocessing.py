@@ -209,9 +209,21 @@ def count_shared_rows(X: np.ndarray, Y: np.ndarray) -> int:
     return int(np.isin(_row_hashes(X), _row_hashes(Y)).sum())
 
 
-def tell_shared_rows(X: np.ndarray, Y: np.ndarray, notes: Notes) -> None:
-    """Note rows that both samples have."""
-    n_shared = count_shared_rows(X, Y)
+def count_repeated_rows(X: np.ndarray) -> int:
+    """Rows of X that occur there before, found like shared ones."""
+    return len(X) - len(np.unique(_row_hashes(X)))
+
+
+def tell_repeats(X: np.ndarray, Y: np.ndarray | None, notes: Notes) -> None:
+    """Note rows that occur again in their sample, or in the other one, where a method counts all of them."""
+    n_repeated = sum(count_repeated_rows(Z) for Z in (X, Y) if Z is not None)
+    if n_repeated:
+        notes.add(
+            TiesWarning,
+            f"{n_repeated} rows repeat within their sample: if they were copied they are no draws, and the "
+            "standard error is too small; remove copies.",
+        )
+    n_shared = 0 if Y is None else count_shared_rows(X, Y)
     if n_shared:
         notes.add(
             TiesWarning,
@@ -325,14 +337,14 @@ def learn_scaling(
         if factor is not None:
             matrix = np.ascontiguousarray(np.linalg.solve(factor, np.diag(1.0 / spread)))
             log_det -= float(np.log(np.diag(factor)).sum())
-            return Scaling("whiten", log_det, exponents, X[0], matrix)
+            return Scaling("whiten", log_det, exponents, X[0].copy(), matrix)
         if notes is not None:
             notes.add(
                 UnreliableEstimateWarning,
                 f"the {d} columns of X are linearly dependent: the data have fewer dimensions than columns, which "
                 "inflates a nearest-neighbour estimate; drop dependent columns.",
             )
-    return Scaling("std", log_det, exponents, X[0], np.diag(1.0 / spread))
+    return Scaling("std", log_det, exponents, X[0].copy(), np.diag(1.0 / spread))
 
 
 def column_exponents(X: np.ndarray, other: np.ndarray | None = None) -> np.ndarray:

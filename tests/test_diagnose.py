@@ -111,7 +111,7 @@ def test_repeated_and_shared_rows_are_counted():
 
 def test_nothing_is_found_in_good_samples():
     for seed in range(5):
-        found = diagnose(*normals(seed, 800, 800, 2, shift=0.3), random_state=seed)
+        found = diagnose(*normals(seed, 1500, 1500, 2, shift=0.3), random_state=seed)
         assert found.findings == ()
     assert "nothing speaks against" in found.summary()
 
@@ -122,9 +122,9 @@ def only(found, text):
 
 def test_too_few_rows_where_p_is():
     found = diagnose(*normals(0, 300, 300, 5, shift=2.0))
-    assert only(found, "of the rows of X lie outside of Y")
+    assert only(found, "of the rows of X lie outside of Y: the divergence is at least")
     assert only(found, "of the rows of Y lie outside of X")
-    assert only(found, "moves from")
+    assert only(found, "the nearest-neighbour estimate moves from")
     assert any("disagree" in finding for finding in found.findings)
 
 
@@ -137,8 +137,38 @@ def test_supports_that_differ():
 def test_rows_that_repeat():
     X, Y = normals(0, 300, 300)
     found = diagnose(np.concatenate([X[:150], X[:150]]), Y)
-    assert only(found, "300 of 300 rows of X repeat")
+    assert only(found, "300 of 300 rows of X repeat, which")
     assert only(diagnose(X, np.concatenate([X[:50], Y])), "50 rows of X occur in Y")
+
+
+def test_reasons_of_estimates_are_findings():
+    """Each once, with all methods that give it."""
+    found = diagnose(*normals(0, 120, 120))
+    reasons = {reason for estimate in found.estimates.values() for reason in estimate.reasons}
+    assert any("95% interval reaches" in reason for reason in found.estimates["auto"].reasons)
+    for reason in reasons:
+        assert only(found, reason)
+        (finding,) = (text for text in found.findings if reason in text)
+        named = {name for name, estimate in found.estimates.items() if reason in estimate.reasons}
+        assert set(finding[: finding.index(" unreliable: ")].split(", ")) == named
+
+
+def test_a_wild_row_is_found():
+    X, Y = normals(0, 300, 300)
+    X[0, 0] = 1e6
+    assert only(diagnose(X, Y), "gaussian unreliable: a row of X lies 17.3 standard deviations from the mean")
+
+
+def test_rows_with_nan_are_dropped_where_asked():
+    X, Y = normals(0, 80, 90)
+    expected = diagnose(X, Y)
+    X, Y = np.insert(X, [3, 50], math.nan, axis=0), np.insert(Y, 7, [math.nan, 0.0], axis=0)
+    found = diagnose(X, Y, nan_policy="omit")
+    assert (found.n_p, found.n_q, found.n_dropped) == (80, 90, 3)
+    assert "3 rows with NaN" in found.summary()
+    assert {**found.to_dict(), "n_dropped": 0} == expected.to_dict()
+    with pytest.raises(errors.InvalidParameterError, match="nan_policy"):
+        diagnose(X, Y, nan_policy="drop")
 
 
 def test_lattice_columns_are_named_once():

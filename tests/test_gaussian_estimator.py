@@ -14,6 +14,7 @@ from kltools import errors
 
 # samples are small here, where the formula is tested: test_small_samples_are_told
 pytestmark = pytest.mark.filterwarnings("ignore::kltools.errors.SmallSampleWarning")
+far_from_normal = pytest.mark.filterwarnings("ignore:a row of . lies:kltools.errors.UnreliableEstimateWarning")
 
 
 def gaussian(X, Y, **options):
@@ -67,6 +68,7 @@ def test_known_q_of_every_kind_is_the_same_q():
     assert gaussian(X, kl.MultivariateNormal(mean=[1], cov=[[2]])).value == pytest.approx(expected, abs=1e-12)
 
 
+@far_from_normal
 @pytest.mark.parametrize("kind", cases.GENERIC)
 def test_equals_naive_at_every_offset_and_scale(kind):
     X, Y = cases.Pair(kind, 60, 70, 2, 0).samples
@@ -124,6 +126,7 @@ def test_standard_error_is_that_of_the_spread(d):
     assert typical == pytest.approx(spread, rel=0.2)
 
 
+@far_from_normal
 def test_standard_error_holds_for_samples_that_are_not_normal():
     rng = np.random.default_rng(0)
     estimates = [gaussian(rng.exponential(size=500), 1.5 * rng.exponential(size=500)) for _ in range(300)]
@@ -236,3 +239,66 @@ def test_nothing_is_told_and_nothing_is_random():
     assert first == second
     assert first.standard_error == second.standard_error
     assert first.n_neighbors is None
+
+
+# ---------------------------------------------------------------- magnitudes
+
+
+@pytest.mark.parametrize(("of_x", "of_y"), [(1.0, 1e160), (1.0, 1e300), (1e-300, 1.0), (1e-150, 1e150), (1.0, 1e-140)])
+def test_samples_of_different_magnitude(of_x, of_y):
+    """The same rows in other units, so that covariances differ by a factor and, but for bias, nothing else."""
+    X, _ = random_pair(0, 200, 5, 2)
+    X -= X.mean(axis=0)
+    found = gaussian(of_x * X, of_y * X)
+    ratio = math.log(of_x) - math.log(of_y)
+    if ratio < 0.0:
+        assert found.value == pytest.approx(-2 * ratio - 1, abs=0.1)
+        assert found.standard_error < 1.0
+    else:  # (m - d - 2) / (m - 1) frees the trace of its bias, and trace / n the distance
+        assert math.log(found.value) == pytest.approx(math.log(196 / 199 * 199 / 200) + 2 * ratio, abs=1e-8)
+        assert math.isnan(found.standard_error)
+
+
+@pytest.mark.parametrize("scale", [1e-160, 1e-300])
+def test_divergences_beyond_float64_are_inf(scale):
+    X, Y = random_pair(0, 100, 120, 2)
+    with pytest.warns(errors.InfiniteDivergenceWarning, match="more than any float64"):
+        assert gaussian(X, scale * Y).value == math.inf
+    with pytest.warns(errors.InfiniteDivergenceWarning, match="more than any float64"):
+        assert gaussian([1.0, 1e-300] * X, [1e-300, 1.0] * Y).value == math.inf
+
+
+def test_covariances_are_not_shrunk_across_magnitudes():
+    X, Y = random_pair(0, 100, 120, 2)
+    with pytest.raises(errors.InvalidParameterError, match=r"columns \[1\] are of so different magnitude"):
+        gaussian(X, [1.0, 1e-200] * Y, covariance="oas", bias="mle")
+
+
+# ---------------------------------------------------------------- rows that are no normal draws
+
+
+@pytest.mark.parametrize("name", ["X", "Y"])
+def test_a_wild_row_is_told(name):
+    X, Y = np.random.default_rng(0).standard_normal((2, 1000, 2))
+    assert gaussian(X, Y).reliable is None
+    (X if name == "X" else Y)[5, 0] = 1e6
+    with pytest.warns(errors.UnreliableEstimateWarning, match=f"a row of {name} lies 31.6 standard deviations"):
+        assert gaussian(X, Y).reliable is False
+
+
+def test_normal_rows_are_seldom_told():
+    """A false alarm in 1000 at most, for each of two samples; 3 or more in 200 calls would be 8 times as many."""
+    rng, n_told = np.random.default_rng(0), 0
+    for d in (1, 3, 10, 30):
+        for _ in range(50):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                n_told += gaussian(*rng.standard_normal((2, 100, d))).reliable is False
+    assert n_told < 3
+
+
+def test_a_wild_row_against_a_known_q_is_told():
+    X = np.random.default_rng(0).standard_normal(300)
+    X[7] = 50.0
+    with pytest.warns(errors.UnreliableEstimateWarning, match="a row of X lies"):
+        gaussian(X, kl.Normal(mean=0, var=1))

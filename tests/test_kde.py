@@ -44,7 +44,9 @@ def test_density_equals_that_of_scipy(d, rule, n):
     rng = np.random.default_rng(d)
     points, queries = rng.standard_normal((n, d)) @ (np.eye(d) + 0.5) + 3.0, 4.0 * rng.standard_normal((70, d))
     expected = stats.gaussian_kde(points.T, rule).logpdf(queries.T)
-    np.testing.assert_allclose(Density.fit(points, rule).log_density(queries, 1), expected, rtol=1e-11, atol=1e-11)
+    density = Density.fit(points, rule)
+    found = density.log_density(density.coordinates(queries, 1), 1)
+    np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-11)
 
 
 @pytest.mark.parametrize("d", [1, 2])
@@ -53,14 +55,44 @@ def test_value_and_standard_error_equal_naive(kind, d):
     X, Y = cases.Pair(kind, 40, 30, d, 0).samples
     factors = [(len(Z) * (d + 2) / 4) ** (-1 / (d + 4)) for Z in (X, Y)]
     p, q = (f**2 * np.cov(Z, rowvar=False) for f, Z in zip(factors, (X, Y), strict=True))
-    log_ratio = naive_log_densities(X, X, p, True) - naive_log_densities(X, Y, q, False)
-    ratio = np.exp(naive_log_densities(Y, X, p, False) - naive_log_densities(Y, Y, q, True))
+    log_q = naive_log_densities(X, Y, q, False)
+    log_ratio = naive_log_densities(X, X, p, True) - log_q
+    shares = [np.mean(stats.multivariate_normal(y, q).pdf(X) / np.exp(log_q)) for y in Y]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", errors.KLToolsWarning)
         estimate = kde(X, Y)
     assert estimate.value == pytest.approx(log_ratio.mean(), rel=1e-10)
-    expected = math.sqrt(np.var(log_ratio, ddof=1) / len(X) + np.var(ratio, ddof=1) / len(Y))
+    expected = math.sqrt(np.var(log_ratio, ddof=1) / len(X) + np.var(shares, ddof=1) / len(Y))
     assert estimate.standard_error == pytest.approx(expected, rel=1e-8)
+
+
+@pytest.mark.filterwarnings("ignore::kltools.errors.UnreliableEstimateWarning")  # kernels are narrow
+@pytest.mark.parametrize(("shift", "bandwidth", "most"), [(0.5, "silverman", 1.6), (0.5, 0.3, 2.0), (0.0, 0.3, 2.0)])
+def test_standard_error_is_that_of_the_values(shift, bandwidth, most):
+    """It takes bandwidths as given, and misses what they add, but no single row makes it wild."""
+    estimates = [kde(*normals(seed, 200, 200, 2, shift), bandwidth=bandwidth) for seed in range(80)]
+    spread = np.std([estimate.value for estimate in estimates], ddof=1)
+    errors_found = np.array([estimate.standard_error for estimate in estimates])
+    assert spread / most < np.median(errors_found) < 1.2 * spread
+    assert errors_found.max() < 3.0 * spread
+
+
+def test_standard_error_with_a_row_of_y():
+    """Nearly all that q is at the rows of X comes from the one row of Y among them."""
+    X, Y = normals(0, 200, 100, 1, shift=40.0)
+    with pytest.warns(errors.PoorOverlapWarning):
+        estimate = kde(X, np.concatenate([Y, [[0.0]]]), bandwidth=0.2)
+    spread = float(np.std(101.0 * np.eye(101)[0], ddof=1)) / math.sqrt(101)
+    assert estimate.standard_error >= 0.999 * spread
+
+
+@pytest.mark.parametrize("d", [1, 3])
+def test_changing_the_samples_afterwards_has_no_effect(d):
+    X, Y = normals(0, 300, 300, d, shift=0.5)
+    expected, estimate = kde(X, Y).standard_error, kde(X, Y)
+    X *= -3.0
+    Y += 5.0
+    assert estimate.standard_error == expected
 
 
 def test_few_rows_are_scaled_column_by_column():
@@ -159,5 +191,30 @@ def test_a_ratio_that_is_impossibly_low_is_told():
     """p/q is at most t with probability at most t under P; a lonely row of X amid rows of Y is no draw of P."""
     X, Y = normals(6, 100, 100, 1)
     X[0], Y[50:] = 30.0, Y[50:] + 30.0
-    with pytest.warns(errors.UnreliableEstimateWarning, match="log p/q is estimated as -.* at a row of X"):
+    with pytest.warns(errors.UnreliableEstimateWarning, match="log p/q is estimated as low as -.* at a row of X"):
         assert kde(X, Y).reliable is False
+
+
+@pytest.mark.parametrize("scale", [1e160, 1e300])
+def test_samples_of_different_magnitude(scale):
+    """A change of the units of Y adds the logarithm of them for each feature, where X is a point beside Y."""
+    X, Y = normals(0, 100, 120, 2)
+    with pytest.warns(errors.PoorOverlapWarning):
+        found, wide = kde(X, scale * Y), kde(X, 1e30 * Y)
+    assert found.value - wide.value == pytest.approx(2 * (math.log(scale) - math.log(1e30)), abs=1e-9)
+    assert found.standard_error == pytest.approx(wide.standard_error, rel=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1e-160, 1e-300])
+def test_samples_beside_a_point(scale):
+    X, Y = normals(0, 100, 120, 2)
+    with pytest.warns(errors.InfiniteDivergenceWarning, match="less than any float64 at 100 of 100 rows"):
+        assert kde(X, scale * Y).value == math.inf
+
+
+def test_standard_errors_beyond_float64_are_unknown():
+    X, Y = normals(0, 100, 120, 2)
+    with pytest.warns(errors.PoorOverlapWarning):
+        found = kde(X, 1e-140 * Y)
+    assert 1e270 < found.value < math.inf
+    assert math.isnan(found.standard_error)

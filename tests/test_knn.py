@@ -361,3 +361,16 @@ def test_log_density_equals_naive(kind):
     expected = np.mean([naive.knn_log_density(rows, 2, k) for k in (1, 4)], axis=0)
     density = log_density(Reference(reference), queries, (1, 4))
     np.testing.assert_allclose(density, expected, rtol=0, atol=1e-10)
+
+
+def test_neighbors_that_are_nearly_all_rows_are_told():
+    X, Y = np.random.default_rng(0).standard_normal((2, 400, 2))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = kl.estimate_kl(X, Y, method="knn", n_neighbors=399)
+        near = kl.estimate_kl(X, Y, method="knn", n_neighbors=5)
+    assert caught
+    assert found.reliable is False
+    assert any("399 neighbours of 400 rows are too many" in text for text in found.reasons)
+    assert not any("more features" in text or "overlap" in text for text in found.reasons)
+    assert not any("too many" in text for text in near.reasons)

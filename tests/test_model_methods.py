@@ -163,12 +163,34 @@ def test_standard_error_of_calibration_is_about_the_spread():
     assert spread / 1.4 < typical < spread * 1.6
 
 
-@pytest.mark.parametrize(("d", "needed"), [(1, 50), (6, 60)])
+@pytest.mark.filterwarnings("ignore:.* rows are few for a model:kltools.errors.SmallSampleWarning")
+@pytest.mark.parametrize(("d", "needed"), [(1, 20), (3, 30), (6, 60)])
 def test_rows_that_calibration_needs(d, needed):
     X, Y = normals(0, needed, needed, d)
     assert math.isfinite(estimate(X, Y, "knn_calibrated").value)
     with pytest.raises(errors.NotEnoughSamplesError, match=rf"'knn' or 'gaussian' .* at least {needed} rows of Y, got"):
         estimate(X, Y[:-1], "knn_calibrated")
+
+
+def test_few_rows_to_calibrate_with_are_told():
+    with pytest.warns(errors.SmallSampleWarning, match="49 rows are few for a model of their densities"):
+        estimate(*normals(0, 49, 60, 1), "knn_calibrated")
+    estimate(*normals(0, 50, 60, 1), "knn_calibrated")  # warnings are errors
+
+
+@pytest.mark.parametrize("name", ["X", "Y"])
+def test_a_wild_row_is_told(name):
+    """In X the row decides the value; in Y a component of its own takes it, which costs its share of the mass."""
+    X, Y = normals(0, 1000, 1000, 2, shift=0.3)
+    calm = estimate(X, Y, "mixture", random_state=0).value
+    (X if name == "X" else Y)[5, 0] = 1e6
+    found = quiet(X, Y, "mixture", random_state=0)
+    if name == "X":
+        assert found.reliable is False
+        assert any("says next to nothing" in reason for reason in found.reasons)
+        assert any("exceeds log" in text for text in found.warnings)
+    else:
+        assert found.value == pytest.approx(calm, abs=0.05)
 
 
 def test_neighbors_must_be_left_where_rows_repeat():

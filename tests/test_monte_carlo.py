@@ -338,3 +338,44 @@ def test_a_sampler_that_gives_another_number_of_draws():
 
     with pytest.raises(errors.ShapeMismatchError, match=r"asked for 2 draws and gave an array of shape \(3,\)"):
         estimate(Own(), Q)
+
+
+# ---------------------------------------------------------------- distributions of newer SciPy, ratios beyond float64
+
+
+@pytest.mark.skipif(not hasattr(stats, "make_distribution"), reason="SciPy has make_distribution from 1.15 on")
+def test_distributions_of_newer_scipy():
+    """Their draws take rng, not random_state, and are those of it."""
+    p, q = stats.Normal(mu=0.0, sigma=1.0), stats.Normal(mu=1.0, sigma=1.0)
+    found = estimate(p, q, 10_000)
+    assert found.value == pytest.approx(0.5, abs=5 * found.standard_error)
+    assert estimate(p, q, 10_000) == found
+    assert estimate(p, q, 10_000, random_state=1) != found
+    gamma = stats.make_distribution(stats.gamma)
+    found, truth = (
+        estimate(gamma(a=2.0), gamma(a=3.0), 10_000),
+        kl.kl_divergence(*(kl.Gamma(shape=a, rate=1) for a in (2, 3))),
+    )
+    assert found.value == pytest.approx(truth, abs=5 * found.standard_error)
+
+
+def test_draws_that_cannot_be_repeated_are_refused():
+    class Bare:
+        def sample(self, size):
+            return np.zeros(size)
+
+        def log_prob(self, x):
+            return np.zeros(len(x))
+
+    with pytest.raises(errors.InvalidTypeError, match="sample of p takes size, and neither random_state= nor rng="):
+        estimate(Bare(), Q, 100)
+
+
+@pytest.mark.filterwarnings("ignore:.*Pareto k-hat:kltools.errors.UnreliableEstimateWarning")
+def test_ratios_beyond_float64_are_told():
+    log_p, log_q = np.zeros(100), np.linspace(700.0, 900.0, 100)
+    with pytest.warns(errors.UnreliableEstimateWarning, match="beyond float64.*the value of estimator='k3' is inf"):
+        found = kl.estimate_kl_from_log_prob(log_p, log_q, estimator="k3")
+    assert found.value == math.inf
+    assert found.reliable is False
+    assert estimate(*map(stats.norm, (0.0, 0.0), (1.0, 1.0)), 100).reliable is None

@@ -60,6 +60,25 @@ def test_many_rows_suffice_for_a_wide_interval():
     assert kl.sample_size_for(*normals(0, 200, 200), 1e6, random_state=0) == 2
 
 
+def test_widths_at_the_ends_of_float64():
+    X, Y = normals(0, 200, 200)
+    for width in (1e300, 1.7e308):
+        assert kl.sample_size_for(X, Y, width, method="gaussian", random_state=0) == 2
+    for width in (1e-11, 1e-160, 5e-324):
+        with pytest.raises(errors.InvalidParameterError, match=r"half_width=.* is so small beside the .* nats"):
+            kl.sample_size_for(X, Y, width, method="gaussian", random_state=0)
+    assert kl.sample_size_for(X, Y, 1e-8, method="gaussian", random_state=0) > 1e15
+
+
+def test_rows_with_nan_are_dropped_where_asked():
+    X, Y = normals(0, 200, 200)
+    expected = kl.sample_size_for(X, Y, 0.1, method="gaussian", random_state=0)
+    X, Y = np.insert(X, 3, math.nan, axis=0), np.insert(Y, 7, math.nan, axis=0)
+    assert kl.sample_size_for(X, Y, 0.1, method="gaussian", nan_policy="omit", random_state=0) == expected
+    with pytest.raises(errors.InvalidParameterError, match="nan_policy"):
+        kl.sample_size_for(X, Y, 0.1, nan_policy="drop")
+
+
 def test_bias_is_told():
     """At a divergence of 12.5 nats in 5 features the nearest-neighbour estimate has not settled at 200 rows."""
     with pytest.warns(errors.UnreliableEstimateWarning, match=r"moves from .* nats at 100 rows to .* at 200.*bias"):

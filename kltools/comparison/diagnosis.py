@@ -61,7 +61,9 @@ class Diagnosis(Report):
     lattice_columns : tuple of int
         Columns of rounded or whole numbers.
     n_p, n_q, d : int
-        Rows of X and Y, and features, as given.
+        Rows of X and Y that were used, and features.
+    n_dropped : int
+        Rows dropped because of NaN.
     findings : tuple of str
         What speaks against the estimates, and what to do.
 
@@ -87,6 +89,7 @@ class Diagnosis(Report):
     n_p: int
     n_q: int
     d: int
+    n_dropped: int = 0
     findings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -99,6 +102,8 @@ class Diagnosis(Report):
     def _summary_rows(self) -> list[tuple[str, str]]:
         x, y = self.outside
         rows = [("data", f"{self.n_p} rows of P, {self.n_q} of Q, {self.d} features")]
+        if self.n_dropped:
+            rows.append(("dropped", f"{self.n_dropped} rows with NaN"))
         for name, estimate in self.estimates.items():
             half = f"; {self.at_half[name]:.4g} from half the rows" if name in self.at_half else ""
             rows.append((name, f"KL(P||Q) {_with_error(estimate)}{half}"))
@@ -130,7 +135,9 @@ def _with_error(estimate: DivergenceEstimate) -> str:
     return f"{estimate.value:.4g} +- {estimate.standard_error:.2g} nats"
 
 
-def diagnose(X: Any, Y: Any, *, n_jobs: int | None = None, random_state: Any = None) -> Diagnosis:
+def diagnose(
+    X: Any, Y: Any, *, nan_policy: str = "raise", n_jobs: int | None = None, random_state: Any = None
+) -> Diagnosis:
     r"""Look at two samples from several sides, and say what speaks against an estimate of KL(P || Q).
 
     Estimators that err in unlike ways stand side by side; the estimate is repeated with other numbers of
@@ -147,6 +154,8 @@ def diagnose(X: Any, Y: Any, *, n_jobs: int | None = None, random_state: Any = N
         Rows drawn from P.
     Y : array-like of shape (m, d) or (m,)
         Rows drawn from Q.
+    nan_policy : {"raise", "omit"}
+        "omit" drops rows that contain NaN.
     n_jobs : int, optional
         Threads, -1 for all cores. The result does not depend on it.
     random_state : None, int, numpy.random.Generator or numpy.random.RandomState
@@ -176,8 +185,9 @@ def diagnose(X: Any, Y: Any, *, n_jobs: int | None = None, random_state: Any = N
     ((), 0)
     """
     threads = effective_n_jobs(_validation.check_n_jobs(n_jobs))
+    _validation.choice(nan_policy, "nan_policy", _validation.NAN_POLICIES)
     rng = _validation.generator(random_state)
-    X, Y, _ = _validation.sample_pair(X, Y)
+    X, Y, n_dropped = _validation.sample_pair(X, Y, nan_policy)
     for rows, name in ((X, "X"), (Y, "Y")):
         _validation.check_enough_rows(len(rows), name, 2, "a diagnosis")
     options: dict[str, Any] = {"n_jobs": threads, "random_state": int(rng.integers(_SEED_BOUND))}
@@ -208,6 +218,7 @@ def diagnose(X: Any, Y: Any, *, n_jobs: int | None = None, random_state: Any = N
         n_p=len(X),
         n_q=len(Y),
         d=X.shape[1],
+        n_dropped=n_dropped,
     )
     return dataclasses.replace(found, findings=tuple(_findings(found)))
 
@@ -224,9 +235,20 @@ def _findings(found: Diagnosis) -> Iterator[str]:
             f"the estimate is inf ({', '.join(infinite)}): P has mass where Q has none; see the warnings of the "
             "estimates, and drop the columns they name if the difference is known."
         )
+    yield from _about_reliability(found)
     yield from _about_rows(found)
     yield from _about_columns(found)
     yield from _about_bias(found)
+
+
+def _about_reliability(found: Diagnosis) -> Iterator[str]:
+    """What the methods object to themselves, each reason with all that give it."""
+    objectors: dict[str, list[str]] = {}
+    for name, estimate in found.estimates.items():
+        for reason in estimate.reasons:
+            objectors.setdefault(reason, []).append(name)
+    for reason, names in objectors.items():
+        yield f"{', '.join(names)} unreliable: {reason}"
 
 
 def _about_rows(found: Diagnosis) -> Iterator[str]:

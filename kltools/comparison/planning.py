@@ -10,6 +10,7 @@ from ..estimators import METHODS
 from .halves import mean_value, quiet_estimate, random_halves
 
 _FAR_FROM_LAW = 2.0
+_LARGEST_RATIO = 1e9  # of half-widths: rows in quintillions
 _SEED_BOUND = 2**63
 
 
@@ -21,6 +22,7 @@ def sample_size_for(
     confidence_level: float = 0.95,
     method: str = "auto",
     n_neighbors: Any = None,
+    nan_policy: str = "raise",
     n_jobs: int | None = None,
     random_state: Any = None,
 ) -> int:
@@ -39,13 +41,15 @@ def sample_size_for(
     Y : array-like of shape (m, d) or (m,)
         Rows drawn from Q.
     half_width : float
-        In nats.
+        In nats, and no less than a billionth of that seen; where any rows do, the answer is 2.
     confidence_level : float
         In (0, 1).
     method : str
         Of `estimate_kl`.
     n_neighbors : int or sequence of int, optional
         For "knn".
+    nan_policy : {"raise", "omit"}
+        "omit" drops rows that contain NaN.
     n_jobs : int, optional
         Threads, -1 for all cores. The result does not depend on it.
     random_state : None, int, numpy.random.Generator or numpy.random.RandomState
@@ -84,8 +88,9 @@ def sample_size_for(
     half_width = _validation.positive(half_width, "half_width")
     level = _validation.confidence_level(confidence_level)
     _validation.choice(method, "method", tuple(METHODS))
+    _validation.choice(nan_policy, "nan_policy", _validation.NAN_POLICIES)
     rng = _validation.generator(random_state)
-    X, Y, _ = _validation.sample_pair(X, Y)
+    X, Y, _ = _validation.sample_pair(X, Y, nan_policy)
     n = min(len(X), len(Y))
     X, Y = (Z if len(Z) == n else Z[rng.permutation(len(Z))[:n]] for Z in (X, Y))
     options: dict[str, Any] = {"n_jobs": n_jobs, "random_state": int(rng.integers(_SEED_BOUND))}
@@ -105,7 +110,17 @@ def sample_size_for(
     _tell_bias(n, whole.value, mean_value(halves), half_width, error)
     _tell_law(n, error, math.sqrt(math.fsum(half.standard_error**2 for half in halves) / 2))
     low, high = whole.confidence_interval(level)
-    return max(2, math.ceil(n * (0.5 * (high - low) / half_width) ** 2))
+    return _rows(n, 0.5 * (high - low), half_width)
+
+
+def _rows(n: int, seen: float, wanted: float) -> int:
+    ratio = seen / wanted
+    if not ratio < _LARGEST_RATIO:
+        raise InvalidParameterError(
+            f"half_width={wanted:g} is so small beside the {seen:.3g} nats seen at {n} rows that no number of rows "
+            "gives it; it is in nats."
+        )
+    return max(2, math.ceil(n * ratio * ratio))
 
 
 def _tell_bias(n: int, value: float, at_half: float, half_width: float, error: float) -> None:

@@ -17,7 +17,7 @@ from ..errors import (
     UnreliableEstimateWarning,
 )
 from ..inference import UNKNOWN, Uncertainty, random_blocks, sum_of_means
-from ..preprocessing import column_exponents, tell_shared_rows
+from ..preprocessing import column_exponents, tell_repeats
 from .problem import BOUNDS, Problem, Result
 
 _MOST_FEATURES_TO_CROSS = 50
@@ -31,7 +31,7 @@ def estimate(problem: Problem, *, classifier: Any = None, n_folds: int = 5, boun
     Y = problem.sample_of_q("classifier")
     check_enough_rows(len(Y), "Y", 2, "method='classifier'")
     n_folds = min(_validation.integer(n_folds, "n_folds", minimum=2), problem.rows)
-    tell_shared_rows(problem.X, Y, problem.notes)
+    tell_repeats(problem.X, Y, problem.notes)
     exponents = column_exponents(problem.X, Y)
     X, Y = np.ldexp(problem.X, -exponents), np.ldexp(Y, -exponents)
     rng = np.random.default_rng(problem.seed)

@@ -11,7 +11,7 @@ from .. import _validation
 from .._validation import check_enough_rows
 from ..inference import UNKNOWN, Uncertainty, sum_of_means
 from ..neighbors import in_safe_range
-from ..preprocessing import fit_scaling, spread_rows, tell_shared_rows
+from ..preprocessing import fit_scaling, spread_rows, tell_repeats
 from .problem import Problem, Result
 
 _MOST_CENTERS = 100
@@ -100,7 +100,7 @@ class _Kernels:
     def of(cls, problem: Problem, method: str) -> "_Kernels":
         Y = problem.sample_of_q(method)
         check_enough_rows(len(Y), "Y", 2, f"method={method!r}")
-        tell_shared_rows(problem.X, Y, problem.notes)
+        tell_repeats(problem.X, Y, problem.notes)
         scaling = fit_scaling(problem.X, "whiten", Y)
         (X, Y), _ = in_safe_range(scaling.apply(problem.X, problem.n_jobs), scaling.apply(Y, problem.n_jobs))
         some_x, some_y = (spread_rows(Z, _ROWS_TO_LEARN) for Z in (X, Y))

@@ -9,8 +9,8 @@ import numpy as np
 from .._formula import Formula
 from .._scalar import LOG_2PI, digamma
 from .._validation import check_enough_rows, gaussian_options
-from ..errors import InvalidParameterError, SmallSampleWarning
-from ..inference import sum_of_means
+from ..errors import InfiniteDivergenceWarning, InvalidParameterError, SmallSampleWarning, UnreliableEstimateWarning
+from ..inference import UNKNOWN, sum_of_means
 from ..preprocessing import (
     Scaling,
     cholesky_or_none,
@@ -18,13 +18,16 @@ from ..preprocessing import (
     deviations,
     fit_scaling,
     independent_columns,
-    tell_shared_rows,
+    tell_repeats,
 )
 from .problem import Problem, Result, in_other_planes, outside_support
 
 _digamma = Formula(digamma)
 _SPARE_ROWS = 10
+_SURPRISE = 0.001  # probability
 _FEWEST_ROWS_TO_SHRINK = 3
+_MOST_APART = 400  # powers of two: squares of such ratios are far from overflow
+_LARGEST_SQUARE = 1e140  # of which the squares of what rows contribute have a sum
 
 
 @dataclass(frozen=True)
@@ -146,9 +149,8 @@ def estimate(problem: Problem, *, bias: str = "unbiased", covariance: str = "emp
     if problem.Y is not None:
         check_enough_rows(len(problem.Y), "Y", needed_y, f"method='gaussian' in {problem.d} features")
     _tell_small_sample(problem)
-    if problem.Y is not None:
-        tell_shared_rows(problem.X, problem.Y, problem.notes)
-    scaling = units(problem.X, problem.Y, covariance)
+    tell_repeats(problem.X, problem.Y, problem.notes)
+    scaling, units_q = _units_of_both(problem, covariance)
     X = scaling.apply(problem.X)
     p = fit(X, bias, covariance)
     if problem.Y is None:
@@ -158,23 +160,48 @@ def estimate(problem: Problem, *, bias: str = "unbiased", covariance: str = "emp
         n_outside = int(np.isneginf(log_q).sum())
         if n_outside:
             return outside_support(problem, n_outside)
+        _tell_wild_rows(problem, X, p, "X")
         return _against_density(X, log_q - scaling.log_det, p)
-    Y = scaling.apply(problem.Y)
+    Y = units_q.apply(problem.Y)
     q = fit(Y, bias, covariance)
     if p is None or q is None:
         return in_other_planes(problem, "X" if p is None else "Y")
-    return _against_sample(X, Y, p, q)
+    _tell_wild_rows(problem, X, p, "X")
+    _tell_wild_rows(problem, Y, q, "Y")
+    result = _against_sample(X, Y, p, q, scaling.exponents - units_q.exponents)
+    if math.isinf(result.value):
+        problem.notes.add(
+            InfiniteDivergenceWarning, "X reaches so far beyond Y that the divergence is more than any float64: inf."
+        )
+    return result
 
 
-def units(X: np.ndarray, Y: np.ndarray | None, covariance: str) -> Scaling:
+def units(X: np.ndarray, covariance: str, other: np.ndarray | None = None) -> Scaling:
     """Columns of ordinary magnitude, divided by deviations where they are shrunk towards one variance.
 
     Powers of two change no digit, and where nothing is shrunk units do not matter.
     """
     if covariance == "empirical" or X.shape[1] == 1:
-        exponents = column_exponents(X, Y)
+        exponents = column_exponents(X)
         return Scaling("none", -math.log(2.0) * float(exponents.sum()), exponents)
-    return fit_scaling(X, "std", Y)
+    return fit_scaling(X, "std", other)
+
+
+def _units_of_both(problem: Problem, covariance: str) -> tuple[Scaling, Scaling]:
+    """Those of X and of Y, which differ by powers of two, and not where they matter."""
+    X, Y = problem.X, problem.Y
+    of_x = units(X, covariance, Y)
+    if Y is None:
+        return of_x, of_x
+    if of_x.matrix is None:
+        return of_x, units(Y, covariance)
+    apart = np.abs(column_exponents(X) - column_exponents(Y)) > _MOST_APART
+    if apart.any():
+        raise InvalidParameterError(
+            f"columns {problem.notes.names(apart)} are of so different magnitude in X and Y that covariances cannot be "
+            "shrunk in common units; compare their units, or use covariance='empirical'."
+        )
+    return of_x, of_x
 
 
 def _tell_small_sample(problem: Problem) -> None:
@@ -183,6 +210,21 @@ def _tell_small_sample(problem: Problem) -> None:
             SmallSampleWarning,
             f"{problem.rows} rows are few for {problem.d} features: with fewer than {_SPARE_ROWS} rows to spare the "
             "standard error is too small.",
+        )
+
+
+def _tell_wild_rows(problem: Problem, sample: np.ndarray, fitted: Fit, name: str) -> None:
+    """Note a row farther from the mean than normal samples show: a chi-squared beyond d + 2 sqrt(d t) + 2 t has the
+    probability e^-t at most (Laurent and Massart 2000, lemma 1), and a distance from a fitted mean is less.
+    """
+    t = math.log(len(sample) / _SURPRISE)
+    farthest = float((fitted.standardised(sample) ** 2).sum(axis=1).max())
+    if farthest > fitted.d + 2.0 * math.sqrt(fitted.d * t) + 2.0 * t:
+        problem.notes.add(
+            UnreliableEstimateWarning,
+            f"a row of {name} lies {math.sqrt(farthest):.3g} standard deviations from the mean, which the farthest of "
+            f"{len(sample)} rows of a normal distribution does with a probability below {_SURPRISE}: {name} is not "
+            "normal, and the few rows far out may decide the value; look at them, or compare method='knn'.",
         )
 
 
@@ -196,7 +238,7 @@ def log_density(reference: np.ndarray, queries: np.ndarray, bias: str, covarianc
         reference, queries = reference[:, kept], queries[:, kept]
     if reference.shape[1] == 0:
         raise InvalidParameterError("the reference has no normal density: all of its columns are constant.")
-    scaling = units(reference, None, covariance)
+    scaling = units(reference, covariance)
     fitted = fit(scaling.apply(reference), bias, covariance)
     if fitted is None:
         raise InvalidParameterError("the reference has no normal density: its columns span too few dimensions.")
@@ -219,24 +261,31 @@ def unbiased_entropy(X: np.ndarray) -> float:
     return p.entropy()
 
 
-def _against_sample(X: np.ndarray, Y: np.ndarray, p: Fit, q: Fit) -> Result:
+def _against_sample(X: np.ndarray, Y: np.ndarray, p: Fit, q: Fit, apart: np.ndarray | int = 0) -> Result:
     """The closed form, each term freed of its bias (an inverse Wishart mean, two log-Wishart means) or as it is.
 
-    The uncertainty comes from the influence functions of the functional, and holds whether or not the
-    samples are normal.
+    The columns of X are in units 2^apart times those of Y. The uncertainty comes from the influence functions of the
+    functional, and holds whether or not the samples are normal.
     """
     n, m, d = p.n, q.n, p.d
-    relative = np.linalg.solve(q.factor, p.factor)
-    trace = float((relative**2).sum())
-    shift = np.linalg.solve(q.factor, (p.origin - q.origin) + (p.offset - q.offset))
-    distance = float(shift @ shift)
+    with np.errstate(over="ignore", invalid="ignore"):
+        relative = np.linalg.solve(q.factor, np.ldexp(p.factor, np.reshape(apart, (-1, 1))))
+        trace = float((relative**2).sum())
+        difference = (np.ldexp(p.origin, apart) - q.origin) + (np.ldexp(p.offset, apart) - q.offset)
+        shift = np.linalg.solve(q.factor, difference)
+        distance = float(shift @ shift)
+    if not math.isfinite(trace + distance):
+        return Result(math.inf, lambda: UNKNOWN)
     if not q.is_plug_in:
         smaller = (m - d - 2) / (m - 1)
         trace *= smaller
         distance = smaller * distance - trace / n - d / m
-    value = 0.5 * (trace + distance - d + q.log_det() - p.log_det())
+    log_dets = q.log_det() - p.log_det() - 2.0 * math.log(2.0) * float(np.sum(apart))
+    value = 0.5 * (trace + distance - d + log_dets)
+    if trace + distance > _LARGEST_SQUARE:
+        return Result(value, lambda: UNKNOWN)
 
-    influence_x = 0.5 * ((q.standardised(X) ** 2).sum(axis=1) - (p.standardised(X) ** 2).sum(axis=1))
+    influence_x = 0.5 * ((q.standardised(np.ldexp(X, apart)) ** 2).sum(axis=1) - (p.standardised(X) ** 2).sum(axis=1))
     v = q.standardised(Y)
     moved = (v @ relative) ** 2
     influence_y = 0.5 * (v**2).sum(axis=1) - 0.5 * (moved.sum(axis=1) + (v @ shift) ** 2) - v @ shift

@@ -244,7 +244,14 @@ def _reasons(problem: Problem, ks: tuple[int, ...], terms: _Terms) -> tuple[str,
     reasons = []
     trend = terms.values[0] - terms.values[-1]
     objections = []
-    if are_neighbors_far(ks[-1], problem.rows, problem.d):
+    ceiling = math.log(problem.rows / ks[0])
+    too_many = 2 * ks[0] > problem.rows
+    if too_many:
+        objections.append(
+            f"{ks[0]} neighbours of {problem.rows} rows are too many: they reach to the ends of both samples, and "
+            f"cannot show more than {ceiling:.2f} nats; pass a smaller n_neighbors."
+        )
+    elif are_neighbors_far(ks[-1], problem.rows, problem.d):
         objections.append(
             f"in {problem.d} features the nearest {ks[-1]} of {problem.rows} rows are not near: expect bias, which the "
             "interval, about variance only, does not contain; compare method='gaussian', or use fewer features "
@@ -264,9 +271,8 @@ def _reasons(problem: Problem, ks: tuple[int, ...], terms: _Terms) -> tuple[str,
     for text in objections:
         problem.notes.add(UnreliableEstimateWarning, text)
     reasons += objections
-    ceiling = math.log(problem.rows / ks[0])
     poor = []
-    if terms.value > ceiling:
+    if terms.value > ceiling and not too_many:
         poor.append(f"the estimate exceeds log({problem.rows} / {ks[0]}) = {ceiling:.2f} nats")
     if terms.share_outside > MOST_OUTSIDE:
         poor.append(f"{terms.share_outside:.0%} of the rows of X lie outside of Y")

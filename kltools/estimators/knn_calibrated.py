@@ -6,14 +6,16 @@ from typing import Any
 import numpy as np
 
 from .. import _validation
-from ..errors import InvalidParameterError
+from ..errors import InvalidParameterError, SmallSampleWarning
 from ..inference import Uncertainty
 from ..neighbors.neighborhood import Search
 from .calibration import Calibration, calibrated_pair, calibrated_sample
 from .model import Pair, Sample, fitted_sample
-from .preparation import for_model, rows_for_model
+from .preparation import ROWS_PER_FEATURE, for_model, rows_for_model
 from .problem import Problem, Result, outside_support
 from .spaces import linear_space
+
+_FEWEST_ROWS = 20
 
 
 def estimate(
@@ -23,9 +25,10 @@ def estimate(
     _validation.choice(reference, "reference", _validation.REFERENCES)
     draws = _validation.n_simulations(n_simulations)
     _validation.neighbors_within(n_neighbors, problem.n, problem.m)
-    samples = for_model(problem, "knn_calibrated", rows_for_model(problem.d))
+    samples = for_model(problem, "knn_calibrated", max(_FEWEST_ROWS, ROWS_PER_FEATURE * problem.d))
     if isinstance(samples, Result):
         return samples
+    _tell_few_rows(samples)
     ks = _validation.neighbors_within(n_neighbors, samples.n, samples.m)
     search = Search(ks, problem.n_jobs, problem.memory_limit, problem.progress)
     model: Pair | Sample
@@ -45,6 +48,16 @@ def estimate(
             "their distances do not follow from a model; use method='knn'."
         )
     return _result(problem, ks, model, calibration)
+
+
+def _tell_few_rows(problem: Problem) -> None:
+    needed = rows_for_model(problem.d)
+    if problem.rows < needed:
+        problem.notes.add(
+            SmallSampleWarning,
+            f"{problem.rows} rows are few for a model of their densities: with fewer than {needed} what it removes is "
+            "as uncertain as the estimate.",
+        )
 
 
 def _result(problem: Problem, ks: tuple[int, ...], model: Pair | Sample, calibration: Calibration) -> Result:

@@ -260,7 +260,9 @@ def concluded(
         result, ratio_k = tally.outcome(n_groups), tally.ratio_k()
         diagnostics["mean_ratio"] = result.mean_ratio
         _tell_few_groups(n_groups, estimator, notes)
-        if diagnostics.get("weights_pareto_k", 0.0) <= RELIABLE_BELOW:
+        if math.isinf(result.mean_ratio):
+            _tell_overflow(estimator, "weights_pareto_k" in diagnostics, notes)
+        elif diagnostics.get("weights_pareto_k", 0.0) <= RELIABLE_BELOW:
             _tell_mean_ratio(result, n_groups, estimator, notes)
         if result.coefficient is not None:
             diagnostics["coefficient"] = result.coefficient
@@ -294,6 +296,17 @@ def _tell_few_groups(n_groups: int, estimator: str, notes: Notes) -> None:
             f"{n_groups} independent draws (or groups) are too few to fit the coefficient of estimator='cv', "
             f"{FEWEST_TO_FIT} are needed: it is 0, the value is that of 'k1'.",
         )
+
+
+def _tell_overflow(estimator: str, has_weights: bool, notes: Notes) -> None:
+    """Draws of another law may lie where q/p is beyond float64; k1 does not mind."""
+    if has_weights and estimator != "k3":
+        return
+    found = "r = q/p is beyond float64 at some of the draws"
+    if not has_weights:
+        found += ", where no draw from p comes (are p and q swapped, or is a density not normalised?)"
+    consequence = "; the value of estimator='k3' is inf for that alone: use 'k1'" if estimator == "k3" else ""
+    notes.add(UnreliableEstimateWarning, f"{found}{consequence}.")
 
 
 def _tell_mean_ratio(result: Outcome, n_groups: int, estimator: str, notes: Notes) -> None:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from .. import _validation
-from ..errors import SmallSampleWarning
+from ..errors import SmallSampleWarning, UnreliableEstimateWarning
 from ..inference import Uncertainty
 from ..models.mixture import Mixture, Rows
 from .model import COVARIANCES, Pair, Sample, choose_mixture, linear_scaling, mixture_pair, mixture_sample
@@ -13,6 +13,7 @@ from .preparation import for_model
 from .problem import Problem, Result, outside_support
 
 _ROWS_PER_FEATURE = 10
+_WIDE = 1.0  # half of an interval, in nats, and more than the value
 
 
 def estimate(problem: Problem, *, max_components: int = 12, covariance: str = "auto", n_folds: int = 5) -> Result:
@@ -54,9 +55,24 @@ def _result(problem: Problem, model: Pair | Sample) -> Result:
     return Result(
         value=model.value,
         uncertainty=lambda: Uncertainty(standard_error),
-        reasons=problem.tell_beyond_sight(model.value),
+        reasons=problem.tell_beyond_sight(model.value)
+        + problem.tell_impossible_ratio(model.value)  # the lowest of the log ratios is no more than their mean
+        + _tell_wide(problem, model),
         diagnostics={"components": model.components, "covariances": model.covariances},
     )
+
+
+def _tell_wide(problem: Problem, model: Pair | Sample) -> tuple[str, ...]:
+    low, high = Uncertainty(model.standard_error).interval(model.value, 0.95)
+    half_width = 0.5 * (high - low)
+    if half_width <= max(model.value, _WIDE):
+        return ()
+    text = (
+        f"the 95% interval reaches {half_width:.3g} nats to both sides of {model.value:.3g}, which says next to "
+        "nothing: few rows, which mixtures fitted without them do not expect, decide the value."
+    )
+    problem.notes.add(UnreliableEstimateWarning, text)
+    return (text,)
 
 
 def _tell_few_rows(problem: Problem) -> None:

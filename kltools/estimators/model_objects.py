@@ -72,8 +72,8 @@ class CalibratedKNNDivergence(DivergenceEstimator):
     The model only tells the bias: where it is somewhat wrong, so is the correction, but the neighbours still see the
     samples. Take it from 4 features on, or where the supports or scales of P and Q differ, at any shape of the
     densities. What is left of the bias is that by which the model's differs. Columns are whitened; lattices are
-    spread, and repeated rows taken once, which a warning tells. Needs max(50, 10 d) rows of each sample. It costs
-    as much as that many simulated pairs, 8 to 16 by default.
+    spread, and repeated rows taken once, which a warning tells. Needs max(20, 10 d) rows of each sample; that fewer
+    than 50 are few a warning tells. It costs as much as that many simulated pairs, 8 to 16 by default.
 
     Parameters
     ----------

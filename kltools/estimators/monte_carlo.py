@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import math
 from collections.abc import Callable
@@ -188,13 +189,31 @@ def _sampler(p: Any, rng: np.random.Generator) -> Draw:
             f"p is a {type(p).__name__} without sample(size, random_state=) or rvs: nothing to draw."
         )
 
+    seed = {_name_of_seed(method): rng}
+
     def draw(n: int) -> np.ndarray:
-        x = np.asarray(method(n, random_state=rng) if hasattr(p, "sample") else method(size=n, random_state=rng))
+        x = np.asarray(method(n, **seed) if hasattr(p, "sample") else method(size=n, **seed))
         if x.shape[:1] != (n,):
             raise ShapeMismatchError(f"p was asked for {n} draws and gave an array of shape {x.shape}.")
         return x
 
     return draw
+
+
+def _name_of_seed(method: Callable[..., Any]) -> str:
+    """How a method that draws calls its generator: "random_state", or "rng" as newer parts of SciPy do."""
+    try:
+        parameters = inspect.signature(method).parameters.values()
+    except (TypeError, ValueError):  # of what is not written in Python
+        return "random_state"
+    names = [parameter.name for parameter in parameters]
+    known = [name for name in ("random_state", "rng") if name in names]
+    if not known and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        raise InvalidTypeError(
+            f"{method.__name__} of p takes {', '.join(names) or 'nothing'}, and neither random_state= nor rng=: its "
+            "draws could not be repeated; wrap it in an object with sample(size, random_state=)."
+        )
+    return known[0] if known else "random_state"
 
 
 # ---------------------------------------------------------------- points spread evenly over the unit cube

@@ -6,19 +6,26 @@ import numpy as np
 
 from .._validation import check_enough_rows
 from ..errors import InvalidParameterError, TiesWarning
-from ..preprocessing import Notes, column_exponents, count_shared_rows, deviations, spans_fewer_dimensions
+from ..preprocessing import (
+    Notes,
+    column_exponents,
+    count_shared_rows,
+    deviations,
+    spans_fewer_dimensions,
+    without_outliers,
+)
 from ..repeats import distinct_rows, spread_lattices
 from . import gaussian
 from .problem import Problem, Result, in_other_planes
 
-_ROWS_PER_FEATURE = 10
+ROWS_PER_FEATURE = 10
 _FEWEST_ROWS = 50
 _LARGEST_RATIO = 1e12  # of the spreads of a column
 
 
 def rows_for_model(d: int) -> int:
     """Rows of each sample without which a model and its calibration are not worth much."""
-    return max(_FEWEST_ROWS, _ROWS_PER_FEATURE * d)
+    return max(_FEWEST_ROWS, ROWS_PER_FEATURE * d)
 
 
 def prepared(problem: Problem) -> Problem:
@@ -78,6 +85,7 @@ def for_model(problem: Problem, method: str, needed: int) -> Problem | Result:
     """Prepared samples with at least the needed rows, or the answer where they have no densities."""
     _check_rows(problem, method, needed, "")
     if columns := scales_apart(problem):
+        _check_wild_rows(problem)
         raise InvalidParameterError(
             f"columns {columns} spread {_LARGEST_RATIO:g} times as far in one sample as in the other: no model holds "
             "both; compare their units, or use method='knn'."
@@ -89,11 +97,27 @@ def for_model(problem: Problem, method: str, needed: int) -> Problem | Result:
         assert Z is not None
         if spans_fewer_dimensions(Z):
             return in_other_planes(problem, name)
-        raise InvalidParameterError(
-            f"a few rows of {name} lie so far from the others that no model of a density holds both; remove them if "
-            "they are no measurements, or use method='knn'."
-        )
+        raise _too_wild(name)
     return samples
+
+
+def _check_wild_rows(problem: Problem) -> None:
+    """Raise where a few rows of one sample alone set the scale of it apart."""
+    assert problem.Y is not None
+    without = {
+        "X": dataclasses.replace(problem, X=without_outliers(problem.X)),
+        "Y": dataclasses.replace(problem, Y=without_outliers(problem.Y)),
+    }
+    for name, calm in without.items():
+        if not scales_apart(calm):
+            raise _too_wild(name)
+
+
+def _too_wild(name: str) -> InvalidParameterError:
+    return InvalidParameterError(
+        f"a few rows of {name} lie so far from the others that no model of a density holds both; remove them if they "
+        "are no measurements, or use method='knn'."
+    )
 
 
 def _check_rows(problem: Problem, method: str, needed: int, which: str) -> None:

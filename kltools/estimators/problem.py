@@ -85,8 +85,8 @@ class Problem:
         if lowest >= -math.log(100.0 * self.n):
             return ()
         text = (
-            f"log p/q is estimated as {lowest:.3g} at a row of X, and the true one is so low at one of {self.n} rows "
-            "with a probability below 0.01: the estimate is wrong there, and too low."
+            f"log p/q is estimated as low as {lowest:.3g} at a row of X, and the true one is so low at one of {self.n} "
+            "rows with a probability below 0.01: the estimate is wrong there, and too low."
         )
         self.notes.add(UnreliableEstimateWarning, text)
         return (text,)

@@ -26,7 +26,8 @@ class KDEDivergence(DivergenceEstimator):
     sample, with the sample's covariance times the square of a bandwidth (its variances alone below 10 rows
     per feature); that of P leaves out X_i. Sums are formed from the nearest row on, so that nothing
     underflows. Weaker than `KNNDivergence`: one bandwidth smooths everything, and from 6 features on it
-    smooths too much, which a warning tells. Rows that repeat do no harm.
+    smooths too much, which a warning tells. The standard error takes bandwidths as given, and rows that repeat
+    make it too small, which a warning tells.
 
     Parameters
     ----------
@@ -84,7 +85,8 @@ class KDEDivergence(DivergenceEstimator):
         if len(constant):
             raise InvalidParameterError(f"the reference has no density: its columns {constant.tolist()} are constant.")
         n_jobs = effective_n_jobs(_validation.check_n_jobs(self.n_jobs))
-        return Density.fit(rows, _validation.bandwidth(self.bandwidth)).log_density(queries, n_jobs)
+        density = Density.fit(rows, _validation.bandwidth(self.bandwidth))
+        return density.log_density(density.coordinates(queries, n_jobs), n_jobs)
 
 
 class ULSIFDivergence(DivergenceEstimator):

@@ -85,9 +85,13 @@ class Search:
     def _teller(self, rows: slice, n: int):
         if self.progress is None:
             return None
-        done, total, tell = self._done[0] + rows.start, self.n_searches * n, self.progress
+        before, total, tell, last = self._done[0] + rows.start, self.n_searches * n, self.progress, -1
 
         def told(share: float) -> None:
-            tell(done + int(share * (rows.stop - rows.start)), total)
+            nonlocal last
+            done = before + int(share * (rows.stop - rows.start))
+            if done > last:
+                tell(done, total)
+            last = done
 
         return told
