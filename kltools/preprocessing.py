@@ -214,23 +214,6 @@ def count_repeated_rows(X: np.ndarray) -> int:
     return len(X) - len(np.unique(_row_hashes(X)))
 
 
-def tell_repeats(X: np.ndarray, Y: np.ndarray | None, notes: Notes) -> None:
-    """Note rows that occur again in their sample, or in the other one, where a method counts all of them."""
-    n_repeated = sum(count_repeated_rows(Z) for Z in (X, Y) if Z is not None)
-    if n_repeated:
-        notes.add(
-            TiesWarning,
-            f"{n_repeated} rows repeat within their sample: if they were copied they are no draws, and the "
-            "standard error is too small; remove copies.",
-        )
-    n_shared = 0 if Y is None else count_shared_rows(X, Y)
-    if n_shared:
-        notes.add(
-            TiesWarning,
-            f"{n_shared} rows of X occur also in Y: the samples are not independent, and the standard error is wrong.",
-        )
-
-
 def _row_hashes(X: np.ndarray) -> np.ndarray:
     """FNV-1a over the bits of each row; 0.0 and -0.0 are one number."""
     bits = np.ascontiguousarray(X + 0.0).view(np.uint64)

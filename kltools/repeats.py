@@ -6,7 +6,7 @@ import numpy as np
 
 from ._arrays import frozen
 from .errors import TiesWarning
-from .preprocessing import Notes, column_exponents, deviations, tell_shared_rows
+from .preprocessing import Notes, column_exponents, count_repeated_rows, count_shared_rows, deviations
 
 _DISTINCT_SHARE = 0.5  # of the values: a column with fewer different ones may be a lattice
 _SMALLEST_GAP = 1e-9  # relative to the range: less is rounding
@@ -86,12 +86,30 @@ def _in_order(X: np.ndarray) -> np.ndarray:
     return X[np.lexsort(X.T)]
 
 
-def tell_copied_rows(X: np.ndarray, Y: np.ndarray, notes: Notes) -> None:
-    """Note rows that both samples have, unless all columns are lattices, on which rows meet by chance."""
-    found = Notes()
-    tell_shared_rows(X, Y, found)
-    if found.items and not lattice_steps(X, Y).all():
-        notes.items.extend(found.items)
+def tell_repeats(X: np.ndarray, Y: np.ndarray | None, notes: Notes) -> None:
+    """Note rows that occur again in their sample, or in the other one, where a method counts all of them.
+
+    Not where all columns are lattices, on which rows meet by chance.
+    """
+    n_repeated = sum(count_repeated_rows(Z) for Z in (X, Y) if Z is not None)
+    if n_repeated and not lattice_steps(X, Y).all():
+        notes.add(
+            TiesWarning,
+            f"{n_repeated} rows repeat within their sample: if they were copied they are no draws, and the "
+            "standard error is too small; remove copies.",
+        )
+    if Y is not None:
+        tell_shared_rows(X, Y, notes)
+
+
+def tell_shared_rows(X: np.ndarray, Y: np.ndarray, notes: Notes) -> None:
+    """Note rows that both samples have, unless all columns are lattices."""
+    n_shared = count_shared_rows(X, Y)
+    if n_shared and not lattice_steps(X, Y).all():
+        notes.add(
+            TiesWarning,
+            f"{n_shared} rows of X occur also in Y: the samples are not independent, and the standard error is wrong.",
+        )
 
 
 def has_atoms(X: np.ndarray, Y: np.ndarray | None) -> bool:

@@ -23,7 +23,7 @@ from ..preprocessing import (
     tell_lost_digits,
     tell_mixed_columns,
 )
-from ..repeats import tell_copied_rows
+from ..repeats import tell_shared_rows
 from .call import Call, Terms
 from .density import counts_where_tied, share_outside
 from .problem import Result
@@ -243,7 +243,7 @@ def _of_affinity(
     if decided is not None:
         return _decided(transform(decided), decided)
     tell_mixed_columns((X, Y), call.notes)
-    tell_copied_rows(X, Y, call.notes)
+    tell_shared_rows(X, Y, call.notes)
     scaling = fit_scaling(X, scale, Y, call.notes)
     samples, _ = in_safe_range(scaling.apply(X, call.n_jobs), scaling.apply(Y, call.n_jobs))
 

@@ -17,7 +17,8 @@ from ..errors import (
     UnreliableEstimateWarning,
 )
 from ..inference import UNKNOWN, Uncertainty, random_blocks, sum_of_means
-from ..preprocessing import column_exponents, tell_repeats
+from ..preprocessing import column_exponents
+from ..repeats import tell_repeats
 from .problem import BOUNDS, Problem, Result
 
 _MOST_FEATURES_TO_CROSS = 50

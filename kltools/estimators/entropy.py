@@ -23,7 +23,7 @@ from ..preprocessing import (
     tell_lost_digits,
     tell_mixed_columns,
 )
-from ..repeats import spread_rounded, tell_copied_rows
+from ..repeats import spread_rounded, tell_shared_rows
 from .call import Call, Terms
 from .density import log_densities, share_outside
 from .problem import Problem, Result, check_reference
@@ -263,7 +263,7 @@ def _against_sample(X: np.ndarray, Y: np.ndarray, scale: str, call: Call) -> Res
     tell_lost_digits((X, Y), call.notes)
     if len(Y) > 1 and spans_fewer_dimensions(Y):
         return _against_a_plane(X, Y, call)
-    tell_copied_rows(X, Y, call.notes)
+    tell_shared_rows(X, Y, call.notes)
     X, spread = spread_rounded(X, Y, call.seed, call.notes)
     assert spread is not None
     Y = spread

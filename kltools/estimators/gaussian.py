@@ -18,8 +18,8 @@ from ..preprocessing import (
     deviations,
     fit_scaling,
     independent_columns,
-    tell_repeats,
 )
+from ..repeats import tell_repeats
 from .problem import Problem, Result, in_other_planes, outside_support
 
 _digamma = Formula(digamma)

@@ -18,7 +18,7 @@ from ..neighbors import Reference, in_safe_range
 from ..neighbors.neighborhood import Search
 from ..neighbors.reductions import TIE_TOLERANCE
 from ..preprocessing import SCALES, drop_constant_columns, fit_scaling, tell_lost_digits
-from ..repeats import tell_copied_rows
+from ..repeats import tell_shared_rows
 from .call import Call, Terms
 from .problem import Result
 
@@ -151,7 +151,7 @@ def _jensen_shannon(X: np.ndarray, Y: np.ndarray, weights: tuple[float, ...], sc
         _validation.check_enough_rows(len(Y), "Y", asked[-1] + 1, f"n_neighbors={asked[-1]}")
     search = call.search(len(X), len(Y) - 1)
     tell_lost_digits((X, Y), call.notes)
-    tell_copied_rows(X, Y, call.notes)
+    tell_shared_rows(X, Y, call.notes)
     told = len(call.notes.items)
     kept_x, kept_y, kl = drop_constant_columns(X, Y, call.notes)
     if kl == 0.0:
