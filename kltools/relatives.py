@@ -3,9 +3,12 @@
 The integral of p^a q^(1 - a) gives the divergences of Renyi and Tsallis, that of Bhattacharyya, the distance of
 Hellinger and chi squared: one form of its logarithm serves them all. A family of exponential type need not register
 one. It offers ``_natural()``, its natural parameters, and ``_from_natural(*natural)``, the parameters that belong to
-them by name, outside of their domains where there is no such distribution.
+them by name, outside of their domains where there is no such distribution. A special case of such a family offers
+``_widened()``, the same distribution as a member of that family.
 """
 
+import functools
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,24 +16,41 @@ from typing import Any
 import numpy as np
 
 from . import integrands, quadrature
+from ._formula import Formula
 from ._parameters import DOMAINS, declaration, event_ndim
-from .closed_forms import kl_divergence
+from ._stirling import product_difference
+from .closed_forms import evaluate, kl_divergence
 from .distribution import Distribution, broadcast_shapes, check_distribution
 from .errors import NoClosedFormError, ShapeMismatchError
 from .integrands import Term
 
 METHODS = ("closed_form", "quadrature")
-_FORMS: dict[tuple[str, type, type], Callable[..., np.ndarray]] = {}
+_FORMS: dict[tuple[str, type, type], tuple[Callable[..., np.ndarray], Callable[[Any, Any], Any] | None]] = {}
+_product_difference = Formula(product_difference)
 
 
-def register_relative(name: str, family_p: type, family_q: type) -> Callable[[Any], Any]:
-    """Register a form ``f(p, q, **options)`` of "log_affinity" (option alpha) or "total_variation" for two families."""
+def register_relative(
+    name: str, family_p: type, family_q: type, *, only_where: Callable[[Any, Any], Any] | None = None
+) -> Callable[[Any], Any]:
+    """Register a form of "log_affinity" (option alpha) or "total_variation" for two families.
+
+    It is a function ``f(p, q, **options)``, or a scalar formula of parameters with the suffixes ``_p`` and ``_q`` and
+    of the options. ``only_where(p, q)`` tells, over the batch, where it holds; unless everywhere, there is none.
+    """
 
     def register(function: Any) -> Any:
-        _FORMS[name, family_p, family_q] = function
+        _FORMS[name, family_p, family_q] = _over_parameters(function), only_where
         return function
 
     return register
+
+
+def _over_parameters(function: Any) -> Callable[..., np.ndarray]:
+    names = tuple(inspect.signature(function).parameters)
+    if names[:2] == ("p", "q"):
+        return function
+    formula = Formula(function)
+    return lambda p, q, **options: evaluate(formula, p, q, "cpu", **options)
 
 
 def registered(name: str, p: Distribution, q: Distribution) -> Callable[..., np.ndarray] | None:
@@ -38,7 +58,8 @@ def registered(name: str, p: Distribution, q: Distribution) -> Callable[..., np.
     for class_p in type(p).__mro__:
         for class_q in type(q).__mro__:
             if (name, class_p, class_q) in _FORMS:
-                return _FORMS[name, class_p, class_q]
+                form, only_where = _FORMS[name, class_p, class_q]
+                return form if only_where is None or np.all(only_where(p, q)) else None
     return None
 
 
@@ -124,7 +145,16 @@ def _affinity_less_one(p: Distribution, q: Distribution, alpha: float, method: s
 
 def _affinity_form(p: Distribution, q: Distribution) -> Callable[..., np.ndarray] | None:
     form = registered("log_affinity", p, q)
-    return exponential_log_affinity if form is None and type(p) is type(q) and hasattr(p, "_natural") else form
+    if form is not None:
+        return form
+    wide_p, wide_q = (law._widened() if hasattr(law, "_widened") else law for law in (p, q))
+    if type(wide_p) is type(wide_q) and hasattr(wide_p, "_natural"):
+        return functools.partial(_of_widened, wide_p, wide_q)
+    return None
+
+
+def _of_widened(wide_p: Any, wide_q: Any, p: Any, q: Any, *, alpha: float) -> np.ndarray:
+    return exponential_log_affinity(wide_p, wide_q, alpha=alpha)
 
 
 def exponential_log_affinity(p: Any, q: Any, *, alpha: float) -> np.ndarray:
@@ -151,8 +181,10 @@ def exponential_log_affinity(p: Any, q: Any, *, alpha: float) -> np.ndarray:
 
 
 def _between(a: np.ndarray, b: np.ndarray, alpha: float) -> np.ndarray:
-    """alpha a + (1 - alpha) b, exactly b where both are equal."""
-    return np.where(np.isfinite(b), b + alpha * (a - b), alpha * a + (1.0 - alpha) * b)
+    """alpha a + (1 - alpha) b, rounded once (where alpha - 1 is), exactly b where both are equal."""
+    finite = np.isfinite(a) & np.isfinite(b)
+    mixed = np.where(finite, _product_difference(alpha, a, alpha - 1.0, b), alpha * a + (1.0 - alpha) * b)
+    return np.where(a == b, b, mixed)
 
 
 def _lies_in_domain(cls: type, name: str, values: np.ndarray) -> np.ndarray:

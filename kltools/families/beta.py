@@ -72,6 +72,13 @@ class Beta(Distribution):
     def _entropy(self) -> np.ndarray:
         return _beta_entropy(self.alpha, self.beta)
 
+    def _natural(self) -> tuple[np.ndarray, ...]:
+        return self.alpha, self.beta
+
+    @classmethod
+    def _from_natural(cls, alpha: np.ndarray, beta: np.ndarray) -> dict[str, np.ndarray]:
+        return {"alpha": alpha, "beta": beta}
+
 
 @family
 class Dirichlet(Distribution):
@@ -134,6 +141,13 @@ class Dirichlet(Distribution):
         total = self.concentration.sum(axis=-1)
         parts = _entropy_part_of(self.concentration).sum(axis=-1)
         return parts - _entropy_of_total_of(total, float(self.event_shape[0]))
+
+    def _natural(self) -> tuple[np.ndarray, ...]:
+        return (self.concentration,)
+
+    @classmethod
+    def _from_natural(cls, concentration: np.ndarray) -> dict[str, np.ndarray]:
+        return {"concentration": concentration}
 
 
 def _sums_before(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -5,6 +5,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from .._affinity import log_power, power_excess, two_outcomes_log_affinity
 from .._counting import at_counts, check_drawable, raise_no_entropy
 from .._formula import Formula
 from .._jit import jit
@@ -14,6 +15,7 @@ from .._scalar import x_minus_log1p
 from .._stirling import log_factorial_remainder, mass_excess, product_difference
 from ..closed_forms import register_kl
 from ..distribution import Distribution, family
+from ..relatives import register_relative
 
 # ---------------------------------------------------------------- families
 
@@ -320,3 +322,44 @@ def kl_multinomial_multinomial(n_p, probs_p, n_q, probs_q):
     if n_p != n_q:
         return math.inf
     return mass_excess(n_p * (probs_q - probs_p), n_p * probs_p, n_p * probs_q)
+
+
+# ---------------------------------------------------------------- affinities
+
+
+@register_relative("log_affinity", Poisson, Poisson)
+def log_affinity_poisson(rate_p, rate_q, alpha):
+    """Minus a p + (1 - a) q - p^a q^(1 - a)."""
+    return -power_excess(rate_q - rate_p, rate_p, rate_q, alpha)
+
+
+@register_relative("log_affinity", Bernoulli, Bernoulli)
+def log_affinity_bernoulli(probs_p, one_minus_probs_p, probs_q, one_minus_probs_q, alpha):
+    """Logarithm of the sum over both outcomes."""
+    difference = probability_difference(probs_p, one_minus_probs_p, probs_q, one_minus_probs_q)
+    return two_outcomes_log_affinity(probs_p, one_minus_probs_p, probs_q, one_minus_probs_q, difference, alpha)
+
+
+@register_relative("log_affinity", Binomial, Binomial, only_where=_equal_n)
+def log_affinity_binomial(n_p, probs_p, probs_q, alpha):
+    """n times that of Bernoulli distributions."""
+    if n_p == 0.0:
+        return 0.0
+    difference = probs_q - probs_p
+    return n_p * two_outcomes_log_affinity(probs_p, 1.0 - probs_p, probs_q, 1.0 - probs_q, difference, alpha)
+
+
+_power_excess = Formula(power_excess)
+_log_power = Formula(log_power)
+
+
+@register_relative("log_affinity", Multinomial, Multinomial)
+def log_affinity_multinomial(p: Multinomial, q: Multinomial, *, alpha: float) -> np.ndarray:
+    """n times that of one trial; distributions of different n have no draw in common."""
+    excess = _power_excess.summed(q.probs - p.probs, p.probs, q.probs, alpha, n_axes=1)
+    logs = _log_power(p.probs, q.probs, alpha)
+    top = np.maximum(logs.max(axis=-1), -1e308)
+    far = np.where(top == np.inf, np.inf, top + np.log(np.exp(logs - top[..., None]).sum(axis=-1)))
+    one = np.where((excess > -1e300) & (excess < 0.5), np.log1p(-np.minimum(excess, 0.5)), far)
+    of_trials = np.where(p.n == 0.0, 0.0, p.n * one)
+    return np.where(p.n == q.n, of_trials, math.copysign(math.inf, alpha - 1.0))

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .._affinity import scale_log_affinity
 from .._formula import Formula
 from .._gamma_ratio import (
     EULER_GAMMA,
@@ -24,6 +25,7 @@ from .._scalar import (
 )
 from ..closed_forms import register_kl
 from ..distribution import Distribution, family
+from ..relatives import register_relative
 
 LARGEST_EXPONENT = math.log(sys.float_info.max)
 LARGEST_GROWTH = 2.556e305  # where the logarithm of the gamma function overflows
@@ -366,3 +368,16 @@ def kl_cauchy_cauchy(loc_p, scale_p, loc_q, scale_q):
         return math.log1p(u)
     distance = math.hypot(0.25 * scale_p + 0.25 * scale_q, 0.25 * loc_p - 0.25 * loc_q)
     return 2.0 * (math.log(distance) + math.log(2.0)) - math.log(scale_p) - math.log(scale_q)
+
+
+# ---------------------------------------------------------------- affinities
+
+
+def _equal_locations(p: Laplace, q: Laplace) -> np.ndarray:
+    return p.loc == q.loc
+
+
+@register_relative("log_affinity", Laplace, Laplace, only_where=_equal_locations)
+def log_affinity_laplace(scale_p, scale_q, alpha):
+    """Around one location that of the exponential distributions of |x - loc|."""
+    return scale_log_affinity(scale_p, scale_q, 1.0, alpha)

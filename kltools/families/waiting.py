@@ -5,6 +5,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from .._affinity import waiting_log_affinity
 from .._counting import at_counts, check_drawable, raise_no_entropy
 from .._formula import Formula
 from .._jit import jit
@@ -14,6 +15,7 @@ from .._stirling import log_factorial_remainder, mass_excess
 from ..closed_forms import register_kl
 from ..distribution import Distribution, family
 from ..errors import InvalidParameterError
+from ..relatives import register_relative
 
 _LARGEST = np.finfo(np.float64).max
 
@@ -203,3 +205,19 @@ def kl_negative_binomial_geometric(probs_p, probs_q):
 def kl_geometric_negative_binomial(probs_p, probs_q):
     """With r = 1 both are geometric distributions."""
     return _kl_geometric(probs_p, probs_q)
+
+
+# ---------------------------------------------------------------- affinities
+
+
+@register_relative("log_affinity", Geometric, Geometric)
+@register_relative("log_affinity", NegativeBinomial, Geometric, only_where=_waits_once)
+@register_relative("log_affinity", Geometric, NegativeBinomial, only_where=_waits_once)
+def log_affinity_geometric(probs_p, probs_q, alpha):
+    return waiting_log_affinity(probs_p, probs_q, alpha)
+
+
+@register_relative("log_affinity", NegativeBinomial, NegativeBinomial, only_where=_equal_r)
+def log_affinity_negative_binomial(r_p, probs_p, probs_q, alpha):
+    """r times that of geometric distributions."""
+    return r_p * waiting_log_affinity(probs_p, probs_q, alpha)
