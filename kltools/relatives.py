@@ -123,7 +123,17 @@ def log_affinity(p: Distribution, q: Distribution, alpha: float, method: str | N
         if small.any():  # 1 has swallowed the digits
             whole = quadrature.integral(integrands.affinity(alpha), (p, q), monte_carlo(name))
             logarithm = np.where(small, np.log(whole), logarithm)
+        tables = p._table(), q._table()
+        if np.isinf(logarithm).any() and tables[0] is not None and tables[1] is not None:
+            logarithm = np.where(np.isinf(logarithm), log_sum_of_powers(*tables, alpha), logarithm)
     return logarithm
+
+
+def log_sum_of_powers(log_p: np.ndarray, log_q: np.ndarray, alpha: float) -> np.ndarray:
+    """Logarithm of the sum of p^a q^(1 - a) over the last axis, also where that is beyond float64."""
+    logs = integrands.log_power(alpha, log_p, log_q)
+    top = np.clip(logs.max(axis=-1), -1e308, 1e308)
+    return np.asarray(top + np.log(np.exp(logs - top[..., None]).sum(axis=-1)))
 
 
 def affinity_less_one(p: Distribution, q: Distribution, alpha: float, method: str | None, name: str) -> np.ndarray:

@@ -56,7 +56,7 @@ ORACLES = {
     kl.Multinomial: lambda p: MultinomialLaw(int(p.n), p.probs),
 }
 
-WITHOUT_ENTROPY = {kl.Binomial, kl.NegativeBinomial, kl.Poisson, kl.Multinomial}
+WITHOUT_ENTROPY: set = set()
 
 # ---------------------------------------------------------------- exact divergences
 

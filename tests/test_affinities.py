@@ -360,3 +360,12 @@ def test_log_normal_is_the_exponential_of_a_normal():
     for alpha in (0.3, 1.7):
         assert kl.renyi(*plain, alpha=alpha) == kl.renyi(*normals, alpha=alpha)
     assert kl.total_variation(*plain) == kl.total_variation(*normals)
+
+
+def test_affinities_beyond_float64_have_logarithms():
+    p, q = [0.5, 0.5, 0.0], [1e-200, 0.5, 0.5 - 1e-200]
+    truth = (7.0 * math.log(0.5) - 6.0 * math.log(1e-200)) / 6.0
+    assert kl.renyi(kl.Categorical(probs=p), kl.Categorical(probs=q), alpha=7) == pytest.approx(truth, rel=1e-14)
+    found = kl.renyi(kl.Multinomial(n=3, probs=p), kl.Multinomial(n=3, probs=q), alpha=7)
+    assert found == pytest.approx(3.0 * truth, rel=1e-14)
+    assert kl.renyi(kl.Categorical(probs=q), kl.Categorical(probs=p), alpha=7) == INF

@@ -12,11 +12,11 @@ from .._once import once
 from .._parameters import param
 from .._scalar import LOG_2PI, half_ratio_excess, x_minus_log1p
 from .._special import (
-    _remainder_excess,
     log_gamma_remainder,
     log_gamma_remainder_excess,
     product_excess,
     ratio_excess,
+    remainder_excess,
 )
 from .._stirling import (
     digamma_change,
@@ -312,7 +312,7 @@ def _kl_beta_gamma(alpha, beta, shape, rate):
     """
     total = alpha + beta
     excess = log_gamma_remainder_excess(alpha, shape) + product_excess(rate, alpha, 1.0, total, shape)
-    lost = _remainder_excess(-alpha, total, beta)
+    lost = remainder_excess(-alpha, total, beta)
     if beta < _ASYMPTOTIC:
         change = beta * math.log1p(alpha / beta) - (beta - 1.0) * digamma_change(alpha, beta, total)
         return excess + (shape * digamma_remainder(total) + change - lost)

@@ -72,7 +72,8 @@ class Kumaraswamy(Distribution):
 
     .. math:: p(x) = \alpha \beta \, x^{\alpha - 1} (1 - x^\alpha)^{\beta - 1}
 
-    No closed form is registered for it but that to a `Uniform`.
+    No closed form is registered for it but that to a `Uniform`: that to a `Beta` takes the mean of log(1 - x), which is
+    an infinite series. Quadrature gives it.
 
     Parameters
     ----------

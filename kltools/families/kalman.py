@@ -6,8 +6,7 @@ import numpy as np
 
 from .._jit import jit
 
-#
-# Its state is (unit, weight, f, alpha, partial): the covariance of the factors given the coordinates so far is
+# The state is (unit, weight, f, alpha, partial): the covariance of the factors given the coordinates so far is
 # U diag(w) U^T for a unit upper triangular U, and what the next coordinate tells, by `measure`, stands in the others.
 
 

@@ -134,8 +134,10 @@ class HalfCauchy(OnHalfLine):
         return self.scale, self.scale
 
     def _log_prob(self, x: np.ndarray) -> np.ndarray:
-        terms = math.log(2.0 / math.pi) - np.log(self.scale) - 2.0 * np.log(np.hypot(1.0, x / self.scale))
-        return np.where(x < 0.0, -np.inf, terms)
+        ratio = np.abs(x) / self.scale
+        with np.errstate(divide="ignore"):
+            logs = np.where(ratio < 1e300, np.log(np.hypot(1.0, ratio)), np.log(np.abs(x)) - np.log(self.scale))
+        return np.where(x < 0.0, -np.inf, math.log(2.0 / math.pi) - np.log(self.scale) - 2.0 * logs)
 
     def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         return self.scale * np.tan(0.5 * math.pi * rng.random(shape))

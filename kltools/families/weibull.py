@@ -9,9 +9,8 @@ from .._affinity import scale_log_affinity
 from .._formula import Formula
 from .._jit import jit
 from .._parameters import param
-from .._scalar import expm1_minus_x, half_squared_ratio_excess
+from .._scalar import EULER_GAMMA, expm1_minus_x, half_squared_ratio_excess
 from .._special import (
-    EULER_GAMMA,
     log_gamma_beside_1,
     log_gamma_beside_2,
     log_gamma_remainder,

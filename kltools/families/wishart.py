@@ -213,9 +213,15 @@ class InverseWishart(_ByDegreesOfFreedom):
         return {"df": df, "scale": scale}
 
     def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        inverse = np.linalg.solve(self._bartlett(rng, shape), np.eye(self.event_shape[0]))
-        factor = self._factors["scale"] @ np.swapaxes(inverse, -1, -2)
-        return factor @ np.swapaxes(factor, -1, -2)
+        """Where df is next to d - 1, the last diagonal entry may be 0 in float64, and most entries of the draw inf."""
+        triangle = self._bartlett(rng, shape)
+        last = triangle[..., -1:, -1:].copy()
+        triangle[..., -1, -1] = 1.0
+        factor = self._factors["scale"] @ np.swapaxes(np.linalg.inv(triangle), -1, -2)
+        products = factor[..., :, -1:] * np.swapaxes(factor[..., :, -1:], -1, -2)
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            of_last = np.where(products == 0.0, 0.0, products / last / last)
+        return factor[..., :-1] @ np.swapaxes(factor[..., :-1], -1, -2) + of_last
 
     def _entropy(self) -> np.ndarray:
         d = self.event_shape[0]
