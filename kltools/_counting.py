@@ -14,7 +14,7 @@ from .errors import InvalidParameterError
 _LARGEST_COUNT = 2.0**62  # that NumPy draws
 _LEAST_STRIDE = 16.0
 _AGREEMENT = 1e-13
-_NORMAL = 1e20  # variance from which on a distribution of counts is normal to the last digit
+_NORMAL = 46.0  # logarithm of the variance from which on a distribution of counts is normal to the last digit
 
 
 def at_counts(x: np.ndarray, log_probs: np.ndarray) -> np.ndarray:
@@ -22,30 +22,30 @@ def at_counts(x: np.ndarray, log_probs: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(x), np.nan, np.where((x >= 0) & (x == np.floor(x)), log_probs, -np.inf))
 
 
-def mean_minus_log(p: Distribution, q: Distribution) -> np.ndarray:
+def cross_entropy_of_counts(p: Distribution, q: Distribution) -> np.ndarray:
     """Cross-entropy of q under p, over the batch, from sums over all counts that weigh anything, to about 1e-13.
 
     Where p is wide, every 2^k-th count will do: the sums of a smooth function over two such lattices agree to
     rounding, or one takes all counts.
     """
-    return quadrature.loop(_cross_entropy, (p, q))
+    return quadrature.loop(_of_one, (p, q))
 
 
-def entropy_of_counts(p: Distribution, variance: np.ndarray, is_normal: Any = True) -> np.ndarray:
+def entropy_of_counts(p: Distribution, log_variance: np.ndarray, is_normal: Any = True) -> np.ndarray:
     """Entropy by summation, or that of a normal distribution where the variance is huge and is_normal."""
-    flat = np.broadcast_to(variance, p.batch_shape).reshape(-1)
+    flat = np.broadcast_to(log_variance, p.batch_shape).reshape(-1)
     normal = (flat > _NORMAL) & np.broadcast_to(is_normal, p.batch_shape).reshape(-1)
     out = np.empty(flat.shape)
-    out[normal] = 0.5 * (1.0 + LOG_2PI + np.log(flat[normal]))
+    out[normal] = 0.5 * (1.0 + LOG_2PI + flat[normal])
     rest = p._take(np.flatnonzero(~normal))
-    out[~normal] = mean_minus_log(rest, rest)
+    out[~normal] = cross_entropy_of_counts(rest, rest)
     return out.reshape(p.batch_shape)
 
 
-def _cross_entropy(laws: list[Distribution]) -> float:
+def _of_one(laws: list[Distribution]) -> float:
     place, reach = (float(x) for x in laws[0]._bulk())
     stride = 2.0 ** math.floor(math.log2(reach) - 5.0)
-    if stride >= _LEAST_STRIDE:
+    if stride >= _LEAST_STRIDE and math.isfinite(64.0 * reach):
         coarse, fine = (_strided(laws, place, 64.0 * reach, each) for each in (stride, 0.5 * stride))
         if abs(coarse[0] - fine[0]) <= _AGREEMENT * abs(fine[0]) and abs(fine[1] - 1.0) <= 10.0 * _AGREEMENT:
             return fine[0]

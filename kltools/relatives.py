@@ -7,7 +7,6 @@ them by name, outside of their domains where there is no such distribution. A sp
 ``_widened()``, the same distribution as a member of that family.
 """
 
-import functools
 import inspect
 import math
 from collections.abc import Callable, Sequence
@@ -123,9 +122,9 @@ def log_affinity(p: Distribution, q: Distribution, alpha: float, method: str | N
         if small.any():  # 1 has swallowed the digits
             whole = quadrature.integral(integrands.affinity(alpha), (p, q), monte_carlo(name))
             logarithm = np.where(small, np.log(whole), logarithm)
-        tables = p._table(), q._table()
-        if np.isinf(logarithm).any() and tables[0] is not None and tables[1] is not None:
-            logarithm = np.where(np.isinf(logarithm), log_sum_of_powers(*tables, alpha), logarithm)
+        table_p, table_q = p._table(), q._table()
+        if np.isinf(logarithm).any() and table_p is not None and table_q is not None:
+            logarithm = np.where(np.isinf(logarithm), log_sum_of_powers(table_p, table_q, alpha), logarithm)
     return logarithm
 
 
@@ -157,22 +156,21 @@ def _affinity_form(p: Distribution, q: Distribution) -> Callable[..., np.ndarray
     form = registered("log_affinity", p, q)
     if form is not None:
         return form
-    wide_p, wide_q = (law._widened() if hasattr(law, "_widened") else law for law in (p, q))
-    if type(wide_p) is type(wide_q) and hasattr(wide_p, "_natural"):
-        return functools.partial(_of_widened, wide_p, wide_q)
-    return None
+    p, q = _widened(p), _widened(q)
+    return exponential_log_affinity if type(p) is type(q) and hasattr(p, "_natural") else None
 
 
-def _of_widened(wide_p: Any, wide_q: Any, p: Any, q: Any, *, alpha: float) -> np.ndarray:
-    return exponential_log_affinity(wide_p, wide_q, alpha=alpha)
+def _widened(law: Any) -> Any:
+    return law._widened() if hasattr(law, "_widened") else law
 
 
 def exponential_log_affinity(p: Any, q: Any, *, alpha: float) -> np.ndarray:
     """From divergences within an exponential family, by the distribution m at the mixed natural parameter.
 
     The logarithm is (a - 1) KL(m || q) - a KL(m || p), a sum of one sign for 0 < a < 1, and where a > 1 also
-    KL(p || m) + (a - 1) KL(p || q). The first does not feel the rounding of m, the second never cancels.
+    KL(p || m) + (a - 1) KL(p || q). The first feels the rounding of m in second order only, the second never cancels.
     """
+    p, q = _widened(p), _widened(q)
     naturals = [(np.asarray(a), np.asarray(b)) for a, b in zip(p._natural(), q._natural(), strict=True)]
     shape = np.broadcast_shapes(p.batch_shape, q.batch_shape)
     mixed = type(p)._from_natural(*(_between(a, b, alpha) for a, b in naturals))

@@ -288,8 +288,9 @@ def test_entropies_of_wide_laws_are_those_of_normals():
         (kl.Binomial(n=1e25, probs=0.2), 1.6e24, 0.6 / 1.6e24**0.5),
         (kl.NegativeBinomial(r=1e9, probs=0.5), 2e9, 1.5 / 5e8**0.5),
         (kl.NegativeBinomial(r=1e30, probs=0.5), 2e30, 0.0),
+        (kl.NegativeBinomial(r=1e30, probs=1e-300), 10**630, 0.0),
     ):
-        truth = 0.5 * math.log(2.0 * math.pi * math.e * variance) - skewness**2 / 12.0
+        truth = 0.5 * (math.log(2.0 * math.pi * math.e) + math.log(variance)) - skewness**2 / 12.0
         assert p.entropy() == pytest.approx(truth, rel=1e-13)
     wide = kl.NegativeBinomial(r=1e3, probs=1e-7)  # as good as a gamma distribution
     assert wide.entropy() == pytest.approx(kl.Gamma(shape=1e3, rate=1e-7).entropy(), abs=1e-7)
@@ -298,6 +299,8 @@ def test_entropies_of_wide_laws_are_those_of_normals():
 def test_an_entropy_of_too_many_terms_raises():
     with pytest.raises(errors.NoClosedFormError, match="terms"):
         kl.NegativeBinomial(r=2.5, probs=1e-8).entropy()
+    with pytest.raises(errors.NoClosedFormError, match="terms"):
+        kl.NegativeBinomial(r=2.5, probs=1e-308).entropy()
 
 
 def test_entropy_of_multinomial():

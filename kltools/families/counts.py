@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .._affinity import power_excess, two_outcomes_log_affinity
-from .._counting import at_counts, check_drawable, entropy_of_counts, mean_minus_log
+from .._counting import at_counts, check_drawable, cross_entropy_of_counts, entropy_of_counts
 from .._formula import Formula
 from .._jit import jit
 from .._odds import ByProbability, probability_difference
@@ -110,7 +110,8 @@ class Binomial(Distribution):
         return rng.binomial(self.n.astype(np.int64), self.probs, size=shape).astype(np.float64)
 
     def _entropy(self) -> np.ndarray:
-        return entropy_of_counts(self, self.n * self.probs * (1.0 - self.probs))
+        with np.errstate(divide="ignore"):
+            return entropy_of_counts(self, np.log(self.n * self.probs * (1.0 - self.probs)))
 
 
 @family
@@ -153,7 +154,8 @@ class Poisson(Distribution):
         return rng.poisson(self.rate, size=shape).astype(np.float64)
 
     def _entropy(self) -> np.ndarray:
-        return entropy_of_counts(self, self.rate)
+        with np.errstate(divide="ignore"):
+            return entropy_of_counts(self, np.log(self.rate))
 
 
 @family
@@ -201,7 +203,7 @@ class Multinomial(Distribution):
     def _entropy(self) -> np.ndarray:
         """Sum over the outcomes of the cross-entropies of their counts from Poisson counts of the same means."""
         n = self.n[..., None]
-        parts = mean_minus_log(Binomial(n=n, probs=self.probs), Poisson(rate=n * self.probs))
+        parts = cross_entropy_of_counts(Binomial(n=n, probs=self.probs), Poisson(rate=n * self.probs))
         return parts.sum(axis=-1) - _log_factorial(self.n)
 
 

@@ -117,10 +117,9 @@ class NegativeBinomial(Distribution):
         return rng.poisson(rate, size=shape).astype(np.float64)
 
     def _entropy(self) -> np.ndarray:
-        with np.errstate(over="ignore"):
-            variance = self.r * (1.0 - self.probs) / self.probs / self.probs
-        is_normal = (self.r > 1e20) & np.isfinite(variance)
-        return entropy_of_counts(self, variance, is_normal)
+        with np.errstate(divide="ignore"):
+            log_variance = np.log(self.r) + np.log1p(-self.probs) - 2.0 * np.log(self.probs)
+        return entropy_of_counts(self, log_variance, self.r > 1e20)
 
 
 def _check_possible(distribution: Any) -> None:
