@@ -192,6 +192,7 @@ def _between(a: np.ndarray, b: np.ndarray, alpha: float) -> np.ndarray:
     """alpha a + (1 - alpha) b, rounded once (where alpha - 1 is), exactly b where both are equal."""
     finite = np.isfinite(a) & np.isfinite(b)
     mixed = np.where(finite, _product_difference(alpha, a, alpha - 1.0, b), alpha * a + (1.0 - alpha) * b)
+    mixed = np.where(finite & ~np.isfinite(mixed), b + alpha * (a - b), mixed)  # only the products overflow
     return np.where(a == b, b, mixed)
 
 

@@ -369,3 +369,14 @@ def test_affinities_beyond_float64_have_logarithms():
     found = kl.renyi(kl.Multinomial(n=3, probs=p), kl.Multinomial(n=3, probs=q), alpha=7)
     assert found == pytest.approx(3.0 * truth, rel=1e-14)
     assert kl.renyi(kl.Categorical(probs=q), kl.Categorical(probs=p), alpha=7) == INF
+
+
+def test_parameters_at_the_ends_of_float64():
+    tiny = {"mean": 1e-160, "shape": 1.0}, {"mean": 2e-160, "shape": 1.0}
+    huge = {"shape": 1e308, "rate": 1e308}, {"shape": 9e307, "rate": 1e308}
+    for name, (p, q), alphas, digits in (("InverseGaussian", tiny, (0.5, 1.1), 700), ("Gamma", huge, (0.5, 2.0), 800)):
+        cls = getattr(kl, name)
+        for alpha in alphas:
+            with mp.workdps(digits):
+                truth = exact(name, p, q, alpha) / (mp.mpf(alpha) - 1)
+                assert relative_error(kl.renyi(cls(**p), cls(**q), alpha=alpha), truth) <= 1e-12, (name, alpha)

@@ -361,7 +361,8 @@ def log_affinity_inverse_gaussian(mean_p, shape_p, mean_q, shape_q, alpha):
     if z == 0.0 or math.isinf(of_shapes):
         return of_shapes
     m = alpha * (shape_p / mean_p) + beta * (shape_q / mean_q)
-    square = m * m + alpha * beta * z * z
-    if square < 0.0 or m < 0.0:
+    step = math.sqrt(abs(alpha * beta)) * abs(z)
+    if alpha > 1.0 and m < step:
         return math.inf
-    return of_shapes - alpha * beta * z * (z / (m + math.sqrt(square)))
+    root = math.hypot(m, step) if alpha < 1.0 else math.sqrt(m - step) * math.sqrt(m + step)
+    return of_shapes - alpha * beta * z * (z / (m + root))
