@@ -61,7 +61,7 @@ class End:
         if self._point == 0.0:
             return np.linspace(_LOG_SMALLEST, min(0.5 * _LOG_SMALLEST, self._start), 5)
         spacing = abs(float(np.spacing(self._point)))
-        largest = max(4, math.floor(math.log2(min(_ROUNDED, 2.0**-16 * width / spacing, 1e300)))) if width else 4
+        largest = math.floor(math.log2(max(16.0, min(_ROUNDED, 2.0**-16 * width / spacing))))
         return np.log(spacing) + np.array([largest, *np.linspace(0, largest - 1, 4).round()]) * math.log(2.0)
 
     def _x(self, log_distance: np.ndarray) -> np.ndarray:

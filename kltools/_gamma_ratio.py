@@ -1,4 +1,4 @@
-"""Ratios of gamma functions, and the incomplete gamma function of order 0, compiled for any device.
+"""Ratios of gamma functions, compiled for any device.
 
 Differences of log-gamma and of digamma are accurate where both arguments are large or nearly agree.
 """
@@ -6,9 +6,8 @@ Differences of log-gamma and of digamma are accurate where both arguments are la
 import math
 
 from ._jit import jit
-from ._scalar import NODES, digamma, x_minus_log1p
+from ._scalar import EULER_GAMMA, NODES, digamma, x_minus_log1p
 
-EULER_GAMMA = 0.57721566490153286061
 _ASYMPTOTIC = 12.0
 _ZETA_MINUS_ONE = (  # of 2, 3, ..., 25
     *(0.6449340668482264, 0.2020569031595943, 0.08232323371113819, 0.03692775514336993, 0.01734306198444914),
@@ -100,15 +99,20 @@ def gamma_ratio_divergence(half: float, x: float, y: float) -> float:
     dimensions.
     """
     step = y - x
-    if abs(step) > 0.5 * (half + min(x, y)):
+    distance = abs(step) / (half + min(x, y))
+    if distance > 4.0:
         ratios = log_gamma_ratio(half + x, half) - log_gamma_ratio(half + y, half)
         return ratios + step * digamma_step(half + x, half)
-    total = 0.0
-    for i in range(len(NODES)):
-        node, weight = NODES[i]
-        at = half + x + node * step
-        total += weight * (1.0 - node) * (_trigamma(at) - _trigamma(half + at))
-    return step * total * step
+    n_panels = 1.0 + math.floor(2.0 * distance)
+    total, panel = 0.0, 0.0
+    while panel < n_panels:
+        for i in range(len(NODES)):
+            node, weight = NODES[i]
+            place = (panel + node) / n_panels
+            at = half + x + place * step
+            total += weight * (1.0 - place) * (_trigamma(at) - _trigamma(half + at))
+        panel += 1.0
+    return step * (total / n_panels) * step
 
 
 @jit
@@ -123,24 +127,3 @@ def gamma_ratio_remainder(half: float, x: float) -> float:
     log_gammas = _log_gamma_rest(middle) - _log_gamma_rest(end) - share / middle / 12.0
     main = (half - 0.5) * x_minus_log1p(-share) + 0.5 * share * half / middle
     return main + x * digammas + log_gammas
-
-
-@jit
-def exponential_integral(x: float) -> float:
-    """E1(x), the integral of exp(-t) / t from x to inf, for x >= 2 (DLMF 6.9.1)."""
-    if math.isinf(x):
-        return 0.0
-    fraction = x + 121.0
-    for n in range(60, 0, -1):
-        fraction = x + 2.0 * n - 1.0 - n * n / fraction
-    return math.exp(-x) / fraction
-
-
-@jit
-def exponential_integral_near_zero(x: float) -> float:
-    """Ein(x) = E1(x) + log(x) + gamma of Euler, by its power series, for 0 <= x <= 3 (DLMF 6.6.4)."""
-    power, total = 1.0, 0.0
-    for n in range(1, 40):
-        power *= -x / n
-        total -= power / n
-    return total

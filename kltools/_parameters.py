@@ -99,12 +99,18 @@ def check_axes(array: np.ndarray, n_axes: int, name: str) -> None:
 def check_domain(array: np.ndarray, domain: str, name: str) -> None:
     """Raise where an array is not finite or leaves a domain."""
     if not np.isfinite(array).all() or not DOMAINS[domain].contains(array):
-        raise InvalidParameterError(f"{name} must {DOMAINS[domain].requirement}, {_describe_offence(array)}.")
+        raise InvalidParameterError(f"{name} must {DOMAINS[domain].requirement}, {_describe_offence(array, domain)}.")
 
 
-def _describe_offence(array: np.ndarray) -> str:
+def _describe_offence(array: np.ndarray, domain: str) -> str:
     if array.size == 1:
         return f"got {array.item()!r}"
     if not np.isfinite(array).all():
         return f"got {int((~np.isfinite(array)).sum())} values that are not finite"
-    return f"got values from {array.min():g} to {array.max():g} in shape {array.shape}"
+    described = f"got values from {array.min():g} to {array.max():g} in shape {array.shape}"
+    if domain != "probabilities":
+        return described
+    if (array < 0).any():
+        return f"{described}; of logarithms of probabilities make a Categorical.from_logits"
+    sums = array.sum(axis=-1)
+    return f"{described} with sums from {sums.min():g} to {sums.max():g}; divide by the sum, as Categorical.from_counts"

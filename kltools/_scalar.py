@@ -5,6 +5,7 @@ import math
 from ._jit import jit
 
 LOG_2PI = math.log(2.0 * math.pi)
+EULER_GAMMA = 0.57721566490153286061
 NODES = (  # of Gauss and Legendre on [0, 1], with their weights
     (0.013046735741414139, 0.03333567215434407),
     (0.06746831665550774, 0.07472567457529029),

@@ -7,9 +7,8 @@ the gamma function splits into parts that are all convex, and nothing cancels.
 import math
 
 from ._jit import jit
-from ._scalar import digamma, x_minus_log1p
+from ._scalar import EULER_GAMMA, digamma, x_minus_log1p
 
-EULER_GAMMA = 0.5772156649015329
 _LOG_2 = math.log(2.0)
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 _ASYMPTOTIC = 12.0  # from here on Stirling's series, of six terms, is exact to the last digit
@@ -122,7 +121,7 @@ def log_gamma_excess(a: float, b: float) -> float:
 
 @jit
 def _log_gamma_excess(difference: float, a: float, b: float) -> float:
-    return proportion_excess(difference, a, b) + _remainder_excess(difference, a, b)
+    return proportion_excess(difference, a, b) + remainder_excess(difference, a, b)
 
 
 @jit
@@ -132,11 +131,11 @@ def log_gamma_remainder_excess(a: float, b: float) -> float:
     It is the smaller part where a and b are large, about (b/a - 1 - log(b/a)) / 2. Where several arguments grow in
     proportion, as those of a Dirichlet distribution may, the large parts cancel and this one stays.
     """
-    return _remainder_excess(b - a, a, b)
+    return remainder_excess(b - a, a, b)
 
 
 @jit
-def _remainder_excess(difference: float, a: float, b: float) -> float:
+def remainder_excess(difference: float, a: float, b: float) -> float:
     below = 0.0
     while min(a, b) < _ASYMPTOTIC:
         below += _step_excess(difference, a, b)
@@ -220,12 +219,24 @@ def gamma_negentropy(shape: float) -> float:
 def scaled_exponential_integral(x: float) -> float:
     """exp(x) E1(x) for x > 0 (Abramowitz and Stegun, 5.1.11 and 5.1.22)."""
     if x < 1.0:
-        total, term = 0.0, -1.0
-        for k in range(1, 20):
-            term *= -x / k
-            total += term / k
-        return math.exp(x) * (total - EULER_GAMMA - math.log(x))
+        return math.exp(x) * (exponential_integral_near_zero(x) - EULER_GAMMA - math.log(x))
     fraction = 0.0
     for k in range(int(100.0 / x) + 20, 0, -1):
         fraction = k * k / (x + 2.0 * k + 1.0 - fraction)
     return 1.0 / (x + 1.0 - fraction)
+
+
+@jit
+def exponential_integral(x: float) -> float:
+    """E1(x), the integral of exp(-t) / t from x to inf, for x > 0."""
+    return math.exp(-x) * scaled_exponential_integral(x)
+
+
+@jit
+def exponential_integral_near_zero(x: float) -> float:
+    """Ein(x) = E1(x) + log(x) + gamma of Euler, by its power series, for 0 <= x <= 3 (DLMF 6.6.4)."""
+    power, total = 1.0, 0.0
+    for n in range(1, 40):
+        power *= -x / n
+        total -= power / n
+    return total

@@ -7,7 +7,7 @@ import math
 
 from ._jit import jit
 from ._scalar import digamma, x_minus_log1p
-from ._special import _remainder_excess, log_gamma_remainder_excess, log_ratio, proportion_excess
+from ._special import log_gamma_remainder_excess, log_ratio, proportion_excess, remainder_excess
 
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 _ASYMPTOTIC = 12.0
@@ -174,7 +174,7 @@ def dirichlet_part(own_p: float, rest_p: float, own_q: float, rest_q: float, cha
     else:
         cross = product_difference(own_p, rest_q, rest_p, own_q)
     proportions = mass_excess(cross / total_p, own_q, own_p * (total_q / total_p))
-    of_total = _remainder_excess(change + change_of_rest, total_p, total_q)
+    of_total = remainder_excess(change + change_of_rest, total_p, total_q)
     if max(rest_p, rest_q) < 1e-2 and rest_p < 1e-2 * own_p and rest_q < 1e-2 * own_q:
         shifted = log_gamma_shift_excess(own_p, own_q, rest_p, rest_q, change_of_rest)
         return proportions + (shifted + rest_p / total_p * of_total)

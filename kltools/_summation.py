@@ -1,6 +1,7 @@
 """Sums of terms over the integers that scalar distributions of counts range over."""
 
 import math
+import sys
 
 import numpy as np
 
@@ -13,6 +14,7 @@ _NEGLIGIBLE = 1e-17
 _MASS_ERROR = 1e-9
 _BLOCK = 2**20
 _FARTHEST = 2.0**53
+_LARGEST = sys.float_info.max
 
 
 def summed(term: Term, laws: list[Distribution], monte_carlo: str, with_measure: bool) -> float:
@@ -26,7 +28,7 @@ def summed(term: Term, laws: list[Distribution], monte_carlo: str, with_measure:
 
     places = [tuple(map(float, law._bulk())) for law in laws]
     low = max(least, math.floor(min(place - reach for place, reach in places)))
-    high = min(greatest, math.ceil(max(place + reach for place, reach in places)))
+    high = min(greatest, math.ceil(min(_LARGEST, max(place + reach for place, reach in places))))
     parts, sizes, n_terms = [], np.zeros(len(laws) + 1), 0.0
     todo = [(low, high)]
     while todo:

@@ -208,7 +208,7 @@ def kl_divergence(
 
 def _apply(form: Formula | Callable, p: Distribution, q: Distribution, device: str) -> Any:
     if isinstance(form, Formula):
-        return _evaluate(form, p, q, device)
+        return evaluate(form, p, q, device)
     if "device" in inspect.signature(form).parameters:
         return form(p, q, device)
     return form(p, q) if device == "cpu" else _device.twin(form.__name__)(p, q)
@@ -222,9 +222,9 @@ def _reaches_outside(p: Distribution, q: Distribution) -> Any:
     return np.less(inner[0], outer[0]) | np.greater(inner[1], outer[1])
 
 
-def _evaluate(formula: Formula, p: Distribution, q: Distribution, device: str) -> np.ndarray:
-    """A scalar formula over the parameters of p and q, summed over the event."""
-    names = [(q if name.endswith("_q") else p, name[:-2]) for name in formula.parameters]
+def evaluate(formula: Formula, p: Distribution, q: Distribution, device: str, **options: float) -> np.ndarray:
+    """A scalar formula over the parameters of p and q, and of options by their names, summed over the event."""
+    names = [(q if name.endswith("_q") else p, name[:-2]) for name in formula.parameters if name not in options]
     own_axes = [
         source._derived[name] if name in source._derived else event_ndim(type(source), name) for source, name in names
     ]
@@ -233,7 +233,7 @@ def _evaluate(formula: Formula, p: Distribution, q: Distribution, device: str) -
         np.expand_dims(getattr(source, name), tuple(range(own - n_axes, 0)))  # one number for a whole event
         for (source, name), own in zip(names, own_axes, strict=True)
     ]
-    return formula.summed(*arrays, n_axes=n_axes, device=device)
+    return formula.summed(*arrays, *options.values(), n_axes=n_axes, device=device)
 
 
 def pairwise_kl(

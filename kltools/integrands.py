@@ -91,11 +91,11 @@ def _power(alpha: float, logs: np.ndarray) -> np.ndarray:
         near = np.exp(log_p) * (_expm1_minus_x(beta * small) - beta * _expm1_minus_x(small))
     else:
         near = np.exp(log_q) * (_expm1_minus_x(-alpha * small) - alpha * _expm1_minus_x(-small))
-    far = np.exp(_log_power(alpha, log_p, log_q)) - alpha * np.exp(log_p) - beta * np.exp(log_q)
+    far = np.exp(log_power(alpha, log_p, log_q)) - alpha * np.exp(log_p) - beta * np.exp(log_q)
     return np.where(is_near, near, far)
 
 
-def _log_power(alpha: float, log_p: np.ndarray, log_q: np.ndarray) -> np.ndarray:
+def log_power(alpha: float, log_p: np.ndarray, log_q: np.ndarray) -> np.ndarray:
     """Logarithm of p^a q^(1 - a); a product with 0 is 0, and p / 0 is inf."""
     value = alpha * log_p + (1.0 - alpha) * log_q
     outside = np.isneginf(log_q) & (log_p > _NEGLIGIBLE) if alpha > 1.0 else np.zeros(log_p.shape, bool)
@@ -104,7 +104,7 @@ def _log_power(alpha: float, log_p: np.ndarray, log_q: np.ndarray) -> np.ndarray
 
 def affinity(alpha: float) -> Term:
     """p^a q^(1 - a)."""
-    return lambda logs: np.exp(_log_power(alpha, logs[0], logs[1]))
+    return lambda logs: np.exp(log_power(alpha, logs[0], logs[1]))
 
 
 def of_generator(f: Callable[[np.ndarray], np.ndarray]) -> Term:

@@ -268,4 +268,6 @@ class _Panels:
         errors = sum(e.sum(axis=1) for e in self._errors) / scale
         lost = max(abs(mass - 1.0) for mass in values[1:])
         bound = max(float(errors[0]) - 2.0 * noise / float(scale[0]), 0.1 * float(errors[1:].max()))
+        if not noise <= _MASS_ERROR * max(1.0, float(scale[0])):  # of differences of huge log-densities nothing is left
+            bound = max(bound, noise / float(scale[0]))
         return values[0], bound if lost <= _MASS_ERROR else max(bound, lost)

@@ -3,9 +3,11 @@
 The integral of p^a q^(1 - a) gives the divergences of Renyi and Tsallis, that of Bhattacharyya, the distance of
 Hellinger and chi squared: one form of its logarithm serves them all. A family of exponential type need not register
 one. It offers ``_natural()``, its natural parameters, and ``_from_natural(*natural)``, the parameters that belong to
-them by name, outside of their domains where there is no such distribution.
+them by name, outside of their domains where there is no such distribution. A special case of such a family offers
+``_widened()``, the same distribution as a member of that family.
 """
 
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,24 +15,41 @@ from typing import Any
 import numpy as np
 
 from . import integrands, quadrature
+from ._formula import Formula
 from ._parameters import DOMAINS, declaration, event_ndim
-from .closed_forms import kl_divergence
+from ._stirling import product_difference
+from .closed_forms import evaluate, kl_divergence
 from .distribution import Distribution, broadcast_shapes, check_distribution
 from .errors import NoClosedFormError, ShapeMismatchError
 from .integrands import Term
 
 METHODS = ("closed_form", "quadrature")
-_FORMS: dict[tuple[str, type, type], Callable[..., np.ndarray]] = {}
+_FORMS: dict[tuple[str, type, type], tuple[Callable[..., np.ndarray], Callable[[Any, Any], Any] | None]] = {}
+_product_difference = Formula(product_difference)
 
 
-def register_relative(name: str, family_p: type, family_q: type) -> Callable[[Any], Any]:
-    """Register a form ``f(p, q, **options)`` of "log_affinity" (option alpha) or "total_variation" for two families."""
+def register_relative(
+    name: str, family_p: type, family_q: type, *, only_where: Callable[[Any, Any], Any] | None = None
+) -> Callable[[Any], Any]:
+    """Register a form of "log_affinity" (option alpha) or "total_variation" for two families.
+
+    It is a function ``f(p, q, **options)``, or a scalar formula of parameters with the suffixes ``_p`` and ``_q`` and
+    of the options. ``only_where(p, q)`` tells, over the batch, where it holds; unless everywhere, there is none.
+    """
 
     def register(function: Any) -> Any:
-        _FORMS[name, family_p, family_q] = function
+        _FORMS[name, family_p, family_q] = _over_parameters(function), only_where
         return function
 
     return register
+
+
+def _over_parameters(function: Any) -> Callable[..., np.ndarray]:
+    names = tuple(inspect.signature(function).parameters)
+    if names[:2] == ("p", "q"):
+        return function
+    formula = Formula(function)
+    return lambda p, q, **options: evaluate(formula, p, q, "cpu", **options)
 
 
 def registered(name: str, p: Distribution, q: Distribution) -> Callable[..., np.ndarray] | None:
@@ -38,7 +57,8 @@ def registered(name: str, p: Distribution, q: Distribution) -> Callable[..., np.
     for class_p in type(p).__mro__:
         for class_q in type(q).__mro__:
             if (name, class_p, class_q) in _FORMS:
-                return _FORMS[name, class_p, class_q]
+                form, only_where = _FORMS[name, class_p, class_q]
+                return form if only_where is None or np.all(only_where(p, q)) else None
     return None
 
 
@@ -102,7 +122,17 @@ def log_affinity(p: Distribution, q: Distribution, alpha: float, method: str | N
         if small.any():  # 1 has swallowed the digits
             whole = quadrature.integral(integrands.affinity(alpha), (p, q), monte_carlo(name))
             logarithm = np.where(small, np.log(whole), logarithm)
+        table_p, table_q = p._table(), q._table()
+        if np.isinf(logarithm).any() and table_p is not None and table_q is not None:
+            logarithm = np.where(np.isinf(logarithm), log_sum_of_powers(table_p, table_q, alpha), logarithm)
     return logarithm
+
+
+def log_sum_of_powers(log_p: np.ndarray, log_q: np.ndarray, alpha: float) -> np.ndarray:
+    """Logarithm of the sum of p^a q^(1 - a) over the last axis, also where that is beyond float64."""
+    logs = integrands.log_power(alpha, log_p, log_q)
+    top = np.clip(logs.max(axis=-1), -1e308, 1e308)
+    return np.asarray(top + np.log(np.exp(logs - top[..., None]).sum(axis=-1)))
 
 
 def affinity_less_one(p: Distribution, q: Distribution, alpha: float, method: str | None, name: str) -> np.ndarray:
@@ -124,15 +154,23 @@ def _affinity_less_one(p: Distribution, q: Distribution, alpha: float, method: s
 
 def _affinity_form(p: Distribution, q: Distribution) -> Callable[..., np.ndarray] | None:
     form = registered("log_affinity", p, q)
-    return exponential_log_affinity if form is None and type(p) is type(q) and hasattr(p, "_natural") else form
+    if form is not None:
+        return form
+    p, q = _widened(p), _widened(q)
+    return exponential_log_affinity if type(p) is type(q) and hasattr(p, "_natural") else None
+
+
+def _widened(law: Any) -> Any:
+    return law._widened() if hasattr(law, "_widened") else law
 
 
 def exponential_log_affinity(p: Any, q: Any, *, alpha: float) -> np.ndarray:
     """From divergences within an exponential family, by the distribution m at the mixed natural parameter.
 
     The logarithm is (a - 1) KL(m || q) - a KL(m || p), a sum of one sign for 0 < a < 1, and where a > 1 also
-    KL(p || m) + (a - 1) KL(p || q). The first does not feel the rounding of m, the second never cancels.
+    KL(p || m) + (a - 1) KL(p || q). The first feels the rounding of m in second order only, the second never cancels.
     """
+    p, q = _widened(p), _widened(q)
     naturals = [(np.asarray(a), np.asarray(b)) for a, b in zip(p._natural(), q._natural(), strict=True)]
     shape = np.broadcast_shapes(p.batch_shape, q.batch_shape)
     mixed = type(p)._from_natural(*(_between(a, b, alpha) for a, b in naturals))
@@ -151,8 +189,11 @@ def exponential_log_affinity(p: Any, q: Any, *, alpha: float) -> np.ndarray:
 
 
 def _between(a: np.ndarray, b: np.ndarray, alpha: float) -> np.ndarray:
-    """alpha a + (1 - alpha) b, exactly b where both are equal."""
-    return np.where(np.isfinite(b), b + alpha * (a - b), alpha * a + (1.0 - alpha) * b)
+    """alpha a + (1 - alpha) b, rounded once (where alpha - 1 is), exactly b where both are equal."""
+    finite = np.isfinite(a) & np.isfinite(b)
+    mixed = np.where(finite, _product_difference(alpha, a, alpha - 1.0, b), alpha * a + (1.0 - alpha) * b)
+    mixed = np.where(finite & ~np.isfinite(mixed), b + alpha * (a - b), mixed)  # only the products overflow
+    return np.where(a == b, b, mixed)
 
 
 def _lies_in_domain(cls: type, name: str, values: np.ndarray) -> np.ndarray:

@@ -25,6 +25,11 @@ class MultinomialLaw:
     def logpmf(self, x):
         return self.law.logpmf(x)
 
+    def entropy(self):
+        counts = [x for x in itertools.product(range(self.n + 1), repeat=K) if sum(x) == self.n]
+        logs = self.logpmf(np.array(counts))
+        return -(np.exp(logs) * logs).sum()
+
     def rvs(self, size, random_state):
         return self.law.rvs(size=size, random_state=random_state)
 
@@ -56,7 +61,7 @@ ORACLES = {
     kl.Multinomial: lambda p: MultinomialLaw(int(p.n), p.probs),
 }
 
-WITHOUT_ENTROPY = {kl.Binomial, kl.NegativeBinomial, kl.Poisson, kl.Multinomial}
+WITHOUT_ENTROPY: set = set()
 
 # ---------------------------------------------------------------- exact divergences
 

@@ -2,8 +2,8 @@
 
 The table is in `bad_inputs`; its numbers are those of the project's list of measured inputs. Without a
 counterpart here: 83, 84 and 87 (numbers of resamples: there is no bootstrap; a sample of one row is row 12),
-92 (a base of logarithms: it is `unit` here), 93-102 (probabilities: `test_discrete`), 110-111
-(other families), 112-118 (`test_log_prob`, `test_monte_carlo`) and 119-122, 130, 131 (files and reports).
+92 (a base of logarithms: it is `unit` here), 93-102 and 110-111 (other distributions: `test_bad_distributions`),
+112-118 (`test_log_prob`, `test_monte_carlo`) and 119-122, 130, 131 (files and reports).
 Containers of other libraries (123-127, 129) are in `test_validation`.
 """
 

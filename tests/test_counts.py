@@ -242,6 +242,97 @@ def test_entropies_of_extreme_probabilities(p):
     assert kl.Geometric(probs=1.0).entropy() == 0.0
 
 
+def entropy_of_terms(log_prob, stop):
+    logs = [log_prob(mp.mpf(x)) for x in range(stop)]
+    return -mp.fsum(mp.exp(log) * log for log in logs)
+
+
+@pytest.mark.parametrize("rate", [1e-300, 1e-9, 0.5, 10.0, 700.0, 5e6, 1e15, 1e25, 1e300])
+def test_entropy_of_poisson(rate):
+    """Plain sums, and for large rates the series of Evans, Boersma, Blachman and Jagers (1988)."""
+    with mp.workdps(30 if rate > 1e-9 else 320):
+        x = mp.mpf(rate)
+        if rate < 1000:
+            truth = entropy_of_terms(
+                lambda k: k * mp.log(x) - x - mp.loggamma(k + 1), int(rate + 12 * rate**0.5 + 25 if rate > 1e-9 else 3)
+            )
+        else:
+            truth = mp.log(2 * mp.pi * mp.e * x) / 2 - 1 / (12 * x) - 1 / (24 * x**2) - mp.mpf(19) / (360 * x**3)
+        assert exact.relative_error(kl.Poisson(rate=rate).entropy(), truth) <= 1e-13
+
+
+@pytest.mark.parametrize(("n", "probs"), [(1, 0.3), (20, 0.01), (500, 0.7), (500, 1.0 - 1e-12), (9, 1e-200)])
+def test_entropy_of_binomial(n, probs):
+    with mp.workdps(250 if probs < 1e-100 else 40):
+        p = mp.mpf(probs)
+        ways = [mp.log(mp.binomial(n, k)) for k in range(n + 1)]
+        truth = entropy_of_terms(lambda k: ways[int(k)] + k * mp.log(p) + (n - k) * mp.log1p(-p), n + 1)
+        assert exact.relative_error(kl.Binomial(n=n, probs=probs).entropy(), truth) <= 1e-13
+
+
+@pytest.mark.parametrize(
+    ("r", "probs", "stop"), [(2.5, 0.3, 250), (0.3, 0.5, 120), (300.0, 0.4, 900), (1e-5, 0.1, 500)]
+)
+def test_entropy_of_negative_binomial(r, probs, stop):
+    with mp.workdps(40):
+        s, p = mp.mpf(r), mp.mpf(probs)
+        constant = s * mp.log(p) - mp.loggamma(s)
+        truth = entropy_of_terms(lambda k: mp.loggamma(s + k) - mp.loggamma(k + 1) + constant + k * mp.log1p(-p), stop)
+        assert exact.relative_error(kl.NegativeBinomial(r=r, probs=probs).entropy(), truth) <= 1e-13
+
+
+def test_entropies_of_wide_laws_are_those_of_normals():
+    """Up to squared skewness / 12, that of squares being beyond the digits."""
+    for p, variance, skewness in (
+        (kl.Binomial(n=1e12, probs=0.1), 9e10, 0.8 / 9e10**0.5),
+        (kl.Binomial(n=1e25, probs=0.2), 1.6e24, 0.6 / 1.6e24**0.5),
+        (kl.NegativeBinomial(r=1e9, probs=0.5), 2e9, 1.5 / 5e8**0.5),
+        (kl.NegativeBinomial(r=1e30, probs=0.5), 2e30, 0.0),
+        (kl.NegativeBinomial(r=1e30, probs=1e-300), 10**630, 0.0),
+    ):
+        truth = 0.5 * (math.log(2.0 * math.pi * math.e) + math.log(variance)) - skewness**2 / 12.0
+        assert p.entropy() == pytest.approx(truth, rel=1e-13)
+    wide = kl.NegativeBinomial(r=1e3, probs=1e-7)  # as good as a gamma distribution
+    assert wide.entropy() == pytest.approx(kl.Gamma(shape=1e3, rate=1e-7).entropy(), abs=1e-7)
+
+
+def test_an_entropy_of_too_many_terms_raises():
+    with pytest.raises(errors.NoClosedFormError, match="terms"):
+        kl.NegativeBinomial(r=2.5, probs=1e-8).entropy()
+    with pytest.raises(errors.NoClosedFormError, match="terms"):
+        kl.NegativeBinomial(r=2.5, probs=1e-308).entropy()
+
+
+def test_entropy_of_multinomial():
+    for n, probs in ((5, [0.2, 0.3, 0.5]), (1, [0.2, 0.8]), (12, [0.0, 0.4, 0.6]), (0, [0.5, 0.5])):
+        law = kl.Multinomial(n=n, probs=probs)
+        draws = np.array([x for x in itertools.product(range(n + 1), repeat=len(probs)) if sum(x) == n], dtype=float)
+        logs = law.log_prob(draws)
+        truth = -sum(math.exp(log) * log for log in logs if log > -math.inf)
+        assert law.entropy() == pytest.approx(truth, rel=1e-13, abs=1e-15)
+    pair = kl.Multinomial(n=700, probs=[0.3, 0.7]), kl.Binomial(n=700, probs=0.3)
+    assert pair[0].entropy() == pytest.approx(pair[1].entropy(), rel=1e-13)
+    large = kl.Multinomial(n=1e10, probs=[0.3, 0.7]), kl.Binomial(n=1e10, probs=0.3)
+    assert large[0].entropy() == pytest.approx(large[1].entropy(), rel=1e-12)
+
+
+def test_log_probabilities_far_from_0():
+    """By the deviance, with a mean that is not rounded."""
+    with mp.workdps(60):
+        for n, probs, k in ((1e8, 0.3, 8.0), (1e12, 0.001, -2.0), (1e9, 0.999, 3.0)):
+            x = math.floor(n * probs + k * (n * probs * (1 - probs)) ** 0.5)
+            p, ways = mp.mpf(probs), mp.loggamma(n + 1) - mp.loggamma(x + 1) - mp.loggamma(n - x + 1)
+            truth = ways + x * mp.log(p) + (n - x) * mp.log1p(-p)
+            assert exact.relative_error(kl.Binomial(n=n, probs=probs).log_prob(x), truth) <= 5e-14
+            pair = kl.Multinomial(n=n, probs=[probs, 1 - probs])
+            assert exact.relative_error(pair.log_prob([x, n - x]), truth) <= 2e-13  # 1 - probs is rounded
+        for r, probs, k in ((1e8, 0.3, 8.0), (2.5, 1e-8, 3.0), (1e9, 0.999, 8.0)):
+            x = math.floor(r * (1 - probs) / probs + k * (r * (1 - probs)) ** 0.5 / probs)
+            p, ways = mp.mpf(probs), mp.loggamma(mp.mpf(r) + x) - mp.loggamma(x + 1) - mp.loggamma(r)
+            truth = ways + r * mp.log(p) + x * mp.log1p(-p)
+            assert exact.relative_error(kl.NegativeBinomial(r=r, probs=probs).log_prob(x), truth) <= 5e-14
+
+
 # ---------------------------------------------------------------- another library
 
 TORCH = {

@@ -263,3 +263,13 @@ def test_batches_of_each_parameter_broadcast():
     value = kl.kl_divergence(p, q)
     assert value.shape == (4, 5)
     assert value[2, 3] == kl.kl_divergence(p[2, 3], q)
+
+
+def test_draws_of_an_inverse_wishart_next_to_its_limit():
+    """A gamma draw of shape 5e-10 is 0 in float64, its reciprocal inf."""
+    draws = kl.InverseWishart(df=1.0 + 1e-9, scale=[[2.0, 0.5], [0.5, 1.0]]).sample(200, random_state=0)
+    assert not np.isnan(draws).any()
+    assert np.isinf(draws[:, 0, 0]).mean() > 0.9
+    np.testing.assert_array_equal(draws[:, 0, 1], draws[:, 1, 0])
+    one = kl.InverseWishart(df=1e-9, scale=[[2.0]]).sample(5, random_state=0)
+    np.testing.assert_array_equal(one, np.full((5, 1, 1), np.inf))

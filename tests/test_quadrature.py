@@ -294,3 +294,20 @@ def test_entropy_of_scipy():
         expected = a + special.gammaln(a) + (1 - a) * special.digamma(a)
         assert kl.entropy(laws.Gamma(shape=a, rate=1.0)) == pytest.approx(expected, rel=1e-9)
     assert kl.entropy(laws.Uniform(low=0.0, high=1.0)) == pytest.approx(0.0, abs=1e-15)
+
+
+def test_a_needle_within_an_endless_field():
+    """The widths differ by more than float64 reaches; the answer is inf where it is beyond it, too."""
+    field = kl.Uniform(low=-1e300, high=1e300)
+    assert kl.kl_divergence(field, kl.Laplace(loc=0, scale=1e-250), method="quadrature") == math.inf
+    assert kl.kl_divergence(field, kl.Laplace(loc=0, scale=1.0), method="quadrature") == pytest.approx(5e299, rel=1e-9)
+    found = kl.kl_divergence(field, kl.Cauchy(loc=0, scale=1e-250), method="quadrature")
+    log_z = math.log(1e300) - math.log(1e-250) - 1.0  # the mean of log |x| is log(1e300) - 1
+    truth = -math.log(2.0) - math.log(1e300) + math.log(math.pi) + math.log(1e-250) + 2.0 * log_z
+    assert found == pytest.approx(truth, rel=1e-9)
+
+
+def test_where_rounding_leaves_nothing_quadrature_refuses():
+    """p^2 / q is constant: far out it is the exponential of a difference of huge numbers."""
+    with pytest.raises(errors.NoClosedFormError, match="does not reach"):
+        kl.renyi(kl.Exponential(rate=1.0), kl.Exponential(rate=2.0), alpha=2.0, method="quadrature")

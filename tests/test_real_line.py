@@ -193,3 +193,17 @@ def test_divergence_is_that_of_torch(name_p, name_q):
     q, their_q = both(name_q, -0.4, 0.8)
     expected = torch.distributions.kl_divergence(their_p, their_q).item()
     assert kl.kl_divergence(p, q) == pytest.approx(expected, rel=1e-12)
+
+
+def test_log_densities_where_the_distance_in_scales_overflows():
+    """Tails that are powers go on beyond float64."""
+    x, scale = 1e300, 1e-250
+    log_z = math.log(x) - math.log(scale)
+    cauchy = -math.log(math.pi) - 2.0 * log_z - math.log(scale)
+    assert kl.Cauchy(loc=0, scale=scale).log_prob([x, -x]) == pytest.approx([cauchy, cauchy], rel=1e-14)
+    assert kl.HalfCauchy(scale=scale).log_prob(x) == pytest.approx(cauchy + math.log(2.0), rel=1e-14)
+    assert kl.StudentT(df=1, loc=0, scale=scale).log_prob(x) == pytest.approx(cauchy, rel=1e-13)
+    three = math.log(2.0 * math.sqrt(3.0) / math.pi) + math.log(3.0) - 4.0 * log_z - math.log(scale)
+    assert kl.StudentT(df=3, loc=0, scale=scale).log_prob(x) == pytest.approx(three, rel=1e-13)
+    assert kl.Laplace(loc=0, scale=scale).log_prob(x) == -math.inf
+    assert kl.Cauchy(loc=0, scale=scale).log_prob(math.inf) == -math.inf

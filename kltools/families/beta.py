@@ -12,11 +12,11 @@ from .._once import once
 from .._parameters import param
 from .._scalar import LOG_2PI, half_ratio_excess, x_minus_log1p
 from .._special import (
-    _remainder_excess,
     log_gamma_remainder,
     log_gamma_remainder_excess,
     product_excess,
     ratio_excess,
+    remainder_excess,
 )
 from .._stirling import (
     digamma_change,
@@ -71,6 +71,13 @@ class Beta(Distribution):
 
     def _entropy(self) -> np.ndarray:
         return _beta_entropy(self.alpha, self.beta)
+
+    def _natural(self) -> tuple[np.ndarray, ...]:
+        return self.alpha, self.beta
+
+    @classmethod
+    def _from_natural(cls, alpha: np.ndarray, beta: np.ndarray) -> dict[str, np.ndarray]:
+        return {"alpha": alpha, "beta": beta}
 
 
 @family
@@ -134,6 +141,13 @@ class Dirichlet(Distribution):
         total = self.concentration.sum(axis=-1)
         parts = _entropy_part_of(self.concentration).sum(axis=-1)
         return parts - _entropy_of_total_of(total, float(self.event_shape[0]))
+
+    def _natural(self) -> tuple[np.ndarray, ...]:
+        return (self.concentration,)
+
+    @classmethod
+    def _from_natural(cls, concentration: np.ndarray) -> dict[str, np.ndarray]:
+        return {"concentration": concentration}
 
 
 def _sums_before(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -298,7 +312,7 @@ def _kl_beta_gamma(alpha, beta, shape, rate):
     """
     total = alpha + beta
     excess = log_gamma_remainder_excess(alpha, shape) + product_excess(rate, alpha, 1.0, total, shape)
-    lost = _remainder_excess(-alpha, total, beta)
+    lost = remainder_excess(-alpha, total, beta)
     if beta < _ASYMPTOTIC:
         change = beta * math.log1p(alpha / beta) - (beta - 1.0) * digamma_change(alpha, beta, total)
         return excess + (shape * digamma_remainder(total) + change - lost)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from .._affinity import tilt_log_affinity
 from .._formula import Formula
 from .._jit import jit
 from .._odds import ByProbability, log_odds, log_odds_difference
@@ -14,6 +15,7 @@ from .._stirling import digamma_change
 from .._tilt import log_width_beyond, mean_tilt, tilt_excess, tilted_entropy, tilted_mean, tilted_variance
 from ..closed_forms import register_kl
 from ..distribution import Distribution, family
+from ..relatives import register_relative
 
 # ---------------------------------------------------------------- families
 
@@ -70,7 +72,8 @@ class Kumaraswamy(Distribution):
 
     .. math:: p(x) = \alpha \beta \, x^{\alpha - 1} (1 - x^\alpha)^{\beta - 1}
 
-    No closed form is registered for it but that to a `Uniform`.
+    No closed form is registered for it but that to a `Uniform`: that to a `Beta` takes the mean of log(1 - x), which is
+    an infinite series. Quadrature gives it.
 
     Parameters
     ----------
@@ -211,3 +214,15 @@ def kl_continuous_bernoulli_normal(probs_p, one_minus_probs_p, mean_q, var_q):
         shift = standard_difference(tilted_mean(logit), mean_q, math.sqrt(var_q))
     negentropy = 0.5 * (1.0 + LOG_2PI + math.log(var)) - tilted_entropy(logit)
     return half_ratio_excess(var, var_q) + 0.5 * shift * shift + negentropy
+
+
+# ---------------------------------------------------------------- affinities
+
+
+@register_relative("log_affinity", ContinuousBernoulli, ContinuousBernoulli)
+def log_affinity_continuous_bernoulli(probs_p, one_minus_probs_p, probs_q, one_minus_probs_q, alpha):
+    """Gap of Jensen's inequality for the log-partition function, in the logits."""
+    difference = log_odds_difference(probs_p, one_minus_probs_p, probs_q, one_minus_probs_q)
+    return tilt_log_affinity(
+        difference, log_odds(probs_p, one_minus_probs_p), log_odds(probs_q, one_minus_probs_q), alpha
+    )

@@ -1,11 +1,12 @@
 """Distributions of counts."""
 
 import math
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
-from .._counting import at_counts, check_drawable, raise_no_entropy
+from .._affinity import power_excess, two_outcomes_log_affinity
+from .._counting import at_counts, check_drawable, cross_entropy_of_counts, entropy_of_counts
 from .._formula import Formula
 from .._jit import jit
 from .._odds import ByProbability, probability_difference
@@ -14,6 +15,7 @@ from .._scalar import x_minus_log1p
 from .._stirling import log_factorial_remainder, mass_excess, product_difference
 from ..closed_forms import register_kl
 from ..distribution import Distribution, family
+from ..relatives import log_sum_of_powers, register_relative
 
 # ---------------------------------------------------------------- families
 
@@ -67,7 +69,7 @@ class Binomial(Distribution):
 
     .. math:: P(x) = \binom{n}{x} \, \mathrm{probs}^x (1 - \mathrm{probs})^{n - x}, \quad x = 0, \dots, n
 
-    Two of them have a closed form where their n agree; its entropy has none.
+    Two of them have a closed form where their n agree. The entropy is a sum over the counts, to 1e-12.
 
     Parameters
     ----------
@@ -79,7 +81,7 @@ class Binomial(Distribution):
     Raises
     ------
     NoClosedFormError
-        By ``entropy()``, and by `kl_divergence` where n of p is less than n of q.
+        By `kl_divergence` where n of p is less than n of q.
 
     Examples
     --------
@@ -107,8 +109,9 @@ class Binomial(Distribution):
         check_drawable(self.n, self)
         return rng.binomial(self.n.astype(np.int64), self.probs, size=shape).astype(np.float64)
 
-    def _entropy(self) -> NoReturn:
-        raise_no_entropy(self)
+    def _entropy(self) -> np.ndarray:
+        with np.errstate(divide="ignore"):
+            return entropy_of_counts(self, np.log(self.n * self.probs * (1.0 - self.probs)))
 
 
 @family
@@ -117,17 +120,12 @@ class Poisson(Distribution):
 
     .. math:: P(x) = \frac{\mathrm{rate}^x}{x!} \, e^{-\mathrm{rate}}, \quad x = 0, 1, 2, \dots
 
-    Its entropy has no closed form.
+    Its entropy is a sum over the counts, to 1e-12.
 
     Parameters
     ----------
     rate : array-like, >= 0
         Mean number of events.
-
-    Raises
-    ------
-    NoClosedFormError
-        By ``entropy()``.
 
     Examples
     --------
@@ -155,8 +153,9 @@ class Poisson(Distribution):
         check_drawable(self.rate, self)
         return rng.poisson(self.rate, size=shape).astype(np.float64)
 
-    def _entropy(self) -> NoReturn:
-        raise_no_entropy(self)
+    def _entropy(self) -> np.ndarray:
+        with np.errstate(divide="ignore"):
+            return entropy_of_counts(self, np.log(self.rate))
 
 
 @family
@@ -165,8 +164,8 @@ class Multinomial(Distribution):
 
     .. math:: P(x) = \frac{n!}{x_1! \cdots x_K!} \prod_{k=1}^K \mathrm{probs}_k^{x_k}, \quad \sum_k x_k = n
 
-    Distributions whose n differ have no draw in common, so that their divergence is inf. The entropy has no closed
-    form.
+    Distributions whose n differ have no draw in common, so that their divergence is inf. The entropy is a sum over the
+    counts of each outcome, to 1e-12.
 
     Parameters
     ----------
@@ -174,11 +173,6 @@ class Multinomial(Distribution):
         Number of trials, a whole number >= 0.
     probs : array-like of shape (..., K)
         Probabilities of the outcomes, zeros allowed; they must sum to 1 (nothing is normalised).
-
-    Raises
-    ------
-    NoClosedFormError
-        By ``entropy()``.
 
     Examples
     --------
@@ -206,8 +200,11 @@ class Multinomial(Distribution):
         probs = self.probs / self.probs.sum(axis=-1, keepdims=True)  # NumPy wants a sum of 1 to the last digits
         return rng.multinomial(self.n.astype(np.int64), probs, size=shape).astype(np.float64)
 
-    def _entropy(self) -> NoReturn:
-        raise_no_entropy(self)
+    def _entropy(self) -> np.ndarray:
+        """Sum over the outcomes of the cross-entropies of their counts from Poisson counts of the same means."""
+        n = self.n[..., None]
+        parts = cross_entropy_of_counts(Binomial(n=n, probs=self.probs), Poisson(rate=n * self.probs))
+        return parts.sum(axis=-1) - _log_factorial(self.n)
 
 
 # ---------------------------------------------------------------- log-probabilities and entropies
@@ -228,7 +225,7 @@ def _log_binomial(x, n, probs):
     if not 0.0 <= x <= n:
         return -math.inf
     ways = log_factorial_remainder(n) - log_factorial_remainder(x) - log_factorial_remainder(n - x)
-    expected, excess = n * probs, n * probs - x
+    expected, excess = n * probs, product_difference(n, probs, x, 1.0)
     return ways - mass_excess(excess, x, expected) - mass_excess(-excess, n - x, n * (1.0 - probs))
 
 
@@ -243,7 +240,7 @@ def _log_poisson(x, rate):
 def _log_multinomial_part(x, n, probs):
     if x < 0.0 or math.isinf(x):
         return -math.inf
-    return -mass_excess(n * probs - x, x, n * probs) - log_factorial_remainder(x)
+    return -mass_excess(product_difference(n, probs, x, 1.0), x, n * probs) - log_factorial_remainder(x)
 
 
 _log_factorial = Formula(log_factorial_remainder)
@@ -320,3 +317,41 @@ def kl_multinomial_multinomial(n_p, probs_p, n_q, probs_q):
     if n_p != n_q:
         return math.inf
     return mass_excess(n_p * (probs_q - probs_p), n_p * probs_p, n_p * probs_q)
+
+
+# ---------------------------------------------------------------- affinities
+
+
+@register_relative("log_affinity", Poisson, Poisson)
+def log_affinity_poisson(rate_p, rate_q, alpha):
+    """Minus a p + (1 - a) q - p^a q^(1 - a)."""
+    return -power_excess(rate_q - rate_p, rate_p, rate_q, alpha)
+
+
+@register_relative("log_affinity", Bernoulli, Bernoulli)
+def log_affinity_bernoulli(probs_p, one_minus_probs_p, probs_q, one_minus_probs_q, alpha):
+    """Logarithm of the sum over both outcomes."""
+    difference = probability_difference(probs_p, one_minus_probs_p, probs_q, one_minus_probs_q)
+    return two_outcomes_log_affinity(probs_p, one_minus_probs_p, probs_q, one_minus_probs_q, difference, alpha)
+
+
+@register_relative("log_affinity", Binomial, Binomial, only_where=_equal_n)
+def log_affinity_binomial(n_p, probs_p, probs_q, alpha):
+    """n times that of Bernoulli distributions."""
+    if n_p == 0.0:
+        return 0.0
+    difference = probs_q - probs_p
+    return n_p * two_outcomes_log_affinity(probs_p, 1.0 - probs_p, probs_q, 1.0 - probs_q, difference, alpha)
+
+
+_power_excess = Formula(power_excess)
+
+
+@register_relative("log_affinity", Multinomial, Multinomial)
+def log_affinity_multinomial(p: Multinomial, q: Multinomial, *, alpha: float) -> np.ndarray:
+    """n times that of one trial; distributions of different n have no draw in common."""
+    excess = _power_excess.summed(q.probs - p.probs, p.probs, q.probs, alpha, n_axes=1)
+    far = log_sum_of_powers(np.log(p.probs), np.log(q.probs), alpha)
+    one = np.where((excess > -1e300) & (excess < 0.5), np.log1p(-np.minimum(excess, 0.5)), far)
+    of_trials = np.where(p.n == 0.0, 0.0, p.n * one)
+    return np.where(p.n == q.n, of_trials, math.copysign(math.inf, alpha - 1.0))

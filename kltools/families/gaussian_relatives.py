@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from .._affinity import log_mean_gap
 from .._formula import Formula
 from .._jit import jit
-from .._scalar import standard_difference, x_minus_log1p
+from .._scalar import standard_difference
 from ..relatives import register_relative
 from .gaussian import MultivariateNormal, MultivariateNormalDiag, Normal
 
@@ -27,18 +28,7 @@ def log_affinity_scalar(ratio, excess, z, alpha):
         return math.inf
     if ratio == 1.0 and excess == 0.0 and z == 0.0:
         return 0.0
-    back = -excess / ratio  # var_q / var_p - 1
-    if abs(excess) < 0.25 and abs(beta * excess) < 0.25 and abs(alpha * back) < 0.25:
-        if alpha > 0.5:
-            gap = beta * x_minus_log1p(excess) - x_minus_log1p(beta * excess)
-        else:
-            gap = alpha * x_minus_log1p(back) - x_minus_log1p(alpha * back)
-    elif abs(beta * excess) < 0.5:
-        gap = math.log1p(beta * excess) - beta * math.log(ratio)
-    elif abs(alpha * back) < 0.5:
-        gap = math.log1p(alpha * back) + alpha * math.log(ratio)
-    else:
-        gap = math.log(mixed) - beta * math.log(ratio)
+    gap = log_mean_gap(ratio, excess, alpha)
     return -0.5 * gap - 0.5 * alpha * beta * z * (z / mixed)
 
 

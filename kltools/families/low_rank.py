@@ -21,6 +21,7 @@ from ..distribution import Distribution, family
 from ..errors import InvalidParameterError
 from .gaussian import MultivariateNormal, MultivariateNormalDiag
 from .gaussian_full import flat_rows, kl_diagonal_and_full
+from .kalman import filter_coordinates, forget, innovations_kernel, measure, new_filter, squares, squares_kernel, update
 
 _FAR = 0.02  # share of a trace from which on a difference from it has all its digits
 
@@ -81,7 +82,7 @@ class LowRankMultivariateNormal(Distribution):
         d, r = self.cov_factor.shape[-2:]
         gains, variances = np.empty((math.prod(batch), d, r)), np.empty((math.prod(batch), d))
         arguments = (*flat_rows(self.cov_factor, 2, batch), *flat_rows(self.cov_diag, 1, batch), gains, variances)
-        run_rows(_innovations_kernel, len(gains), *arguments, row_cost=4 * d * r * r)
+        run_rows(innovations_kernel, len(gains), *arguments, row_cost=4 * d * r * r)
         return gains.reshape(*batch, d, r), variances.reshape(*batch, d)
 
     def to_full(self) -> MultivariateNormal:
@@ -106,111 +107,12 @@ class LowRankMultivariateNormal(Distribution):
         d, r = self.cov_factor.shape[-2:]
         rows = [flat_rows(deviation, 1, shape), flat_rows(self.cov_factor, 2, shape)]
         rows += [flat_rows(gains, 2, shape), flat_rows(variances, 1, shape)]
-        run_rows(_squares_kernel, out.size, *(array for pair in rows for array in pair), out, row_cost=4 * d * r)
+        run_rows(squares_kernel, out.size, *(array for pair in rows for array in pair), out, row_cost=4 * d * r)
         log_prob = -0.5 * (out.reshape(shape) + np.log(variances).sum(axis=-1) + d * LOG_2PI)
         return np.where(np.isnan(x).any(axis=-1), np.nan, log_prob)
 
     def _entropy(self) -> np.ndarray:
         return 0.5 * (1.0 + LOG_2PI + np.log(self._innovations[1])).sum(axis=-1)
-
-
-# ---------------------------------------------------------------- the filter
-#
-# Its state is (unit, weight, f, alpha, partial): the covariance of the factors given the coordinates so far is
-# U diag(w) U^T for a unit upper triangular U, and what the next coordinate tells, by `_measure`, stands in the others.
-
-
-@jit
-def _new_filter(r, weight):
-    """Before any coordinate factors are independent standard normals (weight 1); differences of filters are 0."""
-    state = np.empty((r, r)), np.empty(r), np.empty(r), np.empty(r + 1), np.empty((r, r + 1))
-    _forget(state, weight)
-    return state
-
-
-@jit
-def _forget(state, weight):
-    for j in range(state[1].shape[0]):
-        state[1][j] = weight
-        for i in range(j):
-            state[0][i, j] = 0.0
-
-
-@jit
-def _measure(row, noise, state):
-    """Fill f = U^T row, the variances alpha[j] of the coordinate from noise and the first j of the factors U^T z, and
-    the covariances partial[:, r] of the factors z with it; partial[:, j] is their part from the first j."""
-    unit, weight, f, alpha, partial = state
-    alpha[0] = noise
-    for j in range(row.shape[0]):
-        f[j] = row[j]
-        for i in range(j):
-            f[j] += unit[i, j] * row[i]
-        v = weight[j] * f[j]
-        alpha[j + 1] = alpha[j] + f[j] * v
-        for i in range(j):
-            partial[i, j + 1] = partial[i, j] + unit[i, j] * v
-        partial[j, j + 1] = v
-
-
-@jit
-def _update(state):
-    """The covariance of the factors given the coordinate, too; no variance is subtracted from another."""
-    unit, weight, f, alpha, partial = state
-    for j in range(f.shape[0]):
-        weight[j] *= alpha[j] / alpha[j + 1]
-        for i in range(j):
-            unit[i, j] -= partial[i, j] * (f[j] / alpha[j])
-
-
-@jit
-def _filter(factor, noise, state, gain, variance):
-    """How far the innovation of each coordinate moves the prediction of the factors, and the innovation's variance."""
-    d, r = factor.shape
-    _forget(state, 1.0)
-    for i in range(d):
-        _measure(factor[i], noise[i], state)
-        _update(state)
-        variance[i] = state[3][r]
-        for j in range(r):
-            gain[i, j] = state[4][j, r] / state[3][r]
-
-
-@jit
-def _squares(point, factor, gain, variance, hidden):
-    """Sum of the squared innovations of a point, in units of their variances."""
-    d, r = factor.shape
-    total = 0.0
-    for j in range(r):
-        hidden[j] = 0.0
-    for i in range(d):
-        innovation = point[i]
-        for j in range(r):
-            innovation -= factor[i, j] * hidden[j]
-        for j in range(r):
-            hidden[j] += gain[i, j] * innovation
-        z = innovation / math.sqrt(variance[i])
-        total += z * z
-        if not total < np.inf:  # behind an overflow stands the nan of inf - inf
-            return np.inf
-    return total
-
-
-@jit
-def _innovations_kernel(start, stop, factor, factor_row, noise, noise_row, gain, variance):
-    state = _new_filter(factor.shape[2], 1.0)
-    for row in range(start, stop):
-        _filter(factor[factor_row[row]], noise[noise_row[row]], state, gain[row], variance[row])
-
-
-@jit
-def _squares_kernel(
-    start, stop, points, points_row, factor, factor_row, gain, gain_row, variance, variance_row, out
-):  # fmt: skip
-    hidden = np.empty(factor.shape[2])
-    for row in range(start, stop):
-        rows = factor[factor_row[row]], gain[gain_row[row]], variance[variance_row[row]]
-        out[row] = _squares(points[points_row[row]], *rows, hidden)
 
 
 # ---------------------------------------------------------------- divergences
@@ -255,7 +157,7 @@ def _rows(distribution: Any, n_factors: int, shape: tuple[int, ...]) -> tuple[np
 
 @jit
 def _measure_difference(row_p, noise_p, state_p, row_q, noise_q, state_q, change):
-    """What `_measure` gives for p less what it gives for q."""
+    """What `measure` gives for p less what it gives for q."""
     unit, weight, f, alpha, partial = change
     alpha[0] = noise_p - noise_q
     for j in range(row_p.shape[0]):
@@ -272,7 +174,7 @@ def _measure_difference(row_p, noise_p, state_p, row_q, noise_q, state_q, change
 
 @jit
 def _update_difference(state_p, state_q, change):
-    """What `_update` is going to give for p less what it is going to give for q."""
+    """What `update` is going to give for p less what it is going to give for q."""
     unit, weight, f, alpha, partial = change
     _, weight_q, f_q, alpha_q, partial_q = state_q
     f_p, alpha_p = state_p[2], state_p[3]
@@ -350,13 +252,13 @@ def _near_excess(factor_p, noise_p, factor_q, noise_q, states, root, g):
     """(tr A - d - log det A) / 2 for A = S_q^-1 S_p as a sum of terms >= 0 that are small where p and q are near."""
     state_p, state_q, change = states
     d, r = factor_p.shape
-    _forget(state_p, 1.0)
-    _forget(state_q, 1.0)
-    _forget(change, 0.0)
+    forget(state_p, 1.0)
+    forget(state_q, 1.0)
+    forget(change, 0.0)
     total, n = 0.0, 0
     for i in range(d):
-        _measure(factor_p[i], noise_p[i], state_p)
-        _measure(factor_q[i], noise_q[i], state_q)
+        measure(factor_p[i], noise_p[i], state_p)
+        measure(factor_q[i], noise_q[i], state_q)
         _measure_difference(factor_p[i], noise_p[i], state_p, factor_q[i], noise_q[i], state_q, change)
         t = change[3][r] / state_q[3][r]
         is_near = -0.25 < t < 0.35
@@ -364,8 +266,8 @@ def _near_excess(factor_p, noise_p, factor_q, noise_q, states, root, g):
         total += 0.5 * _disagree(factor_p[i], factor_q[i], math.sqrt(state_q[3][r]), root, n, g)
         n = _predict(state_p, state_q, change, root, n, g)
         _update_difference(state_p, state_q, change)
-        _update(state_p)
-        _update(state_q)
+        update(state_p)
+        update(state_q)
     return total
 
 
@@ -376,7 +278,7 @@ def _trace(factor_p, noise_p, factor_q, gain, variance, hidden, root, g):
     d, r = factor_q.shape
     total, n = 0.0, 0
     for j in range(r):
-        total += _squares(factor_p[:, j], factor_q, gain, variance, hidden)
+        total += squares(factor_p[:, j], factor_q, gain, variance, hidden)
     for i in range(d - 1, -1, -1):
         std = math.sqrt(noise_p[i])
         total += noise_p[i] / variance[i]
@@ -399,14 +301,14 @@ def _kl_low_rank_kernel(
     mean_q, mean_q_row, factor_q, factor_q_row, noise_q, noise_q_row, out,
 ):  # fmt: skip
     d, r = factor_p.shape[1:]
-    states = _new_filter(r, 1.0), _new_filter(r, 1.0), _new_filter(r, 0.0)
+    states = new_filter(r, 1.0), new_filter(r, 1.0), new_filter(r, 0.0)
     near_root, far_root, g, hidden = np.empty((2 * r, 4 * r)), np.empty((r, 2 * r)), np.empty(4 * r), np.empty(r)
     gain, variance_p, variance, shift = np.empty((d, r)), np.empty(d), np.empty(d), np.empty(d)
     for row in range(start, stop):
         p = factor_p[factor_p_row[row]], noise_p[noise_p_row[row]]
         q = factor_q[factor_q_row[row]], noise_q[noise_q_row[row]]
-        _filter(*p, states[0], gain, variance_p)
-        _filter(*q, states[1], gain, variance)
+        filter_coordinates(*p, states[0], gain, variance_p)
+        filter_coordinates(*q, states[1], gain, variance)
         trace = _trace(*p, q[0], gain, variance, hidden, far_root, g)
         excess = trace
         for i in range(d):
@@ -414,4 +316,4 @@ def _kl_low_rank_kernel(
             shift[i] = mean_p[mean_p_row[row], i] - mean_q[mean_q_row[row], i]
         if excess < _FAR * trace:
             excess = 2.0 * _near_excess(*p, *q, states, near_root, g)
-        out[row] = 0.5 * excess + 0.5 * _squares(shift, q[0], gain, variance, hidden)
+        out[row] = 0.5 * excess + 0.5 * squares(shift, q[0], gain, variance, hidden)

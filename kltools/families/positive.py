@@ -6,6 +6,7 @@ from typing import Any, Self
 import numpy as np
 
 from .. import _arrays, _special
+from .._affinity import scale_log_affinity
 from .._formula import Formula
 from .._jit import jit
 from .._parameters import param
@@ -14,6 +15,7 @@ from .._special import deviation, log_gamma_excess, log_gamma_remainder_excess, 
 from ..closed_forms import register_kl
 from ..distribution import Distribution, family
 from ..errors import InvalidParameterError
+from ..relatives import register_relative
 
 _digamma = Formula(digamma)
 _log_gamma_remainder = Formula(_special.log_gamma_remainder)
@@ -111,6 +113,9 @@ class Exponential(OnHalfLine):
     def _entropy(self) -> np.ndarray:
         return 1.0 - np.log(self.rate)
 
+    def _widened(self) -> "Gamma":
+        return Gamma(shape=1.0, rate=self.rate)
+
 
 @family
 class Gamma(OnHalfLine):
@@ -163,6 +168,13 @@ class Gamma(OnHalfLine):
     def _entropy(self) -> np.ndarray:
         return _HALF_LOG_2PIE + 0.5 * np.log(self.shape) - _negentropy(self.shape) - np.log(self.rate)
 
+    def _natural(self) -> tuple[np.ndarray, ...]:
+        return self.shape, self.rate
+
+    @classmethod
+    def _from_natural(cls, shape: np.ndarray, rate: np.ndarray) -> dict[str, np.ndarray]:
+        return {"shape": shape, "rate": rate}
+
 
 @family
 class Chi2(OnHalfLine):
@@ -206,6 +218,9 @@ class Chi2(OnHalfLine):
     def _entropy(self) -> np.ndarray:
         return _HALF_LOG_2PIE + 0.5 * np.log(2.0 * self.df) - _negentropy(0.5 * self.df)
 
+    def _widened(self) -> Gamma:
+        return Gamma(shape=0.5 * self.df, rate=0.5)
+
 
 @family
 class InverseGamma(OnHalfLine):
@@ -243,6 +258,13 @@ class InverseGamma(OnHalfLine):
     def _entropy(self) -> np.ndarray:
         entropy = _HALF_LOG_2PIE + 0.5 * np.log(self.shape) - _negentropy(self.shape)
         return entropy + np.log(self.scale) - 2.0 * _digamma(self.shape)
+
+    def _natural(self) -> tuple[np.ndarray, ...]:
+        return self.shape, self.scale
+
+    @classmethod
+    def _from_natural(cls, shape: np.ndarray, scale: np.ndarray) -> dict[str, np.ndarray]:
+        return {"shape": shape, "scale": scale}
 
 
 # ---------------------------------------------------------------- closed forms
@@ -356,3 +378,12 @@ def kl_gamma_gumbel(shape_p, rate_p, loc_q, scale_q):
 @register_kl(Exponential, "Gumbel")
 def kl_exponential_gumbel(rate_p, loc_q, scale_q):
     return _gamma_from_gumbel(1.0, rate_p, loc_q, scale_q)
+
+
+# ---------------------------------------------------------------- affinities
+
+
+@register_relative("log_affinity", Exponential, Exponential)
+def log_affinity_exponential(rate_p, rate_q, alpha):
+    """log(rate_p^a rate_q^(1 - a) / (a rate_p + (1 - a) rate_q))."""
+    return scale_log_affinity(rate_q, rate_p, 1.0, alpha)

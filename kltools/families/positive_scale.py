@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from .._affinity import scale_log_affinity
 from .._formula import Formula
 from .._jit import jit
 from .._parameters import param
@@ -20,7 +21,9 @@ from .._special import (
 )
 from ..closed_forms import register_kl
 from ..distribution import family
+from ..relatives import register_relative
 from .gaussian import kl_normal_normal
+from .gaussian_relatives import log_affinity_diagonal, total_variation_normal
 from .positive import OnHalfLine
 
 _scaled_exponential_integral = Formula(scaled_exponential_integral)
@@ -131,8 +134,10 @@ class HalfCauchy(OnHalfLine):
         return self.scale, self.scale
 
     def _log_prob(self, x: np.ndarray) -> np.ndarray:
-        terms = math.log(2.0 / math.pi) - np.log(self.scale) - 2.0 * np.log(np.hypot(1.0, x / self.scale))
-        return np.where(x < 0.0, -np.inf, terms)
+        ratio = np.abs(x) / self.scale
+        with np.errstate(divide="ignore"):
+            logs = np.where(ratio < 1e300, np.log(np.hypot(1.0, ratio)), np.log(np.abs(x)) - np.log(self.scale))
+        return np.where(x < 0.0, -np.inf, math.log(2.0 / math.pi) - np.log(self.scale) - 2.0 * logs)
 
     def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         return self.scale * np.tan(0.5 * math.pi * rng.random(shape))
@@ -322,3 +327,42 @@ def kl_pareto_laplace(shape_p, scale_p, loc_q, scale_q):
     t, logarithm = product_ratio(s, 1.0, scale_p, below, scale_q)
     of_scales = x_minus_log1p(t) if -0.25 < t < 0.35 else t - logarithm
     return of_scales + math.log(s) + skewed
+
+
+# ---------------------------------------------------------------- affinities
+
+register_relative("log_affinity", LogNormal, LogNormal)(log_affinity_diagonal)
+register_relative("total_variation", LogNormal, LogNormal)(total_variation_normal)
+
+
+@register_relative("log_affinity", HalfNormal, HalfNormal)
+def log_affinity_half_normal(scale_p, scale_q, alpha):
+    return 0.5 * scale_log_affinity(scale_p, scale_q, 2.0, alpha)
+
+
+@register_relative("log_affinity", Pareto, Pareto)
+def log_affinity_pareto(shape_p, scale_p, shape_q, scale_q, alpha):
+    """That of the exponential distributions of log(x / scale), and what lies below the larger scale."""
+    of_shapes = scale_log_affinity(shape_q, shape_p, 1.0, alpha)
+    if scale_p >= scale_q:
+        return of_shapes - (1.0 - alpha) * shape_q * log_ratio(scale_p, scale_q)
+    return math.inf if alpha > 1.0 else of_shapes - alpha * shape_p * log_ratio(scale_q, scale_p)
+
+
+@register_relative("log_affinity", InverseGaussian, InverseGaussian)
+def log_affinity_inverse_gaussian(mean_p, shape_p, mean_q, shape_q, alpha):
+    """From the mixed shape, and from m = a w_p + (1 - a) w_q and z^2 = shape_p shape_q (1 / mean_p - 1 / mean_q)^2.
+
+    w is shape / mean. The exponents leave sqrt(m^2 + a (1 - a) z^2) - m.
+    """
+    beta = 1.0 - alpha
+    of_shapes = 0.5 * scale_log_affinity(shape_q, shape_p, 1.0, alpha)
+    z = standard_difference(mean_q, mean_p, mean_p) * math.sqrt(shape_p) * (math.sqrt(shape_q) / mean_q)
+    if z == 0.0 or math.isinf(of_shapes):
+        return of_shapes
+    m = alpha * (shape_p / mean_p) + beta * (shape_q / mean_q)
+    step = math.sqrt(abs(alpha * beta)) * abs(z)
+    if alpha > 1.0 and m < step:
+        return math.inf
+    root = math.hypot(m, step) if alpha < 1.0 else math.sqrt(m - step) * math.sqrt(m + step)
+    return of_shapes - alpha * beta * z * (z / (m + root))

@@ -6,25 +6,27 @@ from typing import Any
 
 import numpy as np
 
+from .._affinity import scale_log_affinity
 from .._formula import Formula
 from .._gamma_ratio import (
-    EULER_GAMMA,
     digamma_step,
-    exponential_integral,
-    exponential_integral_near_zero,
     log_gamma_ratio,
     log_gamma_tail,
 )
 from .._parameters import param
 from .._scalar import (
+    EULER_GAMMA,
     expm1_minus_x,
     half_ratio_excess,
     half_squared_ratio_excess,
     standard_difference,
 )
+from .._special import exponential_integral, exponential_integral_near_zero
 from ..closed_forms import register_kl
 from ..distribution import Distribution, family
+from ..relatives import register_relative
 
+_FAR = 1e300
 LARGEST_EXPONENT = math.log(sys.float_info.max)
 LARGEST_GROWTH = 2.556e305  # where the logarithm of the gamma function overflows
 
@@ -42,7 +44,20 @@ class _ByLocation(Distribution):
         return self.loc, self.scale
 
     def _log_prob(self, x: np.ndarray) -> np.ndarray:
-        return self._standard_log_prob((x - self.loc) / self.scale) - np.log(self.scale)
+        with np.errstate(over="ignore"):
+            z = (x - self.loc) / self.scale
+        terms = self._standard_log_prob(z) - np.log(self.scale)
+        beyond = np.isinf(z) & np.isfinite(x)
+        return np.where(beyond, self._tail(x), terms) if beyond.any() else terms
+
+    def _tail(self, x: np.ndarray) -> Any:
+        """Log-density so far out that z is beyond float64."""
+        return -math.inf
+
+    def _power_tail(self, x: np.ndarray, exponent: Any) -> np.ndarray:
+        """That of a density that is a power of z there."""
+        further = np.log(np.abs(0.5 * x - 0.5 * self.loc)) + math.log(2.0) - np.log(self.scale) - math.log(_FAR)
+        return self._standard_log_prob(np.array(_FAR)) - np.log(self.scale) - exponent * further
 
     def _standard_log_prob(self, z: np.ndarray) -> np.ndarray:
         """Log-density for loc 0 and scale 1."""
@@ -212,6 +227,9 @@ class Cauchy(_ByLocation):
     def _standard_log_prob(self, z: np.ndarray) -> np.ndarray:
         return -math.log(math.pi) - log1p_of_square(z)
 
+    def _tail(self, x: np.ndarray) -> np.ndarray:
+        return self._power_tail(x, 2.0)
+
     def _standard_entropy(self) -> float:
         return math.log(4.0 * math.pi)
 
@@ -253,6 +271,9 @@ class StudentT(_ByLocation):
 
     def _standard_log_prob(self, z: np.ndarray) -> np.ndarray:
         return student_log_prob(np.abs(z), self.df, 1.0)
+
+    def _tail(self, x: np.ndarray) -> np.ndarray:
+        return self._power_tail(x, self.df + 1.0)
 
     def _standard_entropy(self) -> np.ndarray:
         return student_entropy(self.df, 1.0)
@@ -366,3 +387,16 @@ def kl_cauchy_cauchy(loc_p, scale_p, loc_q, scale_q):
         return math.log1p(u)
     distance = math.hypot(0.25 * scale_p + 0.25 * scale_q, 0.25 * loc_p - 0.25 * loc_q)
     return 2.0 * (math.log(distance) + math.log(2.0)) - math.log(scale_p) - math.log(scale_q)
+
+
+# ---------------------------------------------------------------- affinities
+
+
+def _equal_locations(p: Laplace, q: Laplace) -> np.ndarray:
+    return p.loc == q.loc
+
+
+@register_relative("log_affinity", Laplace, Laplace, only_where=_equal_locations)
+def log_affinity_laplace(scale_p, scale_q, alpha):
+    """Around one location that of the exponential distributions of |x - loc|."""
+    return scale_log_affinity(scale_p, scale_q, 1.0, alpha)

@@ -1,19 +1,21 @@
 """Distributions of the number of failures before a success."""
 
 import math
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
-from .._counting import at_counts, check_drawable, raise_no_entropy
+from .._affinity import waiting_log_affinity
+from .._counting import at_counts, check_drawable, entropy_of_counts
 from .._formula import Formula
 from .._jit import jit
 from .._parameters import param
 from .._special import log_gamma_remainder, ratio_excess
-from .._stirling import log_factorial_remainder, mass_excess
+from .._stirling import log_factorial_remainder, mass_excess, product_difference
 from ..closed_forms import register_kl
 from ..distribution import Distribution, family
 from ..errors import InvalidParameterError
+from ..relatives import register_relative
 
 _LARGEST = np.finfo(np.float64).max
 
@@ -68,7 +70,7 @@ class NegativeBinomial(Distribution):
     .. math:: P(x) = \frac{\Gamma(r + x)}{\Gamma(r) \, x!} \, \mathrm{probs}^r (1 - \mathrm{probs})^x,
         \quad x = 0, 1, 2, \dots
 
-    Two of them have a closed form where their r agree; its entropy has none.
+    Two of them have a closed form where their r agree. The entropy is a sum over the counts, to 1e-12.
 
     Parameters
     ----------
@@ -80,7 +82,8 @@ class NegativeBinomial(Distribution):
     Raises
     ------
     NoClosedFormError
-        By ``entropy()``, and by `kl_divergence` where r of p and of q differ.
+        By `kl_divergence` where r of p and of q differ, and by ``entropy()`` where the counts that weigh anything are
+        more than 2**24 and no smooth curve: r below about 60, probs below 1e-5.
 
     Examples
     --------
@@ -113,8 +116,10 @@ class NegativeBinomial(Distribution):
         check_drawable(rate, self)
         return rng.poisson(rate, size=shape).astype(np.float64)
 
-    def _entropy(self) -> NoReturn:
-        raise_no_entropy(self)
+    def _entropy(self) -> np.ndarray:
+        with np.errstate(divide="ignore"):
+            log_variance = np.log(self.r) + np.log1p(-self.probs) - 2.0 * np.log(self.probs)
+        return entropy_of_counts(self, log_variance, self.r > 1e20)
 
 
 def _check_possible(distribution: Any) -> None:
@@ -155,7 +160,9 @@ def _log_negative_binomial(x, r, probs):
         return -math.inf
     trials = r + x
     ways = log_gamma_remainder(trials) - log_gamma_remainder(r) - log_factorial_remainder(x)
-    excess = (1.0 - probs) * r - probs * x  # of the successes that come before those expected
+    shared = trials - r
+    rounding = (r - (trials - shared)) + (x - shared)
+    excess = product_difference(r, 1.0, probs, trials) - probs * rounding  # of the successes over those expected
     return ways - mass_excess(-excess, r, trials * probs) - mass_excess(excess, x, trials * (1.0 - probs))
 
 
@@ -203,3 +210,19 @@ def kl_negative_binomial_geometric(probs_p, probs_q):
 def kl_geometric_negative_binomial(probs_p, probs_q):
     """With r = 1 both are geometric distributions."""
     return _kl_geometric(probs_p, probs_q)
+
+
+# ---------------------------------------------------------------- affinities
+
+
+@register_relative("log_affinity", Geometric, Geometric)
+@register_relative("log_affinity", NegativeBinomial, Geometric, only_where=_waits_once)
+@register_relative("log_affinity", Geometric, NegativeBinomial, only_where=_waits_once)
+def log_affinity_geometric(probs_p, probs_q, alpha):
+    return waiting_log_affinity(probs_p, probs_q, alpha)
+
+
+@register_relative("log_affinity", NegativeBinomial, NegativeBinomial, only_where=_equal_r)
+def log_affinity_negative_binomial(r_p, probs_p, probs_q, alpha):
+    """r times that of geometric distributions."""
+    return r_p * waiting_log_affinity(probs_p, probs_q, alpha)

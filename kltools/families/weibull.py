@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from .._affinity import scale_log_affinity
 from .._formula import Formula
 from .._jit import jit
 from .._parameters import param
-from .._scalar import expm1_minus_x, half_squared_ratio_excess
+from .._scalar import EULER_GAMMA, expm1_minus_x, half_squared_ratio_excess
 from .._special import (
-    EULER_GAMMA,
     log_gamma_beside_1,
     log_gamma_beside_2,
     log_gamma_remainder,
@@ -21,6 +21,7 @@ from .._special import (
 )
 from ..closed_forms import register_kl
 from ..distribution import family
+from ..relatives import register_relative
 from .positive import Exponential, OnHalfLine
 
 
@@ -188,3 +189,20 @@ def kl_weibull_gamma(shape_p, scale_p, shape_q, rate_q):
         of_shapes += log_gamma_remainder(shape_q) - 1.0 - EULER_GAMMA
     of_rates = shape_q * expm1_minus_x(v) if v < 700.0 else math.exp(v + math.log(shape_q))
     return of_rates + of_shapes
+
+
+# ---------------------------------------------------------------- affinities
+
+
+@register_relative("log_affinity", Rayleigh, Rayleigh)
+def log_affinity_rayleigh(scale_p, scale_q, alpha):
+    return scale_log_affinity(scale_p, scale_q, 2.0, alpha)
+
+
+def _equal_shapes(p: Weibull, q: Weibull) -> np.ndarray:
+    return p.shape == q.shape
+
+
+@register_relative("log_affinity", Weibull, Weibull, only_where=_equal_shapes)
+def log_affinity_weibull(shape_p, scale_p, scale_q, alpha):
+    return scale_log_affinity(scale_p, scale_q, shape_p, alpha)

@@ -138,6 +138,14 @@ class Wishart(_ByDegreesOfFreedom):
         terms = (self.df - d - 1.0) * half_log_det - 0.5 * trace - self.df * self._half_log_det("scale")
         return self._density(x, terms - 0.5 * math.log(2.0) * d * self.df - self._log_multigamma())
 
+    def _natural(self) -> tuple[np.ndarray, ...]:
+        return self.df, _inverse(self.scale)
+
+    @classmethod
+    def _from_natural(cls, df: np.ndarray, precision: np.ndarray) -> dict[str, np.ndarray]:
+        df, precision = _where_possible(df, precision)
+        return {"df": df, "scale": _inverse(precision)}
+
     def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         factor = self._factors["scale"] @ self._bartlett(rng, shape)
         return factor @ np.swapaxes(factor, -1, -2)
@@ -196,15 +204,43 @@ class InverseWishart(_ByDegreesOfFreedom):
         terms = self.df * self._half_log_det("scale") - (self.df + d + 1.0) * half_log_det - 0.5 * trace
         return self._density(x, terms - 0.5 * math.log(2.0) * d * self.df - self._log_multigamma())
 
+    def _natural(self) -> tuple[np.ndarray, ...]:
+        return self.df, self.scale
+
+    @classmethod
+    def _from_natural(cls, df: np.ndarray, scale: np.ndarray) -> dict[str, np.ndarray]:
+        df, scale = _where_possible(df, scale)
+        return {"df": df, "scale": scale}
+
     def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        inverse = np.linalg.solve(self._bartlett(rng, shape), np.eye(self.event_shape[0]))
-        factor = self._factors["scale"] @ np.swapaxes(inverse, -1, -2)
-        return factor @ np.swapaxes(factor, -1, -2)
+        """Where df is next to d - 1, the last diagonal entry may be 0 in float64, and most entries of the draw inf."""
+        triangle = self._bartlett(rng, shape)
+        last = triangle[..., -1:, -1:].copy()
+        triangle[..., -1, -1] = 1.0
+        factor = self._factors["scale"] @ np.swapaxes(np.linalg.inv(triangle), -1, -2)
+        products = factor[..., :, -1:] * np.swapaxes(factor[..., :, -1:], -1, -2)
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            of_last = np.where(products == 0.0, 0.0, products / last / last)
+        return factor[..., :-1] @ np.swapaxes(factor[..., :-1], -1, -2) + of_last
 
     def _entropy(self) -> np.ndarray:
         d = self.event_shape[0]
         scale = (d + 1.0) * (self._half_log_det("scale") - 0.5 * d * math.log(2.0))
         return scale + self._df_entropy(0.5 * (d + 1.0))
+
+
+def _inverse(matrix: np.ndarray) -> np.ndarray:
+    inverse = np.linalg.inv(matrix)
+    return 0.5 * (inverse + np.swapaxes(inverse, -1, -2))
+
+
+def _where_possible(df: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Degrees of freedom and positive definite matrices; nan where there is no such distribution."""
+    is_finite = np.isfinite(matrix).all(axis=(-2, -1))
+    lower = np.tril(np.where(is_finite[..., None, None], matrix, 0.0))
+    least = np.linalg.eigvalsh(lower)[..., 0]
+    matrix = np.where((least > 0.0)[..., None, None], matrix, np.nan)
+    return np.where(df > matrix.shape[-1] - 1, df, np.nan), matrix
 
 
 @jit
