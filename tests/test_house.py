@@ -305,6 +305,13 @@ def test_families_document_their_fields(name):
     assert documented(sections(family)["Parameters"]) == [field.name for field in dataclasses.fields(family)]
 
 
+def test_every_public_name_is_in_the_reference():
+    reference = (Path(__file__).parents[1] / "docs" / "index.rst").read_text()
+    whole_modules = {*kltools.families.__all__, *kltools.errors.__all__}
+    names = [name for name in kltools.__all__ if name not in whole_modules]
+    assert [name for name in names if not re.search(rf"\b{name}\b", reference)] == []
+
+
 @pytest.mark.parametrize("name", ERRORS)
 def test_errors_say_when_they_are_raised(name):
     assert getattr(kltools, name).__doc__

@@ -105,10 +105,10 @@ def estimate_mutual_information(
 
     References
     ----------
-    A. Kraskov, H. Stoegbauer, P. Grassberger (2004), Estimating mutual information, eq. 8 and 9.
-    B. C. Ross (2014), Mutual information between discrete and continuous data sets, eq. 1.
-    W. Gao, S. Kannan, S. Oh, P. Viswanath (2017), Estimating mutual information for discrete-continuous
-    mixtures, algorithm 1.
+    Kraskov, Stoegbauer and Grassberger (2004), Estimating mutual information, eq. 8 and 9.
+    Ross (2014), Mutual information between discrete and continuous data sets, eq. 1.
+    Gao, Kannan, Oh and Viswanath (2017), Estimating mutual information for discrete-continuous mixtures,
+    algorithm 1.
 
     Examples
     --------
@@ -194,7 +194,7 @@ def estimate_total_correlation(
 
     References
     ----------
-    A. Kraskov, H. Stoegbauer, P. Grassberger (2004), Estimating mutual information, eq. 23 and 24.
+    Kraskov, Stoegbauer and Grassberger (2004), Estimating mutual information, eq. 23 and 24.
 
     Examples
     --------
