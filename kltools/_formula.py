@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from . import _device
-from ._jit import elementwise, jit
+from ._jit import elementwise, is_compiled, jit
+from ._lanes import LaneKernels
 from ._once import once
 
 _BLOCK_ELEMENTS = 1 << 20  # elements computed at once before they are summed: 8 MiB
@@ -26,6 +27,8 @@ class Formula:
     ----------
     function : callable
         Plain Python over floats that uses `math` and the functions of `kltools._scalar`, or one of those.
+    on_lanes : bool
+        Whether it has no branches but `everywhere` and `select`, so that arrays are computed in vectors.
 
     Examples
     --------
@@ -34,11 +37,12 @@ class Formula:
     0.5
     """
 
-    def __init__(self, function: Callable[..., float]):
+    def __init__(self, function: Callable[..., float], on_lanes: bool = False):
         function = getattr(function, "py_func", function)
         functools.update_wrapper(self, function)
         self.function = function
         self.parameters = tuple(inspect.signature(function).parameters)
+        self._lanes = LaneKernels(function) if on_lanes and is_compiled() else None
 
     def __repr__(self) -> str:
         return f"Formula({self.function.__name__}({', '.join(self.parameters)}))"
@@ -51,21 +55,25 @@ class Formula:
     def _ufunc(self) -> Callable[..., Any]:
         return elementwise(self.function)
 
-    def __call__(self, *arguments: Any, device: str = "cpu") -> Any:
+    def __call__(self, *arguments: Any, device: str = "cpu", n_jobs: int = 1) -> Any:
         if device == "cuda":
             return _device.twin("evaluate")(self, *arguments)
+        if self._lanes is not None:
+            return self._lanes.summed(_floats(arguments), 0, n_jobs)
         arrays = [np.asarray(a, dtype=np.float64) for a in arguments]  # one type, one compilation
         out = np.empty(np.broadcast_shapes(*(a.shape for a in arrays)))
         with np.errstate(all="ignore"):  # inf is an answer
             self._ufunc(*arrays, out=out)
         return out
 
-    def summed(self, *arguments: Any, n_axes: int, device: str = "cpu") -> Any:
+    def summed(self, *arguments: Any, n_axes: int, device: str = "cpu", n_jobs: int = 1) -> Any:
         """The formula summed over the last `n_axes` axes, in blocks that bound the memory."""
         if n_axes == 0:
-            return self(*arguments, device=device)
+            return self(*arguments, device=device, n_jobs=n_jobs)
         if device == "cuda":
             return _device.twin("evaluate_sum")(self, *arguments, n_axes=n_axes)
+        if self._lanes is not None:
+            return self._lanes.summed(_floats(arguments), n_axes, n_jobs)
         arrays = np.broadcast_arrays(*arguments)
         shape = arrays[0].shape
         batch_shape = shape[: len(shape) - n_axes]
@@ -80,3 +88,14 @@ class Formula:
             terms = self(*(a[block] for a in arrays))
             out[block] = terms.reshape((*terms.shape[: len(batch_shape)], n_terms)).sum(axis=-1)
         return out
+
+
+def on_lanes(function: Callable[..., float]) -> Formula:
+    """A formula without branches, which arrays meet in vectors."""
+    return Formula(function, on_lanes=True)
+
+
+def _floats(arguments: Any) -> list[np.ndarray]:
+    """Arrays of float32 as they are, of anything else as float64."""
+    arrays = [np.asarray(a) for a in arguments]
+    return [a if a.dtype == np.float32 else np.asarray(a, dtype=np.float64) for a in arrays]

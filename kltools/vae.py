@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from . import _arrays, _device, _validation
-from ._formula import Formula
-from ._scalar import expm1_minus_x, standard_difference
+from ._formula import on_lanes
+from ._scalar import everywhere, expm1_minus_x, half_squared_difference, select
 from .closed_forms import kl_divergence
 from .distribution import Distribution, check_distribution, unwrap
 from .errors import InvalidParameterError, InvalidTypeError, ShapeMismatchError
@@ -18,15 +18,16 @@ REDUCTIONS = ("none", "sum", "mean", "per_dim")
 _EXP_OVERFLOWS = 708.0
 
 
-@Formula
-def kl_log_var_normal(mu, log_var, mean_q, var_q):
+@on_lanes
+def kl_log_var_normal(mu, log_var, mean_q, var_q, log_var_q):
     """KL(N(mu, exp(log_var)) || N(mean_q, var_q)), from the logarithm of the variance itself."""
-    z = standard_difference(mu, mean_q, math.sqrt(var_q))
-    difference = log_var - math.log(var_q)
-    if difference > _EXP_OVERFLOWS:  # half of exp may still be a number
-        half = math.exp(0.5 * difference)
-        return 0.5 * half * half + 0.5 * z * z
-    return 0.5 * expm1_minus_x(difference) + 0.5 * z * z
+    shift = half_squared_difference(mu, mean_q, var_q)
+    difference = log_var - log_var_q
+    ordinary = difference < _EXP_OVERFLOWS
+    if everywhere(ordinary):
+        return 0.5 * expm1_minus_x(difference) + shift
+    half = math.exp(0.5 * difference)  # half of exp may still be a number
+    return select(ordinary, 0.5 * expm1_minus_x(difference), 0.5 * half * half) + shift
 
 
 def vae_kl(
@@ -91,7 +92,7 @@ def vae_kl(
             raise InvalidParameterError("reduction='per_dim' needs a prior with independent dimensions.")
         value = (_device.twin("vae_kl") if place == "cuda" else _kl_from_full_prior)(means, log_variances, prior)
     elif isinstance(prior, Normal | MultivariateNormalDiag):
-        arguments = (means, log_variances, prior.mean, prior.var)
+        arguments = (means, log_variances, prior.mean, prior.var, np.log(prior.var))
         value = kl_log_var_normal.summed(*arguments, n_axes=int(reduction != "per_dim"), device=place)
     else:
         raise InvalidTypeError(f"prior must be a Gaussian distribution, got {type(prior).__name__}.")
