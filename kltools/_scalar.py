@@ -104,14 +104,23 @@ def half_squared_difference(a: float, b: float, var: float) -> float:
 @jit
 def half_squared_ratio_excess(a: float, b: float) -> float:
     """(r^2 - 1 - log r^2) / 2 with r = a / b, for a, b > 0, with full relative accuracy around a = b."""
-    excess = (a - b) / b
-    t = excess * (2.0 + excess)
-    if -0.25 < t < 0.35:
-        return 0.5 * x_minus_log1p(t)
+    inverse = 1.0 / b
+    change, r = (a - b) * inverse, a * inverse
+    excess = 0.5 * minus_log(change * (2.0 + change), r * r)
+    ordinary = (1e-290 < inverse) & (inverse < 1e290) & (1e-140 < r) & (r < 1e140)
+    if everywhere(ordinary):
+        return excess
+    return select(ordinary, excess, half_extreme_squared_ratio_excess(a, b))
+
+
+@jit
+def half_extreme_squared_ratio_excess(a: float, b: float) -> float:
+    """The same where 1 / b or (a / b)^2 has few digits, or overflows."""
     r = a / b
-    if 1e-150 < r < 1e150:
-        return 0.5 * (r - 1.0) * (r + 1.0) - math.log(r)
-    return 0.5 * r * r - 0.5 - (math.log(a) - math.log(b))
+    change = (a - b) / b
+    excess = 0.5 * minus_log(change * (2.0 + change), r * r)
+    extreme = 0.5 * r * r - 0.5 - (math.log(a) - math.log(b))
+    return select((1e-140 < r) & (r < 1e140), excess, extreme)
 
 
 @jit
