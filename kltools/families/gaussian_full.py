@@ -188,7 +188,7 @@ def _kl_in_lanes(
 ):  # fmt: skip
     """From M = L_q^-1 L_p, each lane another item; what turns out near 0, or no number, each for itself."""
     width, d = constant(lanes), mean_p.shape[1]
-    weights, columns = np.empty((d, d, width)), np.empty((d, d, width))
+    weights, columns = np.empty((d, d, width)), np.empty((-(-d // 4) * 4, d, width))
     shift, sums = np.empty((d, width)), np.empty((2, width))
     for group in range(start, stop):
         for lane in range(width):
@@ -216,20 +216,34 @@ def _kl_in_lanes(
 @jit
 def _whitened_excess(weights, columns, lanes):
     """Half the sum of M_jj^2 - 1 - log M_jj^2 and of M_ij^2 over i > j, for M = L_q^-1 L_p; weights are -L_q."""
-    width, d = constant(lanes), columns.shape[0]
+    width, d = constant(lanes), weights.shape[0]
     total = splat(0.0, lanes)
     for i in range(d):
         pivot = 0.0 - load(weights, (i * d + i) * width, lanes)
         inverse = 1.0 / pivot
         total = total + _squared_ratio_excess(load(columns, (i * d + i) * width, lanes), pivot)
-        for j in range(i + 1):
+        for j in range(i + 1, columns.shape[0]):
+            if j % 4 == 0:
+                break
+            store(columns, (j * d + i) * width, splat(0.0, lanes))
+        for j in range(0, i + 1, 4):  # four columns at a time: their sums do not wait for one another
+            first, second, third, fourth = (j * d) * width, (j + 1) * d * width, (j + 2) * d * width, (j + 3) * d * width
+            at = i * width
+            a, b = load(columns, first + at, lanes), load(columns, second + at, lanes)
+            c, e = load(columns, third + at, lanes), load(columns, fourth + at, lanes)
+            for k in range(j * width, at, width):
+                weight = load(weights, i * d * width + k, lanes)
+                a = fma(weight, load(columns, first + k, lanes), a)
+                b = fma(weight, load(columns, second + k, lanes), b)
+                c = fma(weight, load(columns, third + k, lanes), c)
+                e = fma(weight, load(columns, fourth + k, lanes), e)
+            store(columns, first + at, a * inverse)
+            store(columns, second + at, b * inverse)
+            store(columns, third + at, c * inverse)
+            store(columns, fourth + at, e * inverse)
+        for j in range(i):
             entry = load(columns, (j * d + i) * width, lanes)
-            for k in range(j, i):
-                entry = fma(load(weights, (i * d + k) * width, lanes), load(columns, (j * d + k) * width, lanes), entry)
-            entry = entry * inverse
-            store(columns, (j * d + i) * width, entry)
-            if j < i:
-                total = fma(0.5 * entry, entry, total)
+            total = fma(0.5 * entry, entry, total)
     return total
 
 
