@@ -3,17 +3,18 @@
 import functools
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from . import _device
-from ._jit import elementwise, is_compiled, jit
+from ._jit import call_all, elementwise, is_compiled, jit
 from ._lanes import LaneKernels
 from ._once import once
 
-_BLOCK_ELEMENTS = 1 << 20  # elements computed at once before they are summed: 8 MiB
+_BLOCK_ELEMENTS = 1 << 18  # elements computed at once before they are summed: 2 MiB
+_WORTH_THREADS = 1 << 14  # elements
 
 
 class Formula:
@@ -62,9 +63,19 @@ class Formula:
             return self._lanes.summed(_floats(arguments), 0, n_jobs)
         arrays = [np.asarray(a, dtype=np.float64) for a in arguments]  # one type, one compilation
         out = np.empty(np.broadcast_shapes(*(a.shape for a in arrays)))
+        if n_jobs == 1 or out.size < _WORTH_THREADS:
+            self._fill(out, arrays)
+            return out
+        axis = int(np.argmax(out.shape))
+        arrays = [np.broadcast_to(a, out.shape) for a in arrays]
+        call_all(
+            [functools.partial(self._fill, out[b], [a[b] for a in arrays]) for b in _blocks(out.shape, axis)], n_jobs
+        )
+        return out
+
+    def _fill(self, out: np.ndarray, arrays: list[np.ndarray]) -> None:
         with np.errstate(all="ignore"):  # inf is an answer
             self._ufunc(*arrays, out=out)
-        return out
 
     def summed(self, *arguments: Any, n_axes: int, device: str = "cpu", n_jobs: int = 1) -> Any:
         """The formula summed over the last `n_axes` axes, in blocks that bound the memory."""
@@ -81,13 +92,21 @@ class Formula:
             return self(*arrays).sum()
         out = np.empty(batch_shape)
         axis, n_terms = int(np.argmax(batch_shape)), math.prod(shape[len(batch_shape) :])
-        per_item = math.prod(shape) // max(shape[axis], 1)
-        step = max(1, _BLOCK_ELEMENTS // max(per_item, 1))
-        for start in range(0, shape[axis], step):
-            block = (slice(None),) * axis + (slice(start, start + step),)
+
+        def add_up(block: tuple[slice, ...]) -> None:
             terms = self(*(a[block] for a in arrays))
             out[block] = terms.reshape((*terms.shape[: len(batch_shape)], n_terms)).sum(axis=-1)
+
+        call_all([functools.partial(add_up, block) for block in _blocks(shape, axis)], n_jobs)
         return out
+
+
+def _blocks(shape: tuple[int, ...], axis: int) -> Iterator[tuple[slice, ...]]:
+    """Parts of an array along an axis, of a bounded size."""
+    per_item = math.prod(shape) // max(shape[axis], 1)
+    step = max(1, _BLOCK_ELEMENTS // max(per_item, 1))
+    for start in range(0, shape[axis], step):
+        yield (slice(None),) * axis + (slice(start, start + step),)
 
 
 def on_lanes(function: Callable[..., float]) -> Formula:

@@ -73,7 +73,7 @@ def half_ratio_excess(a: float, b: float) -> float:
     inverse = 1.0 / b
     r = a * inverse
     excess = 0.5 * minus_log((a - b) * inverse, r)
-    ordinary = (1e-290 < inverse) & (inverse < 1e290) & (1e-290 < r) & (r < 1e290)
+    ordinary = (inverse > 1e-290) & (inverse < 1e290) & (r > 1e-290) & (r < 1e290)
     if everywhere(ordinary):
         return excess
     return select(ordinary, excess, half_extreme_ratio_excess(a, b))
@@ -85,7 +85,7 @@ def half_extreme_ratio_excess(a: float, b: float) -> float:
     r = a / b
     excess = 0.5 * minus_log((a - b) / b, r)
     extreme = 0.5 * a / b - 0.5 - 0.5 * (math.log(a) - math.log(b))
-    return select((1e-290 < r) & (r < 1e290), excess, extreme)
+    return select((r > 1e-290) & (r < 1e290), excess, extreme)
 
 
 @jit
@@ -94,7 +94,7 @@ def half_squared_difference(a: float, b: float, var: float) -> float:
     inverse = 1.0 / var
     difference = a - b
     square = 0.5 * (difference * inverse) * difference
-    ordinary = (1e-290 < inverse) & (inverse < 1e290)
+    ordinary = (inverse > 1e-290) & (inverse < 1e290)
     if everywhere(ordinary):
         return square
     z = standard_difference(a, b, math.sqrt(var))
@@ -107,7 +107,7 @@ def half_squared_ratio_excess(a: float, b: float) -> float:
     inverse = 1.0 / b
     change, r = (a - b) * inverse, a * inverse
     excess = 0.5 * minus_log(change * (2.0 + change), r * r)
-    ordinary = (1e-290 < inverse) & (inverse < 1e290) & (1e-140 < r) & (r < 1e140)
+    ordinary = (inverse > 1e-290) & (inverse < 1e290) & (r > 1e-140) & (r < 1e140)
     if everywhere(ordinary):
         return excess
     return select(ordinary, excess, half_extreme_squared_ratio_excess(a, b))
@@ -120,7 +120,7 @@ def half_extreme_squared_ratio_excess(a: float, b: float) -> float:
     change = (a - b) / b
     excess = 0.5 * minus_log(change * (2.0 + change), r * r)
     extreme = 0.5 * r * r - 0.5 - (math.log(a) - math.log(b))
-    return select((1e-140 < r) & (r < 1e140), excess, extreme)
+    return select((r > 1e-140) & (r < 1e140), excess, extreme)
 
 
 @jit

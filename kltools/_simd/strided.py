@@ -62,7 +62,8 @@ def _from_each(target, builder, sig, args, function, more):
     columns = {k: address_of(target, builder, sig.args[k], args[k], zero, len(arrays)) for k in {1, 2, more[0]}}
     vectors = []
     for k, array in enumerate(arrays):
-        at = {c: builder.load(builder.gep(a, [ir.Constant(ir.IntType(64), k)]), typ=zero.type) for c, a in columns.items()}
+        here = [ir.Constant(ir.IntType(64), k)]
+        at = {c: builder.load(builder.gep(address, here), typ=zero.type) for c, address in columns.items()}
         first = builder.add(at[1], builder.mul(args[3], at[2]))
         values = [builder.extract_value(args[0], k), first, *(at.get(c, args[c]) for c in more)]
         kinds = [types.intp if c in at else sig.args[c] for c in more]

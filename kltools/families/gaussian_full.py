@@ -227,7 +227,8 @@ def _whitened_excess(weights, columns, lanes):
                 break
             store(columns, (j * d + i) * width, splat(0.0, lanes))
         for j in range(0, i + 1, 4):  # four columns at a time: their sums do not wait for one another
-            first, second, third, fourth = (j * d) * width, (j + 1) * d * width, (j + 2) * d * width, (j + 3) * d * width
+            first, column = j * d * width, d * width
+            second, third, fourth = first + column, first + 2 * column, first + 3 * column
             at = i * width
             a, b = load(columns, first + at, lanes), load(columns, second + at, lanes)
             c, e = load(columns, third + at, lanes), load(columns, fourth + at, lanes)
