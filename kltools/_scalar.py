@@ -39,7 +39,7 @@ def x_minus_log1p(x: float) -> float:
 @jit
 def expm1_minus_x(x: float) -> float:
     """exp(x) - 1 - x, with full relative accuracy around 0 and until it overflows."""
-    if x > 710.0:
+    if x > 709.782712893384:  # the logarithm of the largest float64
         return math.inf
     if x < -0.5 or x > 0.5:
         return math.expm1(x) - x
@@ -64,7 +64,9 @@ def everywhere(condition: bool) -> bool:
 @jit
 def minus_log(t: float, r: float) -> float:
     """t - log(r) for r = 1 + t > 0, both given to full relative accuracy, which the result keeps."""
-    return x_minus_log1p(t) if -0.25 < t < 0.35 else t - math.log(r)
+    if -0.25 < t < 0.35:
+        return x_minus_log1p(t)
+    return t - math.log(r) if r > 0.0 else math.inf  # r may have underflowed
 
 
 @jit
