@@ -52,7 +52,7 @@ def jit(function: F) -> F:
 def elementwise(function: Callable[..., float]) -> Callable[..., Any]:
     """Compile a scalar function into a broadcasting ufunc of float64 that is called with ``out=``."""
     n_arguments = function.__code__.co_argcount
-    if getattr(config, "DISABLE_JIT", 0):
+    if not is_compiled():
         return functools.partial(np.frompyfunc(function, n_arguments, 1), casting="unsafe")
     ufunc = numba.vectorize(function)
     if _is_ours(function):
@@ -60,6 +60,11 @@ def elementwise(function: Callable[..., float]) -> Callable[..., Any]:
     ufunc.add(numba.float64(*[numba.float64] * n_arguments))  # here, where no other thread can see it yet
     ufunc.disable_compile()
     return ufunc
+
+
+def is_compiled() -> bool:
+    """Whether compilation has not been turned off."""
+    return not getattr(config, "DISABLE_JIT", 0)
 
 
 def _is_ours(function: Callable[..., Any]) -> bool:

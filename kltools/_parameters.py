@@ -1,6 +1,7 @@
 """Parameters of families: each declares its domain once, for validation, documentation and tests."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -37,8 +38,8 @@ def _is_symmetric(matrix: np.ndarray) -> bool:
 
 DOMAINS = {
     "real": Domain("be finite", 0, lambda a: True),
-    "positive": Domain("be > 0", 0, lambda a: bool((a > 0).all())),
-    "nonnegative": Domain("be >= 0", 0, lambda a: bool((a >= 0).all())),
+    "positive": Domain("be > 0", 0, lambda a: bool(a.min(initial=math.inf) > 0)),
+    "nonnegative": Domain("be >= 0", 0, lambda a: bool(a.min(initial=math.inf) >= 0)),
     "probability": Domain("be between 0 and 1", 0, lambda a: bool(((a >= 0) & (a <= 1)).all())),
     "open probability": Domain("lie between 0 and 1, both excluded", 0, lambda a: bool(((a > 0) & (a < 1)).all())),
     "count": Domain("be whole numbers >= 0", 0, lambda a: bool(((a >= 0) & (a == np.floor(a))).all())),
@@ -98,8 +99,14 @@ def check_axes(array: np.ndarray, n_axes: int, name: str) -> None:
 
 def check_domain(array: np.ndarray, domain: str, name: str) -> None:
     """Raise where an array is not finite or leaves a domain."""
-    if not np.isfinite(array).all() or not DOMAINS[domain].contains(array):
+    if not _is_finite(array) or not DOMAINS[domain].contains(array):
         raise InvalidParameterError(f"{name} must {DOMAINS[domain].requirement}, {_describe_offence(array, domain)}.")
+
+
+def _is_finite(array: np.ndarray) -> bool:
+    """Without an array of booleans: nan is the least and the largest of anything it is among."""
+    with np.errstate(invalid="ignore"):
+        return bool(-math.inf < array.min(initial=0.0) and array.max(initial=0.0) < math.inf)
 
 
 def _describe_offence(array: np.ndarray, domain: str) -> str:

@@ -40,7 +40,7 @@ def x_minus_log1p(x: float) -> float:
 @jit
 def expm1_minus_x(x: float) -> float:
     """exp(x) - 1 - x, with full relative accuracy around 0 and until it overflows."""
-    if x > 710.0:
+    if x > 709.782712893384:  # the logarithm of the largest float64
         return math.inf
     if x < -0.5 or x > 0.5:
         return math.expm1(x) - x
@@ -51,37 +51,89 @@ def expm1_minus_x(x: float) -> float:
 
 
 @jit
+def select(condition: bool, x: float, y: float) -> float:
+    """x where the condition holds, else y; of lanes, each by itself."""
+    return x if condition else y
+
+
+@jit
+def everywhere(condition: bool) -> bool:
+    """Whether a condition holds; of lanes, in all of them."""
+    return condition
+
+
+@jit
+def minus_log(t: float, r: float) -> float:
+    """t - log(r) for r = 1 + t > 0, both given to full relative accuracy, which the result keeps."""
+    if -0.25 < t < 0.35:
+        return x_minus_log1p(t)
+    return t - math.log(r) if r > 0.0 else math.inf  # r may have underflowed
+
+
+@jit
 def half_ratio_excess(a: float, b: float) -> float:
     """(r - 1 - log r) / 2 with r = a / b, for a, b > 0, with full relative accuracy around a = b."""
-    t = (a - b) / b
-    if -0.25 < t < 0.35:
-        return 0.5 * x_minus_log1p(t)
+    inverse = 1.0 / b
+    r = a * inverse
+    excess = 0.5 * minus_log((a - b) * inverse, r)
+    ordinary = (inverse > 1e-290) & (inverse < 1e290) & (r > 1e-290) & (r < 1e290)
+    if everywhere(ordinary):
+        return excess
+    return select(ordinary, excess, half_extreme_ratio_excess(a, b))
+
+
+@jit
+def half_extreme_ratio_excess(a: float, b: float) -> float:
+    """The same where 1 / b or a / b has few digits, or overflows."""
     r = a / b
-    if 1e-290 < r < 1e290:
-        return 0.5 * (r - 1.0 - math.log(r))
-    return 0.5 * a / b - 0.5 - 0.5 * (math.log(a) - math.log(b))  # r has few digits, or overflows
+    excess = 0.5 * minus_log((a - b) / b, r)
+    extreme = 0.5 * a / b - 0.5 - 0.5 * (math.log(a) - math.log(b))
+    return select((r > 1e-290) & (r < 1e290), excess, extreme)
+
+
+@jit
+def half_squared_difference(a: float, b: float, var: float) -> float:
+    """(a - b)^2 / (2 var), also where a - b or its square overflows."""
+    inverse = 1.0 / var
+    difference = a - b
+    square = 0.5 * (difference * inverse) * difference
+    ordinary = (inverse > 1e-290) & (inverse < 1e290)
+    if everywhere(ordinary):
+        return square
+    z = standard_difference(a, b, math.sqrt(var))
+    return select(ordinary, square, 0.5 * z * z)
 
 
 @jit
 def half_squared_ratio_excess(a: float, b: float) -> float:
     """(r^2 - 1 - log r^2) / 2 with r = a / b, for a, b > 0, with full relative accuracy around a = b."""
-    excess = (a - b) / b
-    t = excess * (2.0 + excess)
-    if -0.25 < t < 0.35:
-        return 0.5 * x_minus_log1p(t)
+    inverse = 1.0 / b
+    change, r = (a - b) * inverse, a * inverse
+    excess = 0.5 * minus_log(change * (2.0 + change), r * r)
+    ordinary = (inverse > 1e-290) & (inverse < 1e290) & (r > 1e-140) & (r < 1e140)
+    if everywhere(ordinary):
+        return excess
+    return select(ordinary, excess, half_extreme_squared_ratio_excess(a, b))
+
+
+@jit
+def half_extreme_squared_ratio_excess(a: float, b: float) -> float:
+    """The same where 1 / b or (a / b)^2 has few digits, or overflows."""
     r = a / b
-    if 1e-150 < r < 1e150:
-        return 0.5 * (r - 1.0) * (r + 1.0) - math.log(r)
-    return 0.5 * r * r - 0.5 - (math.log(a) - math.log(b))
+    change = (a - b) / b
+    excess = 0.5 * minus_log(change * (2.0 + change), r * r)
+    extreme = 0.5 * r * r - 0.5 - (math.log(a) - math.log(b))
+    return select((r > 1e-140) & (r < 1e140), excess, extreme)
 
 
 @jit
 def standard_difference(a: float, b: float, scale: float) -> float:
     """(a - b) / scale, also where a - b overflows."""
     difference = a - b
-    if math.isinf(difference):
-        return a / scale - b / scale
-    return difference / scale
+    finite = abs(difference) < math.inf
+    if everywhere(finite):
+        return difference / scale
+    return select(finite, difference / scale, a / scale - b / scale)
 
 
 @jit

@@ -10,6 +10,7 @@ import numpy as np
 
 from . import _device, _validation, integrands, quadrature
 from ._formula import Formula
+from ._jit import effective_n_jobs
 from ._parameters import event_ndim
 from .distribution import FAMILIES, Distribution, broadcast_shapes, check_distribution, unwrap
 from .errors import InvalidParameterError, InvalidTypeError, NoClosedFormError, ShapeMismatchError
@@ -42,7 +43,8 @@ def register_kl(
         - a scalar formula whose arguments are parameters of P and of Q with the suffixes ``_p`` and
           ``_q``; it becomes a `Formula`, is broadcast over batches and summed over the event;
         - a function ``f(p, q)`` of the two distributions that returns an array of the batch shape, or
-          ``f(p, q, device)``, which hands the device on to `kl_divergence` of its parts.
+          ``f(p, q, device)``, which hands the device on to `kl_divergence` of its parts, or
+          ``f(p, q, n_jobs)``, which uses so many threads.
 
     Examples
     --------
@@ -76,7 +78,7 @@ def register_kl(
             )
         names = function.parameters if isinstance(function, Formula) else tuple(inspect.signature(function).parameters)
         entry = function
-        if names not in (("p", "q"), ("p", "q", "device")):
+        if names not in (("p", "q"), ("p", "q", "device"), ("p", "q", "n_jobs")):
             _check_parameter_names(names, family_p, family_q)
             entry = function if isinstance(function, Formula) else Formula(function)
         _CLOSED_FORMS[family_p, family_q] = entry
@@ -137,7 +139,13 @@ def _check_condition(key: tuple[type, type | str], p: Distribution, q: Distribut
 
 
 def kl_divergence(
-    p: Distribution, q: Distribution, *, method: str = "closed_form", unit: str = "nats", device: str | None = None
+    p: Distribution,
+    q: Distribution,
+    *,
+    method: str = "closed_form",
+    unit: str = "nats",
+    n_jobs: int | None = None,
+    device: str | None = None,
 ) -> Any:
     r"""Kullback-Leibler divergence KL(p || q) of two distributions, by its closed form or by quadrature.
 
@@ -155,6 +163,9 @@ def kl_divergence(
         error of 1e-9, but for the rounding of these, which is felt where the divergence is below 1e-12. A divergence
         that is infinite because of tails comes out as inf.
     unit : {"nats", "bits"}
+    n_jobs : int, optional
+        Threads for closed forms of large batches; None is 1 unless a joblib context says otherwise, -1 all cores.
+        The result does not depend on it.
     device : {None, "cpu", "cuda"}
         None follows the data.
 
@@ -190,6 +201,7 @@ def kl_divergence(
     check_distribution(q, "q")
     factor = _validation.unit_factor(unit)
     _validation.choice(method, "method", METHODS)
+    threads = effective_n_jobs(_validation.check_n_jobs(n_jobs))
     if p.event_shape != q.event_shape:
         raise ShapeMismatchError(f"events differ: p draws shape {p.event_shape}, q draws shape {q.event_shape}.")
     shape = broadcast_shapes(p.batch_shape, q.batch_shape, "the batches of p and q; for all pairs use pairwise_kl.")
@@ -200,17 +212,20 @@ def kl_divergence(
     if method == "quadrature":
         by_quadrature = _device.twin("quadrature") if device == "cuda" else quadrature.integral
         return unwrap(factor * by_quadrature(integrands.kl, (p, q), _MONTE_CARLO))
-    value = _apply(_closed_form(p, q, is_outside), p, q, device)
+    value = _apply(_closed_form(p, q, is_outside), p, q, device, threads)
     if np.any(is_outside):
         value = np.where(is_outside, math.inf, value)
     return unwrap(factor * np.broadcast_to(value, shape))
 
 
-def _apply(form: Formula | Callable, p: Distribution, q: Distribution, device: str) -> Any:
+def _apply(form: Formula | Callable, p: Distribution, q: Distribution, device: str, n_jobs: int) -> Any:
     if isinstance(form, Formula):
-        return evaluate(form, p, q, device)
-    if "device" in inspect.signature(form).parameters:
+        return evaluate(form, p, q, device, n_jobs)
+    names = inspect.signature(form).parameters
+    if "device" in names:
         return form(p, q, device)
+    if "n_jobs" in names and device == "cpu":
+        return form(p, q, n_jobs)
     return form(p, q) if device == "cpu" else _device.twin(form.__name__)(p, q)
 
 
@@ -222,7 +237,9 @@ def _reaches_outside(p: Distribution, q: Distribution) -> Any:
     return np.less(inner[0], outer[0]) | np.greater(inner[1], outer[1])
 
 
-def evaluate(formula: Formula, p: Distribution, q: Distribution, device: str, **options: float) -> np.ndarray:
+def evaluate(
+    formula: Formula, p: Distribution, q: Distribution, device: str, n_jobs: int = 1, **options: float
+) -> np.ndarray:
     """A scalar formula over the parameters of p and q, and of options by their names, summed over the event."""
     names = [(q if name.endswith("_q") else p, name[:-2]) for name in formula.parameters if name not in options]
     own_axes = [
@@ -233,11 +250,16 @@ def evaluate(formula: Formula, p: Distribution, q: Distribution, device: str, **
         np.expand_dims(getattr(source, name), tuple(range(own - n_axes, 0)))  # one number for a whole event
         for (source, name), own in zip(names, own_axes, strict=True)
     ]
-    return formula.summed(*arrays, *options.values(), n_axes=n_axes, device=device)
+    return formula.summed(*arrays, *options.values(), n_axes=n_axes, device=device, n_jobs=n_jobs)
 
 
 def pairwise_kl(
-    ps: Distribution, qs: Distribution | None = None, *, unit: str = "nats", device: str | None = None
+    ps: Distribution,
+    qs: Distribution | None = None,
+    *,
+    unit: str = "nats",
+    n_jobs: int | None = None,
+    device: str | None = None,
 ) -> np.ndarray:
     """All divergences KL(ps[a] || qs[b]) of two batches.
 
@@ -246,6 +268,8 @@ def pairwise_kl(
     ps, qs : Distribution
         One-dimensional batches of A and B distributions; qs defaults to ps.
     unit : {"nats", "bits"}
+    n_jobs : int, optional
+        Threads, as for `kl_divergence`.
     device : {None, "cpu", "cuda"}
 
     Returns
@@ -264,4 +288,4 @@ def pairwise_kl(
         check_distribution(batch, name)
         if len(batch.batch_shape) != 1:
             raise ShapeMismatchError(f"{name} must be a one-dimensional batch, it has batch shape {batch.batch_shape}.")
-    return kl_divergence(ps[:, None], qs[None, :], unit=unit, device=device)
+    return kl_divergence(ps[:, None], qs[None, :], unit=unit, n_jobs=n_jobs, device=device)

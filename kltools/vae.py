@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from . import _arrays, _device, _validation
-from ._formula import Formula
-from ._scalar import expm1_minus_x, standard_difference
+from ._formula import on_lanes
+from ._jit import effective_n_jobs
+from ._scalar import everywhere, expm1_minus_x, half_squared_difference, select
 from .closed_forms import kl_divergence
 from .distribution import Distribution, check_distribution, unwrap
 from .errors import InvalidParameterError, InvalidTypeError, ShapeMismatchError
@@ -18,15 +19,16 @@ REDUCTIONS = ("none", "sum", "mean", "per_dim")
 _EXP_OVERFLOWS = 708.0
 
 
-@Formula
-def kl_log_var_normal(mu, log_var, mean_q, var_q):
+@on_lanes
+def kl_log_var_normal(mu, log_var, mean_q, var_q, log_var_q):
     """KL(N(mu, exp(log_var)) || N(mean_q, var_q)), from the logarithm of the variance itself."""
-    z = standard_difference(mu, mean_q, math.sqrt(var_q))
-    difference = log_var - math.log(var_q)
-    if difference > _EXP_OVERFLOWS:  # half of exp may still be a number
-        half = math.exp(0.5 * difference)
-        return 0.5 * half * half + 0.5 * z * z
-    return 0.5 * expm1_minus_x(difference) + 0.5 * z * z
+    shift = half_squared_difference(mu, mean_q, var_q)
+    difference = log_var - log_var_q
+    ordinary = difference < _EXP_OVERFLOWS
+    if everywhere(ordinary):
+        return 0.5 * expm1_minus_x(difference) + shift
+    half = math.exp(0.5 * difference)  # half of exp may still be a number
+    return select(ordinary, 0.5 * expm1_minus_x(difference), 0.5 * half * half) + shift
 
 
 def vae_kl(
@@ -36,6 +38,7 @@ def vae_kl(
     prior: Distribution | None = None,
     reduction: str = "none",
     unit: str = "nats",
+    n_jobs: int | None = None,
     device: str | None = None,
 ) -> Any:
     r"""KL term of a VAE: of the encoder's N(mu, exp(log_var)) from the prior, N(0, I) by default.
@@ -56,6 +59,8 @@ def vae_kl(
         "none" sums over the D latents: shape (B,). "per_dim" sums over nothing: shape (B, D).
         "mean" is the mean over the batch of "none" (the usual loss term), "sum" its sum.
     unit : {"nats", "bits"}
+    n_jobs : int, optional
+        Threads; None is 1 unless a joblib context says otherwise, -1 all cores. The result does not depend on it.
     device : {None, "cpu", "cuda"}
 
     Returns
@@ -76,9 +81,10 @@ def vae_kl(
     """
     _validation.choice(reduction, "reduction", REDUCTIONS)
     factor = _validation.unit_factor(unit)
+    threads = effective_n_jobs(_validation.check_n_jobs(n_jobs))
     place = _device.resolve(device, mu, log_var)
-    means = _finite_latents(mu, "mu")
-    log_variances = _finite_latents(log_var, "log_var")
+    means = _latents(mu, "mu")
+    log_variances = _latents(log_var, "log_var")
     if means.shape != log_variances.shape:
         raise ShapeMismatchError(f"mu has shape {means.shape}, log_var has shape {log_variances.shape}.")
     prior = Normal(mean=0.0, var=1.0) if prior is None else check_distribution(prior, "prior")
@@ -87,12 +93,18 @@ def vae_kl(
     if prior.event_shape not in ((), means.shape[-1:]):
         raise ShapeMismatchError(f"prior draws shape {prior.event_shape}, there are {means.shape[-1]} latents.")
     if isinstance(prior, MultivariateNormal):
+        _check_finite(means, "mu")
+        _check_finite(log_variances, "log_var")
         if reduction == "per_dim":
             raise InvalidParameterError("reduction='per_dim' needs a prior with independent dimensions.")
         value = (_device.twin("vae_kl") if place == "cuda" else _kl_from_full_prior)(means, log_variances, prior)
     elif isinstance(prior, Normal | MultivariateNormalDiag):
-        arguments = (means, log_variances, prior.mean, prior.var)
-        value = kl_log_var_normal.summed(*arguments, n_axes=int(reduction != "per_dim"), device=place)
+        arguments = (means, log_variances, prior.mean, prior.var, np.log(prior.var))
+        n_axes = int(reduction != "per_dim")
+        value = kl_log_var_normal.summed(*arguments, n_axes=n_axes, device=place, n_jobs=threads)
+        if not np.isfinite(value).all():  # only then may the latents be so, and they need not be read twice
+            _check_finite(means, "mu")
+            _check_finite(log_variances, "log_var")
     else:
         raise InvalidTypeError(f"prior must be a Gaussian distribution, got {type(prior).__name__}.")
     with np.errstate(over="ignore"):
@@ -107,6 +119,7 @@ def _kl_from_full_prior(mu: np.ndarray, log_var: np.ndarray, prior: Multivariate
             f"log_var goes from {log_var.min():g} to {log_var.max():g}; with a prior of full covariance it must lie "
             f"between {-2.0 * _EXP_OVERFLOWS:g} and {_EXP_OVERFLOWS:g}, where variance and deviation are numbers."
         )
+    mu, log_var = (np.asarray(a, dtype=np.float64) for a in (mu, log_var))
     n_latents = mu.shape[-1]
     means, log_variances = mu.reshape(-1, n_latents), log_var.reshape(-1, n_latents)
     out = np.empty(len(means))
@@ -121,10 +134,15 @@ def _mean(values: np.ndarray) -> float:
     return (values / values.size).sum() if np.isinf(mean) else mean  # a sum may overflow where the mean does not
 
 
-def _finite_latents(x: Any, name: str) -> np.ndarray:
-    array = _arrays.numeric_array(x, name)
+def _latents(x: Any, name: str) -> np.ndarray:
+    """float32 stays what it is; formulas compute in float64 whatever they read."""
+    narrow = getattr(x, "dtype", None) == np.float32 and isinstance(x, np.ndarray)
+    array = _arrays.host_array(x, name) if narrow else _arrays.numeric_array(x, name)
     if array.ndim == 0 or array.size == 0:
         raise ShapeMismatchError(f"{name} must have shape (B, D), got {array.shape}.")
+    return array
+
+
+def _check_finite(array: np.ndarray, name: str) -> None:
     if not np.isfinite(array).all():
         raise InvalidParameterError(f"{name} contains {int((~np.isfinite(array)).sum())} values that are not finite.")
-    return array

@@ -32,6 +32,7 @@ every_kind = pytest.mark.parametrize(("dtype", "width"), KINDS, ids=_name)
 every_width = pytest.mark.parametrize("width", [2, 4, 8, 16])
 every_norm = pytest.mark.parametrize("norm", [EUCLIDEAN, MAXIMUM], ids=["euclidean", "maximum"])
 ARITHMETIC = (operator.add, operator.sub, operator.mul, operator.truediv)
+COMPARISONS = (operator.lt, operator.gt, operator.and_)
 
 
 @pytest.fixture(autouse=True)
@@ -83,7 +84,7 @@ def test_every_operation_is_tested():
 @pytest.mark.jit
 def test_every_operator_is_tested():
     defined = {function for _, function, signature in builtin_registry.functions if simd.Simd in signature}
-    assert defined == set(ARITHMETIC)
+    assert defined == {*ARITHMETIC, *COMPARISONS}
 
 
 # ---------------------------------------------------------------- lane by lane
@@ -117,6 +118,11 @@ def _operations(x, y, z):
         simd.select(simd.equal(x, y), y, z),
         simd.select(simd.equal(x, 1), y, z),
         simd.select(simd.less(x, y), z, 0.1),
+        simd.magnitude(x),
+        simd.select(x < y, y, z),
+        simd.select(x > y, y, z),
+        simd.select(x > 0.1, y, z),
+        simd.select((x < y) & (z > 0.0), y, z),
         x + y,
         x - y,
         x * y,
@@ -148,6 +154,11 @@ def _meanings(x, y, z):
         "equal": y if x == y else z,
         "equal to 1": y if x == 1.0 else z,
         "select or 0.1": z if x < y else tenth,
+        "magnitude": np.abs(x),
+        "<": y if x < y else z,
+        ">": y if x > y else z,
+        "0.1 <": y if x > tenth else z,
+        "&": y if x < y and z > 0.0 else z,
         "add": x + y,
         "sub": x - y,
         "mul": x * y,
@@ -310,6 +321,35 @@ def test_loads_and_stores_at_any_offset(dtype, width):
         expected = np.zeros(60)
         expected[j : j + width] = source[i : i + width]
         np.testing.assert_array_equal(target, expected)
+
+
+@jit
+def _load_each(arrays, places, steps, j, strides, n, out, width):
+    simd.store_many(out, 0, simd.load_each(arrays, places, steps, j, width))
+    lanes = simd.constant(width)
+    simd.store_many(out, 2 * lanes, simd.gather_each(arrays, places, steps, j, strides, n, width))
+    simd.store(out, 4 * lanes, simd.widened(simd.gather(arrays[1], 5, 3, n, width)))
+    simd.store(out, 5 * lanes, simd.first_lanes(simd.load(arrays[0], 0, width), n))
+    simd.store_first(out, 6 * lanes, simd.load(arrays[0], 1, width), n)
+
+
+@every_width
+@pytest.mark.parametrize("steps", [(0, 1), (1, 0), (1, 1)])
+@pytest.mark.parametrize("strides", [(0, 1), (1, 3), (2, 0)])
+def test_numbers_from_places_of_several_arrays(width, steps, strides):
+    rng = np.random.default_rng(0)
+    arrays = rng.normal(size=90), rng.normal(size=90).astype(np.float32)
+    places, j, lanes = np.array([2, 4]), 3, np.arange(width)
+    for n in range(1, width + 1):
+        out = np.full((7, width), -7.0)
+        _load_each(arrays, places, np.array(steps), j, np.array(strides), n, out, Const(width))
+        for k, array in enumerate(arrays):
+            first = places[k] + j * steps[k]
+            np.testing.assert_array_equal(out[k], array[first + steps[k] * lanes])
+            np.testing.assert_array_equal(out[2 + k], array[first + strides[k] * np.minimum(lanes, n - 1)])
+        np.testing.assert_array_equal(out[4], arrays[1][5 + 3 * np.minimum(lanes, n - 1)])
+        np.testing.assert_array_equal(out[5], np.where(lanes < n, arrays[0][:width], 0.0))
+        np.testing.assert_array_equal(out[6], np.where(lanes < n, arrays[0][1 : 1 + width], -7.0))
 
 
 @pytest.mark.parametrize("shape", [(64,), (8, 8), (4, 2, 8), (1, 64)])

@@ -6,7 +6,7 @@ with NUMBA_DISABLE_JIT=1, and its lowering. Compile-time integers come as `Const
 the *type* of an argument, so that each value is compiled, and found on disk, separately.
 """
 
-from .elementary import exp, log, log1p
+from .elementary import exp, expm1_minus_x, log, log1p, minus_log
 from .exponents import nearest_whole, scale, scale_normal, split
 from .lanes import (
     bits,
@@ -20,6 +20,7 @@ from .lanes import (
     less_equal,
     load,
     lowest_bit,
+    magnitude,
     maximum,
     minimum,
     select,
@@ -29,6 +30,7 @@ from .lanes import (
     total,
 )
 from .lowering import Const, Simd
+from .strided import first_lanes, gather, gather_each, load_each, store_first, widened
 from .tuples import (
     EUCLIDEAN,
     MAXIMUM,
@@ -55,18 +57,25 @@ __all__ = [
     "everywhere",
     "exceed_many",
     "exp",
+    "expm1_minus_x",
+    "first_lanes",
     "fma",
     "fma_many",
+    "gather",
+    "gather_each",
     "item",
     "less",
     "less_equal",
     "load",
+    "load_each",
     "load_many",
     "log",
     "log1p",
     "lowest_bit",
+    "magnitude",
     "maximum",
     "minimum",
+    "minus_log",
     "nearest_whole",
     "scale",
     "scale_normal",
@@ -76,6 +85,8 @@ __all__ = [
     "split",
     "sqrt",
     "store",
+    "store_first",
     "store_many",
     "total",
+    "widened",
 ]

@@ -1,4 +1,4 @@
-"""exp, log and log1p of `Simd` vectors of float64, over the whole range: subnormals, inf and nan."""
+"""Elementary functions of `Simd` vectors of float64, over the whole range: subnormals, inf and nan."""
 
 import math
 
@@ -43,11 +43,17 @@ def _exp_of_rest(x, n):
     high = fma(n, -_LN2_HIGH, x)
     low = n * _LN2_LOW
     r = high - low
-    upper = fma(fma(fma(fma(r, _E[13], _E[12]), r, _E[11]), r, _E[10]), r, _E[9])
-    lower = fma(fma(fma(fma(upper, r, _E[8]), r, _E[7]), r, _E[6]), r, _E[5])
-    series = fma(fma(fma(lower, r, _E[4]), r, _E[3]), r, _E[2])
-    rest = fma(r * r, series, (high - r) - low)
+    rest = fma(r * r, _exp_series(r), (high - r) - low)
     return (r + rest) + 1.0
+
+
+@jit
+def _exp_series(r):
+    """(e^r - 1 - r) / r^2, in two halves, so that nothing waits for long."""
+    w = r * r
+    odd = fma(fma(fma(fma(fma(w, _E[13], _E[11]), w, _E[9]), w, _E[7]), w, _E[5]), w, _E[3])
+    even = fma(fma(fma(fma(fma(w, _E[12], _E[10]), w, _E[8]), w, _E[6]), w, _E[4]), w, _E[2])
+    return fma(odd, r, even)
 
 
 @jit
@@ -67,12 +73,19 @@ def log(x):
 def _log_of_parts(mantissa, exponent):
     f = mantissa - 1.0
     s = f / (f + 2.0)
-    z = s * s
-    upper = fma(fma(fma(z, _L[6], _L[5]), z, _L[4]), z, _L[3])
-    series = fma(fma(fma(upper, z, _L[2]), z, _L[1]), z, _L[0])
     half_square = (f * 0.5) * f
-    rest = fma(s, fma(series, z, half_square), exponent * _LN2_LOW)
+    rest = fma(s, _tail(s, half_square), exponent * _LN2_LOW)
     return fma(exponent, _LN2_HIGH, f - (half_square - rest))
+
+
+@jit
+def _tail(s, half_square):
+    """(log(1 + f) - f + half_square) / s for s = f / (2 + f) and half_square = f^2 / 2."""
+    z = s * s
+    w = z * z  # two halves, so that nothing waits for long
+    odd = fma(fma(w, _L[5], _L[3]), w, _L[1])
+    even = fma(fma(fma(w, _L[6], _L[4]), w, _L[2]), w, _L[0])
+    return fma(even, z, fma(odd, w, half_square))
 
 
 @jit
@@ -83,3 +96,39 @@ def log1p(x):
     result = log(u)
     corrected = select(less(-1.0, x), select(less(x, 2.0**60), result + lost, result), result)
     return select(equal(x, 0.0), x, corrected)  # -0.0 stays -0.0
+
+
+@jit
+def minus_log(t, r):
+    """t - log(r) for r = 1 + t, both positive or near 0 with full relative accuracy, to 4 ulp where r is normal.
+
+    With r = m 2^n it is (t - f) - n log 2 + (f - log(1 + f)) for f = m - 1, which is t itself where n = 0.
+    """
+    mantissa, exponent = split(r)
+    f = select(equal(exponent, 0.0), t, mantissa - 1.0)
+    half_square = (f * 0.5) * f
+    s = f / (f + 2.0)
+    excess = half_square - s * _tail(s, half_square)
+    return fma(exponent, -_LN2_HIGH, t - f) + fma(exponent, -_LN2_LOW, excess)
+
+
+@jit
+def expm1_minus_x(x):
+    """exp(x) - 1 - x to a few ulp, inf where exp overflows."""
+    if everywhere(less(maximum(x, 0.0 - x), _ORDINARY)):
+        n, shifted = nearest_whole(x * _INVERSE_LN2)
+        r, excess = _excess_of_rest(x, n)
+        far = scale_normal((excess + r) + 1.0, shifted) - (x + 1.0)
+        return select(equal(n, 0.0), excess, far)
+    clamped = minimum(maximum(x, -800.0), 800.0)
+    n, _ = nearest_whole(clamped * _INVERSE_LN2)
+    r, excess = _excess_of_rest(clamped, n)
+    far = scale((excess + r) + 1.0, n) - (x + 1.0)
+    return select(less(x, np.inf), select(equal(n, 0.0), excess, far), x)
+
+
+@jit
+def _excess_of_rest(x, n):
+    """r and e^r - 1 - r for x = n log 2 + r."""
+    r = fma(n, -_LN2_LOW, fma(n, -_LN2_HIGH, x))
+    return r, (r * r) * _exp_series(r)

@@ -143,6 +143,14 @@ for _function, _instruction in (
     _define_operator(_function, _instruction)
 
 
+@operation(np.abs)
+def magnitude(context, x):
+    def lower(target, builder, sig, args):
+        return call_overloaded(builder, "fabs", args[0].type, [args[0]])
+
+    return x(x), lower
+
+
 @operation(np.sqrt)
 def sqrt(context, x):
     def lower(target, builder, sig, args):
@@ -200,6 +208,41 @@ def _comparison(symbol, meaning):
 less = _comparison("<", lambda x, y: np.less(x, y))
 less_equal = _comparison("<=", lambda x, y: np.less_equal(x, y))
 equal = _comparison("==", lambda x, y: np.equal(x, y))
+
+
+@infer_global(operator.and_)
+class _BothMasks(AbstractTemplate):
+    def generic(self, args, kws):
+        if all(isinstance(x, Simd) and x.dtype == types.boolean for x in args):
+            return signature(args[0], *args)
+
+
+@lower_builtin(operator.and_, Simd, Simd)
+def _both_masks(target, builder, sig, args):
+    return builder.and_(*args)
+
+
+def _define_comparison(function, symbol):
+    """Let the Python operator compare vectors, and vectors with scalars, lane by lane."""
+
+    @infer_global(function)
+    class Typing(AbstractTemplate):
+        def generic(self, args, kws):
+            if any(isinstance(x, Simd) for x in args) and all(isinstance(x, Simd | types.Number) for x in args):
+                return signature(Simd(types.boolean, common_vector(*args).width), *args)
+
+    def lower(target, builder, sig, args):
+        _, lower_vectors = _elementwise(
+            lambda b, x, y: b.fcmp_ordered(symbol, x, y), common_vector(*sig.args), sig.args
+        )
+        return lower_vectors(target, builder, sig, args)
+
+    for left, right in ((Simd, Simd), (Simd, types.Number), (types.Number, Simd)):
+        lower_builtin(function, left, right)(lower)
+
+
+for _function, _symbol in ((operator.lt, "<"), (operator.gt, ">")):
+    _define_comparison(_function, _symbol)
 
 
 @operation(lambda mask, x, y: np.where(mask, x, y))

@@ -9,11 +9,13 @@ import numpy as np
 
 from .. import _arrays
 from .._arrays import frozen
+from .._formula import on_lanes
 from .._parameters import check_domain, param
 from .._scalar import (
     LOG_2PI,
     expm1_minus_x,
     half_ratio_excess,
+    half_squared_difference,
     half_squared_ratio_excess,
     standard_difference,
 )
@@ -276,10 +278,10 @@ def warn_of_rounding(matrix: np.ndarray, factor: np.ndarray, name: str) -> None:
 
 @register_kl(MultivariateNormalDiag, MultivariateNormalDiag)
 @register_kl(Normal, Normal)
+@on_lanes
 def kl_normal_normal(mean_p, var_p, mean_q, var_q):
     """(r - 1 - log r + (mean_p - mean_q)^2 / var_q) / 2 with r = var_p / var_q, without cancellation."""
-    z = standard_difference(mean_p, mean_q, math.sqrt(var_q))
-    return half_ratio_excess(var_p, var_q) + 0.5 * z * z
+    return half_ratio_excess(var_p, var_q) + half_squared_difference(mean_p, mean_q, var_q)
 
 
 @register_kl(Normal, "Laplace")
