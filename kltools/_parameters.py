@@ -1,6 +1,7 @@
 """Parameters of families: each declares its domain once, for validation, documentation and tests."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -78,6 +79,7 @@ def param(domain: str, *, event_ndim: int = 0) -> Any:
     return dataclasses.field(metadata={"domain": domain, "event_ndim": event_ndim or DOMAINS[domain].event_ndim})
 
 
+@functools.cache
 def declaration(cls: type, parameter: str) -> tuple[str, int]:
     """Domain of a parameter, and its trailing axes that belong to one distribution."""
     fields = {field.name: field for field in dataclasses.fields(cls)}

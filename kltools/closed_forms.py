@@ -247,7 +247,7 @@ def evaluate(
     ]
     n_axes = max(own_axes)
     arrays = [
-        np.expand_dims(getattr(source, name), tuple(range(own - n_axes, 0)))  # one number for a whole event
+        getattr(source, name)[(..., *[None] * (n_axes - own))]  # one number for a whole event
         for (source, name), own in zip(names, own_axes, strict=True)
     ]
     return formula.summed(*arrays, *options.values(), n_axes=n_axes, device=device, n_jobs=n_jobs)
