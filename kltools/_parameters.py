@@ -79,11 +79,14 @@ def param(domain: str, *, event_ndim: int = 0) -> Any:
     return dataclasses.field(metadata={"domain": domain, "event_ndim": event_ndim or DOMAINS[domain].event_ndim})
 
 
-@functools.cache
 def declaration(cls: type, parameter: str) -> tuple[str, int]:
     """Domain of a parameter, and its trailing axes that belong to one distribution."""
-    fields = {field.name: field for field in dataclasses.fields(cls)}
-    return fields[parameter].metadata["domain"], fields[parameter].metadata["event_ndim"]
+    return _declarations(cls)[parameter]
+
+
+@functools.cache
+def _declarations(cls: Any) -> dict[str, tuple[str, int]]:
+    return {f.name: (f.metadata["domain"], f.metadata["event_ndim"]) for f in dataclasses.fields(cls)}
 
 
 def event_ndim(cls: type, parameter: str) -> int:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +18,7 @@ from .spaces import Space, enlarged
 _MOST_SIMULATIONS, _FEWEST_SIMULATIONS = 16, 8
 _OPERATIONS = 3.2e5  # rows times features times simulations
 _MOST_ROWS = 20_000  # for the model and the simulations
+_DOUBTED_BIAS, _NOISE_BESIDE_DOUBT = 0.5, 0.2
 
 
 @dataclass(frozen=True)
@@ -114,12 +116,22 @@ def _deviation_from_line(a: np.ndarray, b: np.ndarray) -> float:
 def carried_over(of_part: Calibration, of_less: Calibration, larger: Pair, search: Search, n_part: int) -> Calibration:
     """The calibration of larger samples, from those of a part of n_part rows and of a quarter of it.
 
-    The bias falls as a power of the number of rows; half of what is left of it is taken for uncertain.
+    The bias falls as a power of the number of rows; half of what is left of it is taken for uncertain. Only so many
+    rows are asked for their neighbours that their noise is small against that.
     """
     n, d = min(len(larger.X), len(larger.Y)), larger.X.shape[1]
     shrinking = of_less.bias / of_part.bias if of_part.bias else 0.0
     rate = math.log(shrinking) / math.log(4.0) if 1.0 < shrinking < 4.0 else 2.0 / max(d, 2)
     bias = of_part.bias * (n_part / n) ** rate
-    raw = larger.observed(search)
-    error = math.hypot(of_part.residual_error * math.sqrt(n_part / n), 0.5 * bias)
+    doubt = _DOUBTED_BIAS * abs(bias)
+    of_one_row = of_part.residual_error * math.sqrt(n_part)
+    n_asked = min(len(larger.X), _rows_for(of_one_row, _NOISE_BESIDE_DOUBT * doubt))
+    raw = larger.observed(search, n_asked)
+    error = math.hypot(of_one_row / math.sqrt(min(n, n_asked)), doubt)
     return Calibration(raw - bias, raw, bias, raw - bias - larger.value, error)
+
+
+def _rows_for(deviation: float, error: float) -> int:
+    """How many rows of some deviation have a mean with this standard error, at least those of a part."""
+    rows = (deviation / error) ** 2 if error else math.inf
+    return int(min(max(rows, _MOST_ROWS), sys.maxsize))

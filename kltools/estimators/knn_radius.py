@@ -35,5 +35,7 @@ class _AtEqualRadii(knn.WithSample):
 
     def mean_log_ratio(self, row: int, rho: Neighborhood, nu: Neighborhood, tied: np.ndarray) -> float:
         own, other = self.references
-        terms = equal_radius_terms(own, other, rho.distances[row], nu.distances[row], self.ks[row])
+        terms = equal_radius_terms(
+            own, other, np.arange(len(own.points)), rho.distances[row], nu.distances[row], self.ks[row]
+        )
         return self.mean_with_counts(terms, row, rho, nu, tied) if tied.any() else float(terms.mean())

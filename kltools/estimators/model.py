@@ -82,9 +82,9 @@ class Pair:
     def covariances(self) -> tuple[str, ...]:
         return self.p.covariance, self.q.covariance
 
-    def observed(self, search: Search) -> float:
-        """The nearest-neighbour estimate."""
-        return self._statistic(self.X, self.Y, search)
+    def observed(self, search: Search, most_rows: int | None = None) -> float:
+        """The nearest-neighbour estimate, with the mean over all rows or over so many of them."""
+        return self._statistic(self.X, self.Y, search, most_rows)
 
     def simulated(self, ks: tuple[int, ...], rng: np.random.Generator) -> tuple[float, float]:
         """The nearest-neighbour estimate and that of the model for samples drawn from p and q."""
@@ -92,10 +92,10 @@ class Pair:
         of_model = _normal_estimate(X, Y)[0] if self.is_normal else mean_log_ratio(self.p, self.q, X)
         return self._statistic(X, Y, Search(ks)), of_model
 
-    def _statistic(self, X: np.ndarray, Y: np.ndarray, search: Search) -> float:
+    def _statistic(self, X: np.ndarray, Y: np.ndarray, search: Search, most_rows: int | None = None) -> float:
         if self.whiten:
             X, Y = whitened(X, Y)
-        return contrast(X, Y, search, min(_RADIUS_NEIGHBORS, search.ks[-1])).value
+        return contrast(X, Y, search, min(_RADIUS_NEIGHBORS, search.ks[-1]), most_rows).value
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .._arrays import frozen
 from .._formula import Formula
 from .._scalar import digamma, log_ball_volume
 from . import Reference
@@ -27,23 +28,31 @@ class Contrast:
         return 0.5 * (self.fixed + self.equal)
 
 
-def contrast(X: np.ndarray, Y: np.ndarray, search: Search, radius_k: int) -> Contrast:
-    """Wang, Kulkarni and Verdu (2009), eq. 5 averaged over the search's numbers, and `equal_radius_terms`."""
+def contrast(X: np.ndarray, Y: np.ndarray, search: Search, radius_k: int, most_rows: int | None = None) -> Contrast:
+    """Wang, Kulkarni and Verdu (2009), eq. 5 averaged over the search's numbers, and `equal_radius_terms`.
+
+    The mean is that over all rows of X, or over at most so many that lie evenly among them.
+    """
     own, other = search.references(X, Y)
     (n, d), m = own.shape, len(Y)
     wanted = tuple(sorted({*search.ks, radius_k}))
     search_all = replace(search, ks=wanted, n_searches=2)
-    rho, nu = search_all.among(own).distances, search_all.of(own.points, other).distances
+    chosen = None if most_rows is None or most_rows >= n else np.arange(0, n, -(-n // most_rows))
+    points = own.points if chosen is None else frozen(own.points[chosen])
+    rho, nu = search_all.among(own, chosen).distances, search_all.of(points, other).distances
     constant = math.log(m / (n - 1))
     rows = [wanted.index(k) for k in search.ks]
     means = [log_ratio_moments(nu[row], rho[row], search.n_jobs).mean for row in rows]
     row = wanted.index(radius_k)
-    terms = equal_radius_terms(own, other, rho[row], nu[row], radius_k)
+    rows_of_points = np.arange(n) if chosen is None else chosen
+    terms = equal_radius_terms(own, other, rows_of_points, rho[row], nu[row], radius_k)
     return Contrast(d * math.fsum(means) / len(rows) + constant, float(terms.mean()) + constant)
 
 
-def equal_radius_terms(own: Reference, other: Reference, rho: np.ndarray, nu: np.ndarray, k: int) -> np.ndarray:
-    """digamma(l_i) - digamma(k_i) for the rows of X in the order of `own`.
+def equal_radius_terms(
+    own: Reference, other: Reference, rows: np.ndarray, rho: np.ndarray, nu: np.ndarray, k: int
+) -> np.ndarray:
+    """digamma(l_i) - digamma(k_i) for some rows of X, in the order of `own`.
 
     Both samples are counted within the larger of the two k-th distances. There the sample whose k-th
     distance it is has k points; the other one has a number l of points, all of them inside, and
@@ -51,12 +60,12 @@ def equal_radius_terms(own: Reference, other: Reference, rho: np.ndarray, nu: np
     of them.
     """
     counts = np.full((2, len(rho)), k)
-    points, reach = own.points, 1.0 + TIE_TOLERANCE  # points of a lattice lie at the radius but for rounding
+    reach = 1.0 + TIE_TOLERANCE  # points of a lattice lie at the radius but for rounding
     in_nu, in_rho = np.flatnonzero(rho < nu), np.flatnonzero(rho >= nu)
     if len(in_nu):
-        counts[0, in_nu] = own.count_within(points[in_nu], nu[in_nu] * reach, in_nu) + 1
+        counts[0, in_nu] = own.count_within(own.points[rows[in_nu]], nu[in_nu] * reach, rows[in_nu]) + 1
     if len(in_rho):
-        counts[1, in_rho] = other.count_within(points[in_rho], rho[in_rho] * reach) + 1
+        counts[1, in_rho] = other.count_within(own.points[rows[in_rho]], rho[in_rho] * reach) + 1
     return _digamma(counts[0]) - _digamma(counts[1])
 
 

@@ -55,16 +55,18 @@ class Search:
         """How many rows of k distances, each with its neighbour, are held at a time."""
         return max(_FEWEST_ROWS_AT_ONCE, self.memory_limit // (16 * k))
 
-    def among(self, reference: Reference) -> Neighborhood:
-        """Neighbours of the points of a reference among the others."""
-        return self._run(reference, reference.points, itself=True)
+    def among(self, reference: Reference, rows: np.ndarray | None = None) -> Neighborhood:
+        """Neighbours of the points of a reference among the others; of all points, or of those of some rows."""
+        if rows is None:
+            return self._run(reference, reference.points, np.arange(reference.shape[0]))
+        return self._run(reference, reference.points[rows], rows)
 
     def of(self, queries: np.ndarray, reference: Reference) -> Neighborhood:
         """Neighbours of other points."""
-        return self._run(reference, queries, itself=False)
+        return self._run(reference, queries, None)
 
-    def _run(self, reference: Reference, queries: np.ndarray, itself: bool) -> Neighborhood:
-        n, available = len(queries), reference.shape[0] - itself
+    def _run(self, reference: Reference, queries: np.ndarray, own_rows: np.ndarray | None) -> Neighborhood:
+        n, available = len(queries), reference.shape[0] - (own_rows is not None)
         k = min(self.ks[-1] + 1, available)
         result = Neighborhood(
             np.empty((len(self.ks), n)), np.empty((len(self.ks), n), dtype=bool), np.empty(n, dtype=bool)
@@ -73,9 +75,9 @@ class Search:
         step = self.rows_at_once(k)
         for first in range(0, n, step):
             rows = slice(first, min(first + step, n))
-            whole = itself and n <= step
+            whole = own_rows is not None and n == reference.shape[0] <= step
             asked = None if whole else queries[rows]
-            exclude = np.arange(rows.start, rows.stop) if itself and not whole else None
+            exclude = None if whole or own_rows is None else own_rows[rows]
             nearest = frozen(reference.kth_distances(asked, k, exclude, self._teller(rows, n)))
             arguments = nearest, np.array(self.ks), first, *outputs
             run_rows(choose_kernel, len(nearest), *arguments, n_jobs=self.n_jobs, row_cost=len(self.ks))
