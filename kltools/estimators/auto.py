@@ -16,7 +16,7 @@ from ..repeats import has_atoms
 from . import gaussian, knn
 from .calibration import Calibration, calibrated_pair, calibrated_sample
 from .edges import Edges, cut_at_edges
-from .model import Pair, Sample, fitted_sample
+from .model import Model, Sample, fitted_sample
 from .preparation import prepared, rows_for_model, samples_in_fewer_dimensions, scales_apart
 from .problem import Problem, Result
 from .spaces import best_space
@@ -55,24 +55,24 @@ def estimate(problem: Problem, *, n_neighbors: Any = None) -> Result:
     return result
 
 
-def _two_samples(problem: Problem, search: Search) -> tuple[Pair | Sample, Calibration, str]:
+def _two_samples(problem: Problem, search: Search) -> tuple[Model, Calibration, str]:
     return calibrated_pair(problem, search, lambda X, Y: best_space(X, Y, problem.seed, problem.n_jobs))
 
 
-def _one_sample(problem: Problem, search: Search) -> tuple[Pair | Sample, Calibration, str]:
+def _one_sample(problem: Problem, search: Search) -> tuple[Model, Calibration, str]:
     """The same for a known q. The model of large samples is fitted to all rows: there is one, and it is linear."""
     model = fitted_sample(problem)
     return model, calibrated_sample(problem, model, search), "linear"
 
 
-def _tempered(calibration: Calibration, model: Pair | Sample, d: int) -> Calibration:
+def _tempered(calibration: Calibration, model: Model, d: int) -> Calibration:
     """In few features mixtures follow the rows too closely and exaggerate the bias: half of it is believed."""
     if max(model.components) == 1 or d > _FEW_FEATURES:
         return calibration
     return calibration.with_bias(_SHARE_OF_BIAS)
 
 
-def _weight(calibration: Calibration, model: Pair | Sample, space: str) -> float:
+def _weight(calibration: Calibration, model: Model, space: str) -> float:
     """The part of the residual that is believed, the larger the clearer it stands out.
 
     Where q is normal, what the model of p misses can only add to the divergence; a clear contradiction says that q
@@ -90,7 +90,7 @@ def _weight(calibration: Calibration, model: Pair | Sample, space: str) -> float
 
 
 def _combined(
-    problem: Problem, ks: tuple[int, ...], edges: Edges, model: Pair | Sample, calibration: Calibration, space: str
+    problem: Problem, ks: tuple[int, ...], edges: Edges, model: Model, calibration: Calibration, space: str
 ) -> Result:
     """What lies beyond edges, the model's estimate, and a part of the residual."""
     weight = _weight(calibration, model, space)
@@ -140,7 +140,7 @@ def _reasons(problem: Problem, value: float, standard_error: float) -> tuple[str
     return tuple(reasons)
 
 
-def _unseen_shape(problem: Problem, model: Pair | Sample) -> tuple[str, ...]:
+def _unseen_shape(problem: Problem, model: Model) -> tuple[str, ...]:
     """Where normal distributions were fitted, but do not fit, in more features than neighbours see details in."""
     if not model.is_normal or problem.d <= _FEW_FEATURES:
         return ()

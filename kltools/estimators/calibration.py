@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -10,15 +9,17 @@ from functools import partial
 import numpy as np
 
 from .._jit import call_all
+from ..neighbors import NEVER_TREE
 from ..neighbors.neighborhood import Search
-from .model import Pair, Sample
+from .model import Model, Pair, Sample
 from .problem import Problem
 from .spaces import Space, enlarged
 
 _MOST_SIMULATIONS, _FEWEST_SIMULATIONS = 16, 8
 _OPERATIONS = 3.2e5  # rows times features times simulations
-_MOST_ROWS = 20_000  # for the model and the simulations
-_DOUBTED_BIAS, _NOISE_BESIDE_DOUBT = 0.5, 0.2
+_MOST_ROWS = 20_000  # for the model
+_ASKED, _FEWEST_ASKED = 10_000, 2_000  # rows of larger simulations that are asked for their neighbours
+_MOST_COMPARISONS = 4e11  # of those with all features of all rows, where there is no tree
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,13 @@ class Calibration:
         return dataclasses.replace(self, bias=share * self.bias, **changed)
 
 
+def _rows_asked(n_rows: int, d: int) -> int:
+    """How many rows of a simulated sample are asked for their neighbours: of large ones enough for a mean."""
+    if n_rows <= _MOST_ROWS:
+        return n_rows
+    return _ASKED if d < NEVER_TREE else max(_FEWEST_ASKED, min(_ASKED, int(_MOST_COMPARISONS / (n_rows * d))))
+
+
 def n_simulations(n_rows: int, d: int) -> int:
     """More where they are cheap."""
     return int(min(_MOST_SIMULATIONS, max(_FEWEST_SIMULATIONS, _OPERATIONS / (n_rows * d))))
@@ -60,21 +68,16 @@ def calibrated_pair(
 ) -> tuple[Pair, Calibration, str]:
     """The model in the space that is found for two samples, its calibration, and the name of the space.
 
-    Of large samples parts are taken for the model and the simulations, and the bias is carried over.
+    Of large samples parts are taken for the model.
     """
-    assert problem.Y is not None
+    assert problem.Y is not None and problem.m is not None
     X, Y = (_part(Z, problem.seed) for Z in (problem.X, problem.Y))
     space = find_space(X, Y)
     model = space.model(problem.seed)
     draws = n_simulations(max(len(X), len(Y)), problem.d) if draws is None else draws
-    if len(X) == problem.n and len(Y) == problem.m:
-        return model, calibrate(model, search, draws, problem.seed), space.name
-    quiet = dataclasses.replace(search, progress=None)
-    of_part = calibrate(model, quiet, draws, problem.seed)
-    less = dataclasses.replace(model, X=model.X[::4], Y=model.Y[::4])
-    of_less = calibrate(less, quiet, draws, problem.seed)
-    model = enlarged(model, space, problem.X, problem.Y)
-    return model, carried_over(of_part, of_less, model, search, min(len(X), len(Y))), space.name
+    if len(X) < problem.n or len(Y) < problem.m:
+        model = enlarged(model, space, problem.X, problem.Y)
+    return model, calibrate(model, search, draws, problem.seed), space.name
 
 
 def calibrated_sample(problem: Problem, model: Sample, search: Search, draws: int | None = None) -> Calibration:
@@ -91,17 +94,21 @@ def _part(X: np.ndarray, seed: int) -> np.ndarray:
     return X[np.sort(chosen)]
 
 
-def calibrate(model: Pair | Sample, search: Search, n_draws: int, seed: int) -> Calibration:
+def calibrate(model: Model, search: Search, n_draws: int, seed: int) -> Calibration:
     """Subtract the mean error of the estimate over `n_draws` samples drawn from the model.
 
     The residual is compared with that of a regression on the model's own estimates: the two share the noise of the
     moments.
     """
-    calls = [partial(model.simulated, search.ks, np.random.default_rng([seed, i])) for i in range(n_draws)]
+    asked = _rows_asked(model.n_rows, model.X.shape[1])
+    rngs = [np.random.default_rng([seed, i]) for i in range(n_draws)]
+    calls = [partial(model.simulated, search.ks, asked, rng) for rng in rngs]
     nearest, of_model = np.array(call_all(calls, search.n_jobs)).T
-    raw = model.observed(search)
+    raw = model.observed(search, asked * n_draws)
     bias = float(nearest.mean()) - model.divergence
-    error = max(_deviation_from_line(nearest, of_model), np.finfo(float).tiny) * math.sqrt(1.0 + 1.0 / n_draws)
+    deviation = max(_deviation_from_line(nearest, of_model), np.finfo(float).tiny)
+    of_raw = asked / min(model.n_rows, asked * n_draws)
+    error = deviation * math.sqrt(of_raw + 1.0 / n_draws)
     return Calibration(raw - bias, raw, bias, raw - bias - model.value, error)
 
 
@@ -111,27 +118,3 @@ def _deviation_from_line(a: np.ndarray, b: np.ndarray) -> float:
     square = float(b @ b)
     rest = a - (float(a @ b) / square * b if square > 0.0 else 0.0)
     return math.sqrt(float(rest @ rest) / (len(a) - 2))
-
-
-def carried_over(of_part: Calibration, of_less: Calibration, larger: Pair, search: Search, n_part: int) -> Calibration:
-    """The calibration of larger samples, from those of a part of n_part rows and of a quarter of it.
-
-    The bias falls as a power of the number of rows; half of what is left of it is taken for uncertain. Only so many
-    rows are asked for their neighbours that their noise is small against that.
-    """
-    n, d = min(len(larger.X), len(larger.Y)), larger.X.shape[1]
-    shrinking = of_less.bias / of_part.bias if of_part.bias else 0.0
-    rate = math.log(shrinking) / math.log(4.0) if 1.0 < shrinking < 4.0 else 2.0 / max(d, 2)
-    bias = of_part.bias * (n_part / n) ** rate
-    doubt = _DOUBTED_BIAS * abs(bias)
-    of_one_row = of_part.residual_error * math.sqrt(n_part)
-    n_asked = min(len(larger.X), _rows_for(of_one_row, _NOISE_BESIDE_DOUBT * doubt))
-    raw = larger.observed(search, n_asked)
-    error = math.hypot(of_one_row / math.sqrt(min(n, n_asked)), doubt)
-    return Calibration(raw - bias, raw, bias, raw - bias - larger.value, error)
-
-
-def _rows_for(deviation: float, error: float) -> int:
-    """How many rows of some deviation have a mean with this standard error, at least those of a part."""
-    rows = (deviation / error) ** 2 if error else math.inf
-    return int(min(max(rows, _MOST_ROWS), sys.maxsize))

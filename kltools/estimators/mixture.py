@@ -8,7 +8,7 @@ from .. import _validation
 from ..errors import SmallSampleWarning, UnreliableEstimateWarning
 from ..inference import Uncertainty
 from ..models.mixture import Mixture, Rows
-from .model import COVARIANCES, Pair, Sample, choose_mixture, linear_scaling, mixture_pair, mixture_sample
+from .model import COVARIANCES, Model, choose_mixture, linear_scaling, mixture_pair, mixture_sample
 from .preparation import for_model
 from .problem import Problem, Result, outside_support
 
@@ -32,7 +32,7 @@ def estimate(problem: Problem, *, max_components: int = 12, covariance: str = "a
     def chosen(rows: Rows) -> Mixture:
         return choose_mixture(rows, problem.seed, kinds, max_components, penalty=None)[0]
 
-    model: Pair | Sample
+    model: Model
     if samples.Y is None:
         log_q = samples.log_q()
         n_outside = int(np.isneginf(log_q).sum())
@@ -50,7 +50,7 @@ def needed_rows(d: int, n_folds: int) -> int:
     return max(n_folds, math.ceil((d + 1) * n_folds / (n_folds - 1)))
 
 
-def _result(problem: Problem, model: Pair | Sample) -> Result:
+def _result(problem: Problem, model: Model) -> Result:
     standard_error = model.standard_error
     return Result(
         value=model.value,
@@ -62,7 +62,7 @@ def _result(problem: Problem, model: Pair | Sample) -> Result:
     )
 
 
-def _tell_wide(problem: Problem, model: Pair | Sample) -> tuple[str, ...]:
+def _tell_wide(problem: Problem, model: Model) -> tuple[str, ...]:
     low, high = Uncertainty(model.standard_error).interval(model.value, 0.95)
     half_width = 0.5 * (high - low)
     if half_width <= max(model.value, _WIDE):

@@ -37,7 +37,7 @@ def contrast(X: np.ndarray, Y: np.ndarray, search: Search, radius_k: int, most_r
     (n, d), m = own.shape, len(Y)
     wanted = tuple(sorted({*search.ks, radius_k}))
     search_all = replace(search, ks=wanted, n_searches=2)
-    chosen = None if most_rows is None or most_rows >= n else np.arange(0, n, -(-n // most_rows))
+    chosen = _evenly_chosen(n, most_rows)
     points = own.points if chosen is None else frozen(own.points[chosen])
     rho, nu = search_all.among(own, chosen).distances, search_all.of(points, other).distances
     constant = math.log(m / (n - 1))
@@ -69,11 +69,16 @@ def equal_radius_terms(
     return _digamma(counts[0]) - _digamma(counts[1])
 
 
-def mean_log_density(X: np.ndarray, search: Search) -> float:
+def _evenly_chosen(n: int, most_rows: int | None) -> np.ndarray | None:
+    return None if most_rows is None or most_rows >= n else np.arange(0, n, -(-n // most_rows))
+
+
+def mean_log_density(X: np.ndarray, search: Search, most_rows: int | None = None) -> float:
     """Mean log-density of a sample at its own rows: minus the entropy of Kozachenko and Leonenko (1987), over `ks`."""
     reference = search.reference(X)
     n, d = reference.shape
-    ones = np.ones(n)
-    means = [log_ratio_moments(rho, ones, search.n_jobs).mean for rho in search.among(reference).distances]
+    rhos = search.among(reference, _evenly_chosen(n, most_rows)).distances
+    ones = np.ones(rhos.shape[1])
+    means = [log_ratio_moments(rho, ones, search.n_jobs).mean for rho in rhos]
     mean_digamma = float(_digamma(search.ks).mean())
     return mean_digamma - math.log(n - 1) - log_ball_volume(d) - d * math.fsum(means) / len(means)
