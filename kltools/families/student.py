@@ -90,6 +90,11 @@ class MultivariateStudentT(Distribution):
         gaussian = np.einsum("...ij,...j->...i", self.cholesky, noise)
         return self.loc + gaussian / np.sqrt(rng.chisquare(self.df, size=shape) / self.df)[..., None]
 
+    def _moments(self) -> tuple[Any, Any]:
+        variances, df = np.diagonal(self.scale_matrix, axis1=-2, axis2=-1), self.df[..., None]
+        with np.errstate(divide="ignore"):
+            return self.loc, np.where(df > 2.0, variances * (df / np.maximum(df - 2.0, 0.0)), np.inf)
+
     def _entropy(self) -> np.ndarray:
         return student_entropy(self.df, float(self.event_shape[0])) + self._half_log_det()
 
