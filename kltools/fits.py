@@ -93,10 +93,11 @@ def fit_gaussian(target: Distribution, *, direction: str = "forward") -> Any:
         )
     with np.errstate(over="ignore", under="ignore"):
         mean, var = _fitted(target, _moments if direction == "forward" else _reverse)
-    if not ((var >= np.finfo(np.float64).tiny) & (var < math.inf) & np.isfinite(mean)).all():
+    is_good = (var >= np.finfo(np.float64).tiny) & (var < math.inf) & np.isfinite(mean)
+    if not is_good.all():
         raise InvalidParameterError(
-            f"target has variances between {np.min(var):g} and {np.max(var):g}, which no normal distribution has. "
-            "Where its variance is infinite so is KL(target || N) of every normal N; else rescale it."
+            f"the variance of target comes out as {var[~is_good][0]:g}. Where it is infinite, so is KL(target || N) of "
+            "every normal N, and only direction='reverse' may have an answer; where it leaves float64, rescale target."
         )
     return (MultivariateNormalDiag if target.event_shape else Normal)(mean=mean, var=var)
 
