@@ -18,6 +18,7 @@ from .families.structural import Independent, Product
 
 DIRECTIONS = ("forward", "reverse")
 _SAME = 1e-9  # nats between minima that count as equal
+_STEEPEST = 1e-6  # of a slope that counts as none
 _FINEST = 2.0**-43
 _MOST_STEPS, _SMALL_STEP, _LAST_STEP = 200, 1e-3, 1e-14
 _EDGES = np.array([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 14.0, 20.0, 38.0])
@@ -208,15 +209,21 @@ def _deepest(law: Distribution) -> tuple[float, float]:
         raise InvalidParameterError(
             f"KL(N || target) is infinite for all normal N that were tried around {law!r}: it has no mass somewhere."
         )
-    least = min(value for value, _, _ in found)
-    mean, std = min((mean, std) for value, mean, std in found if value <= least + _SAME)
+    least = min(value for value, *_ in found)
+    mean, std, slope = min(rest for value, *rest in found if value <= least + _SAME)
+    if not slope <= _STEEPEST:
+        raise NoClosedFormError(
+            f"the least KL(N || target) is not found to its accuracy: around mean {mean:g} and deviation {std:g} the "
+            f"slope is still {slope:.1g}; where x itself has too few digits there, move the target towards 0."
+        )
     return mean, std * std
 
 
 def _bulks(law: Any) -> list[tuple[float, float]]:
     """Places with what lies around them."""
     if not isinstance(law, GaussianMixture):
-        return [tuple(map(float, law._bulk()))]
+        place, reach = law._bulk()
+        return [(float(place), float(reach))]
     whole = law._moments()
     used = law.weights > 0.0
     places = np.append(law.means[used, 0], whole[0])
@@ -235,8 +242,8 @@ def _starts(log_density: LogDensity, bulks: list[tuple[float, float]]) -> Iterat
             yield float(means[i]), float(stds[j])
 
 
-def _descend(log_density: LogDensity, mean: float, std: float) -> tuple[float, float, float]:
-    """Newton's method for the mean and the logarithm of the deviation: the divergence, and where it is least."""
+def _descend(log_density: LogDensity, mean: float, std: float) -> tuple[float, float, float, float]:
+    """Newton's method for the mean and the logarithm of the deviation: the least divergence, where, and its slope."""
     value, gradient, hessian = _divergence(log_density, mean, std)
     for _ in range(_MOST_STEPS):
         if not math.isfinite(value):
@@ -258,7 +265,7 @@ def _descend(log_density: LogDensity, mean: float, std: float) -> tuple[float, f
         value, gradient, hessian = found
         if size <= last_step:
             break
-    return value, mean, std
+    return value, mean, std, float(np.abs(gradient).max()) + _rounding(mean, std)
 
 
 def _rounding(mean: float, std: float) -> float:

@@ -80,9 +80,10 @@ def test_the_lesson(covs):
 def test_forward_covers_and_reverse_avoids():
     target = kl.GaussianMixture(**LESSON, covs=[[1.0], [1.0]])
     wide, narrow = fit_gaussian(target), fit_gaussian(target, direction="reverse")
-    between = np.zeros(1)
-    assert wide.log_prob(between) > target.log_prob(between) + 1.0
-    assert narrow.log_prob(between) < target.log_prob(between)
+    between, other_hill = np.zeros(1), np.full(1, 3.0)
+    assert wide.log_prob(between) > target.log_prob(between) + 3.0
+    assert narrow.log_prob(between) < target.log_prob(between) + 0.5
+    assert narrow.log_prob(other_hill) < target.log_prob(other_hill) - 15.0
 
 
 # ---------------------------------------------------------------- forward
@@ -124,7 +125,7 @@ def test_the_forward_fit_of_vectors():
     for law, expected in (
         (normal, np.diag(cov)),
         (student, np.diag(cov) * 5.0 / 3.0),
-        (low_rank, np.diag(factor[:, :2] @ factor[:, :2].T) + [1.0, 2.0, 3.0]),
+        (low_rank, 1.0 + np.arange(3) + (factor[:, :2] ** 2).sum(axis=1)),
     ):
         fit = fit_gaussian(law)
         np.testing.assert_allclose(fit.mean, mean, rtol=1e-14)
@@ -217,7 +218,7 @@ def test_nothing_on_a_grid_is_closer(rows):
     log_density = mixture_log_density(weights, means, stds)
     fit = fit_gaussian(mixture(weights, means, stds), direction="reverse")
     value = divergence_by_quad(log_density, fit.mean[0], fit.var[0] ** 0.5)
-    least = least_on_a_grid(log_density, np.linspace(-6.0, 6.0, 61), np.geomspace(0.05, 5.0, 40))
+    least = least_on_a_grid(log_density, np.linspace(-6.0, 6.0, 49), np.geomspace(0.05, 5.0, 25))
     assert value <= least + 1e-9
 
 
@@ -295,7 +296,7 @@ def test_batches_are_fitted_one_by_one(direction):
     for i, j in np.ndindex(2, 3):
         alone = fit_gaussian(batch[i, j], direction=direction)
         assert (fit.mean[i, j], fit.var[i, j]) == (alone.mean, alone.var)
-    mixtures = kl.GaussianMixture(**LESSON, covs=[[[1.0], [1.0]], [[0.5], [2.0]]])
+    mixtures = kl.GaussianMixture(weights=[0.5, 0.5], means=[[[-3.0], [3.0]]], covs=[[[1.0], [1.0]], [[0.5], [2.0]]])
     fit = fit_gaussian(mixtures, direction=direction)
     assert (fit.batch_shape, fit.event_shape) == ((2,), (1,))
     np.testing.assert_array_equal(fit.mean[1], fit_gaussian(mixtures[1], direction=direction).mean)
@@ -312,7 +313,10 @@ def test_independent_parts_are_fitted_alone(direction):
     np.testing.assert_array_equal(together.var, each.var)
     lesson = kl.GaussianMixture(**LESSON, covs=[[1.0], [1.0]])
     product = fit_gaussian(kl.Product(kl.Logistic(loc=0.0, scale=[1.0, 2.0]), lesson), direction=direction)
-    alone = fit_gaussian(kl.Logistic(loc=0.0, scale=2.0), direction=direction), fit_gaussian(lesson, direction=direction)
+    alone = (
+        fit_gaussian(kl.Logistic(loc=0.0, scale=2.0), direction=direction),
+        fit_gaussian(lesson, direction=direction),
+    )
     np.testing.assert_array_equal(product.mean[1], [alone[0].mean, alone[1].mean[0]])
     np.testing.assert_array_equal(product.var[1], [alone[0].var, alone[1].var[0]])
 
@@ -383,6 +387,8 @@ def test_densities_that_no_reverse_fit_can_follow():
         fit_gaussian(Holed(rate=1.0), direction="reverse")
     with pytest.raises(errors.NoClosedFormError, match="quadrature over target"):
         fit_gaussian(Rough(rate=1.0), direction="reverse")
+    with pytest.raises(errors.NoClosedFormError, match="move the target towards 0"):
+        fit_gaussian(kl.Laplace(loc=1e15, scale=1.0), direction="reverse")
 
 
 # ---------------------------------------------------------------- integrals that share their nodes
