@@ -225,9 +225,8 @@ def _bulks(law: Any) -> list[tuple[float, float]]:
         place, reach = law._bulk()
         return [(float(place), float(reach))]
     whole = law._moments()
-    used = law.weights > 0.0
-    places = np.append(law.means[used, 0], whole[0])
-    return list(zip(places, np.append(law._factors[used, 0, 0], np.sqrt(whole[1])), strict=True))
+    places = np.append(law.means[:, 0], whole[0])
+    return list(zip(places, np.append(law._factors[:, 0, 0], np.sqrt(whole[1])), strict=True))
 
 
 def _starts(log_density: LogDensity, bulks: list[tuple[float, float]]) -> Iterator[tuple[float, float]]:

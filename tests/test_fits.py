@@ -113,6 +113,29 @@ def test_the_forward_fit_has_the_moments(law, reference):
     assert fit.var == pytest.approx(reference.var(), rel=1e-8)
 
 
+@family
+class Misplaced(Distribution):
+    """A standard normal distribution around a place that its bulk misses."""
+
+    place: float = param("real")
+
+    def _support(self):
+        return -math.inf, math.inf
+
+    def _bulk(self):
+        return 0.0, 1e3
+
+    def _log_prob(self, x):
+        return stats.norm.logpdf(x, self.place)
+
+
+@pytest.mark.parametrize("direction", ["forward", "reverse"])
+def test_a_rough_bulk_will_do(direction):
+    fit = fit_gaussian(Misplaced(place=100.0), direction=direction)
+    assert fit.mean == pytest.approx(100.0, rel=1e-12)
+    assert fit.var == pytest.approx(1.0, rel=1e-10)
+
+
 def test_the_forward_fit_of_vectors():
     rng = np.random.default_rng(0)
     factor = rng.normal(size=(3, 4))
@@ -243,6 +266,13 @@ def test_narrow_hills_far_apart_are_found():
     fit = fit_gaussian(mixture([0.4, 0.6], [-1e4, 1e4], [1e-4, 1e-3]), direction="reverse")
     assert fit.mean[0] == pytest.approx(1e4, abs=1e-9)
     assert fit.var[0] == pytest.approx(1e-6, rel=1e-6)
+
+
+@pytest.mark.parametrize("distance", [3.1, 3.3, 3.7, 4.7, 10.0, 77.7])
+def test_of_equal_minima_the_smallest_mean_is_returned(distance):
+    for means in ([-distance, distance], [distance, -distance]):
+        fit = fit_gaussian(mixture([0.5, 0.5], means, [1.1, 1.1]), direction="reverse")
+        assert fit.mean[0] < -0.5 * distance
 
 
 def test_components_without_weight_do_not_matter():
