@@ -24,6 +24,7 @@ from .estimators.log_prob import estimate_kl_from_log_prob
 from .estimators.monte_carlo import estimate_kl_monte_carlo
 from .families import *
 from .families import __all__ as _families
+from .fits import fit_gaussian
 from .neighbors import kth_neighbor_distances
 from .power_divergences import bhattacharyya, chi_squared, hellinger, renyi, tsallis
 from .vae import vae_kl
@@ -88,6 +89,7 @@ __all__ = [
     "estimate_kl_monte_carlo",
     "f_divergence",
     "family",
+    "fit_gaussian",
     "hellinger",
     "jeffreys",
     "jensen_shannon",

@@ -209,6 +209,10 @@ class Distribution:
         """A point among most of the mass of a scalar distribution, and roughly how far that reaches to each side."""
         raise NotImplementedError(f"{self._name} defines no _bulk().")
 
+    def _moments(self) -> tuple[Any, Any] | None:
+        """Mean and variance of every coordinate, inf where there is none; None where they have no formula here."""
+        return None
+
     def _table(self) -> np.ndarray | None:
         """Log-probabilities of all values along the last axis, where these are the same few for every batch."""
         return None

@@ -185,6 +185,38 @@ def _somewhere(low: float, high: float, reach: float) -> float:
     return low + reach if math.isinf(high) else low + 0.5 * (high - low)
 
 
+def integrals(
+    rows: Callable[[np.ndarray], np.ndarray], edges: np.ndarray, rounding: float, what: str
+) -> np.ndarray | None:
+    """Integrals of functions that share their nodes, of shape (functions, *nodes); None where one is not finite.
+
+    Panels are halved until what each adds is known to the rounding of the functions, a share of their sizes; `what`
+    is named where that is out of reach.
+    """
+    low, high = edges[:-1], edges[1:]
+    totals, scale = [], 1.0
+    for attempt in range(_MOST_ROUNDS):
+        half, middle = 0.5 * (high - low), 0.5 * low + 0.5 * high
+        values = rows(middle[:, None] + half[:, None] * _NODES)
+        kronrod, gauss = (half * (values @ weights) for weights in (_KRONROD, _GAUSS))
+        if not np.isfinite(kronrod).all():
+            return None
+        if not attempt:
+            scale = max(scale, float(np.abs(kronrod).sum(axis=1).max()))
+        errors = np.abs(kronrod - gauss).max(axis=0)
+        is_bad = errors > rounding * scale
+        if is_bad.sum() > _MOST_PANELS or attempt == _MOST_ROUNDS - 1:
+            if (bound := float(errors[is_bad].sum()) / scale) > max(RELATIVE_ERROR, len(errors) * rounding):
+                raise NoClosedFormError(f"quadrature over {what} has a relative error of up to {bound:.1g}.")
+            is_bad[:] = False
+        totals.append(kronrod[:, ~is_bad])
+        if not is_bad.any():
+            break
+        low, middle, high = low[is_bad], middle[is_bad], high[is_bad]
+        low, high = np.concatenate([low, middle]), np.concatenate([middle, high])
+    return np.array([math.fsum(parts) for parts in np.concatenate(totals, axis=1)])
+
+
 class _Panels:
     """Panels of several charts, with what the rules give on each."""
 

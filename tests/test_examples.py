@@ -1,8 +1,11 @@
 """Every example runs, from any directory, without a complaint."""
 
+import importlib.util
+import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import processes
 import pytest
 
@@ -33,3 +36,61 @@ def test_the_data_are_those_that_their_script_makes(examples):
     processes.run(examples / "make_data.py")
     stored = {path.name: path.read_text() for path in (EXAMPLES / "data").iterdir()}
     assert {path.name: path.read_text() for path in (examples / "data").iterdir()} == stored
+
+
+def imported(script):
+    specification = importlib.util.spec_from_file_location(Path(script).stem, EXAMPLES / script)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def test_the_two_directions_of_a_fit():
+    out, _ = processes.run(EXAMPLES / "fit_direction.py")
+    assert "mean 0.0000, variance 10.0000" in out
+    assert re.search(r"mean -2\.9843, variance 1\.0473, std 1\.0234", out)
+
+
+def test_a_picture_is_drawn(tmp_path):
+    pytest.importorskip("matplotlib")
+    picture = tmp_path / "picture.png"
+    out, err = processes.run(
+        EXAMPLES / "fit_direction.py", picture, env=processes.environment(MPLCONFIGDIR=str(tmp_path))
+    )
+    assert str(picture) in out
+    assert err == ""
+    assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_the_bound_and_its_gap_make_the_likelihood():
+    em = imported("em_elbo.py")
+    x = np.random.default_rng(0).normal(20.0, 4.0, size=(300, 1))
+    rows = np.array(list(em.steps(x, 30)))
+    log_likelihood, bound, gap = rows.T
+    np.testing.assert_allclose(bound + gap, log_likelihood, rtol=0, atol=1e-10)
+    assert (gap > 0.0).all()
+    assert (np.diff(log_likelihood) > 0.0).all()
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
+def test_the_loss_of_distillation(temperature):
+    distillation = imported("distillation.py")
+    rng = np.random.default_rng(0)
+    teacher, student = rng.normal(size=(2, 6, 4))
+    p, q = (np.exp(z / temperature) / np.exp(z / temperature).sum(1, keepdims=True) for z in (teacher, student))
+    expected = temperature**2 * (p * np.log(p / q)).sum(1).mean()
+    assert distillation.loss(teacher, student, temperature) == pytest.approx(expected, rel=1e-12)
+    step = 1e-5 * rng.normal(size=student.shape)
+    change = distillation.loss(teacher, student + step, temperature) - distillation.loss(
+        teacher, student - step, temperature
+    )
+    slope = 2.0 * (distillation.gradient(teacher, student, temperature) * step).sum()
+    assert change == pytest.approx(slope, rel=1e-5)
+
+
+def test_distillation_at_a_high_temperature_compares_logits():
+    distillation = imported("distillation.py")
+    teacher, student = np.random.default_rng(0).normal(size=(2, 6, 4))
+    assert distillation.loss(teacher, student, 1e4) == pytest.approx(
+        0.5 * (teacher - student).var(axis=1).mean(), rel=1e-3
+    )

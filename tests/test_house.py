@@ -45,7 +45,7 @@ LAYERS = (
     ("models", "repeats"),
     ("families", "estimators"),
     ("comparison",),
-    ("_warmup", "dependence", "vae", "drift", "selection"),
+    ("_warmup", "dependence", "fits", "vae", "drift", "selection"),
     ("cuda",),
     ("io", "plotting", "report", "dask"),
     ("cli",),

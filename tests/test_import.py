@@ -59,6 +59,12 @@ for call in (kl.jensen_shannon, kl.total_variation, kl.hellinger, kl.chi_squared
 kl.estimate_divergence_monte_carlo(p, q, "jensen_shannon", n_samples=100, random_state=0).standard_error
 kl.mutual_information([[0.5, 0.0], [0.0, 0.5]])
 """,
+    "fits": """
+import kltools as kl
+for direction in ("forward", "reverse"):
+    kl.fit_gaussian(kl.Logistic(loc=0, scale=1), direction=direction)
+kl.fit_gaussian(kl.Gamma(shape=2, rate=1))
+""",
     "vae": "import kltools as kl\nkl.vae_kl([[0.0]], [[0.0]])",
     "log-densities": """
 import kltools as kl

@@ -10,8 +10,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import processes
 import pytest
+
+import kltools
 
 HOME = Path(__file__).parents[1]
 README = HOME / "README.md"
@@ -93,6 +96,44 @@ def test_python_blocks(folder):
 @pytest.mark.parametrize(("command", "output"), list(commands(README.read_text(encoding="utf-8"))))
 def test_commands(command, output, folder):
     assert run_command(command, cwd=folder, env=processes.environment()) == output
+
+
+TORCH_ROWS = [
+    re.findall(r"`([^`]+)`", row)
+    for row in README.read_text(encoding="utf-8").partition("### From torch")[2].partition("\n## ")[0].splitlines()
+    if row.startswith("| `")
+]
+
+
+def test_there_is_a_table_of_torch():
+    assert len(TORCH_ROWS) == 7
+    assert all(len(row) == 2 for row in TORCH_ROWS)
+
+
+@pytest.mark.parametrize("row", TORCH_ROWS, ids=lambda row: row[0])
+@pytest.mark.filterwarnings("ignore:reduction. 'mean':UserWarning")
+def test_both_sides_of_the_table_of_torch(row):
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    arrays = {"p": rng.dirichlet(np.ones(5), 7), "q": rng.dirichlet(np.ones(5), 7)}
+    arrays |= {f"log_{name}": np.log(array) for name, array in arrays.items()}
+    arrays |= {"teacher": rng.normal(size=(7, 5)), "student": rng.normal(size=(7, 5)), "T": 3.0}
+    tensors = {name: torch.tensor(array) if np.ndim(array) else array for name, array in arrays.items()}
+    theirs = eval(row[0], {"F": torch.nn.functional, **tensors})
+    ours = eval(row[1], vars(kltools) | arrays)
+    np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-12)
+    np.testing.assert_allclose(eval(row[1], vars(kltools) | tensors), ours, rtol=1e-14)
+
+
+@pytest.mark.filterwarnings("ignore:reduction. 'mean':UserWarning")
+def test_what_torch_computes_of_swapped_or_plain_probabilities_is_another_number():
+    torch = pytest.importorskip("torch")
+    p, q = (torch.tensor(row) for row in ([[0.9, 0.1]], [[0.5, 0.5]]))
+    truth = kltools.kl_divergence(kltools.Categorical(probs=p), kltools.Categorical(probs=q))[0]
+    kl_div = torch.nn.functional.kl_div
+    assert float(kl_div(q.log(), p, reduction="batchmean")) == pytest.approx(truth, rel=1e-6)
+    for wrong in (kl_div(q, p, reduction="batchmean"), kl_div(p.log(), q, reduction="batchmean"), kl_div(q.log(), p)):
+        assert abs(float(wrong) - truth) > 0.1
 
 
 GOOD = """

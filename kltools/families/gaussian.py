@@ -79,6 +79,9 @@ class _ByVariance(Distribution):
     def _from_noise(self, noise: np.ndarray) -> np.ndarray:
         return self.mean + np.sqrt(self.var) * noise
 
+    def _moments(self) -> tuple[Any, Any]:
+        return self.mean, self.var
+
     def _log_prob(self, x: np.ndarray) -> np.ndarray:
         terms = -0.5 * (((x - self.mean) / np.sqrt(self.var)) ** 2 + np.log(self.var) + LOG_2PI)
         return self._sum_over_event(terms)
@@ -229,6 +232,9 @@ class MultivariateNormal(Distribution):
 
     def _from_noise(self, noise: np.ndarray) -> np.ndarray:
         return self.mean + np.einsum("...ij,...j->...i", self.cholesky, noise)
+
+    def _moments(self) -> tuple[Any, Any]:
+        return self.mean, np.diagonal(self.cov, axis1=-2, axis2=-1)
 
     def _log_prob(self, x: np.ndarray) -> np.ndarray:
         deviation = x - self.mean

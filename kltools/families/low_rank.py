@@ -94,6 +94,9 @@ class LowRankMultivariateNormal(Distribution):
         below = self.cov_factor @ (np.swapaxes(gains, -1, -2) * std)
         return MultivariateNormal._factored(self.mean, cov, np.tril(below, -1) + std * identity)
 
+    def _moments(self) -> tuple[Any, Any]:
+        return self.mean, (self.cov_factor**2).sum(axis=-1) + self.cov_diag
+
     def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         hidden = rng.standard_normal((*shape, self.cov_factor.shape[-1], 1))
         noise = np.sqrt(self.cov_diag) * rng.standard_normal(shape + self.event_shape)

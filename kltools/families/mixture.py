@@ -140,6 +140,12 @@ class GaussianMixture(Distribution):
         run_rows(_draw_kernel, chosen.size, frozen(chosen.reshape(-1)), *parts, draws, row_cost=draws.shape[1] ** 2)
         return draws.reshape(shape + self.event_shape)
 
+    def _moments(self) -> tuple[Any, Any]:
+        weights = self.weights[..., None]
+        mean = (weights * self.means).sum(axis=-2)
+        variances = self.covs if self._is_diagonal else np.diagonal(self.covs, axis1=-2, axis2=-1)
+        return mean, (weights * (variances + (self.means - mean[..., None, :]) ** 2)).sum(axis=-2)
+
     def _entropy(self) -> NoReturn:
         raise NoClosedFormError(
             "the entropy of a GaussianMixture has no closed form; average -p.log_prob(x) over draws x of p, or compare "

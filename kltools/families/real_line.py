@@ -2,7 +2,7 @@
 
 import math
 import sys
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -34,8 +34,13 @@ LARGEST_GROWTH = 2.556e305  # where the logarithm of the gamma function overflow
 class _ByLocation(Distribution):
     """Shared by the families with parameters `loc` and `scale`."""
 
+    _standard_moments: ClassVar[tuple[float, float]] = 0.0, math.inf  # mean and variance for loc 0 and scale 1
     loc: Any
     scale: Any
+
+    def _moments(self) -> tuple[Any, Any]:
+        mean, var = self._standard_moments
+        return self.loc + mean * self.scale, var * self.scale**2
 
     def _support(self) -> tuple[Any, Any]:
         return -math.inf, math.inf
@@ -101,6 +106,7 @@ class Laplace(_ByLocation):
     """
 
     scipy_name = "laplace"
+    _standard_moments = 0.0, 2.0
     loc: Any = param("real")
     scale: Any = param("positive")
 
@@ -141,6 +147,7 @@ class Logistic(_ByLocation):
     """
 
     scipy_name = "logistic"
+    _standard_moments = 0.0, math.pi**2 / 3.0
     loc: Any = param("real")
     scale: Any = param("positive")
 
@@ -180,6 +187,7 @@ class Gumbel(_ByLocation):
     """
 
     scipy_name = "gumbel_r"
+    _standard_moments = EULER_GAMMA, math.pi**2 / 6.0
     loc: Any = param("real")
     scale: Any = param("positive")
 
@@ -269,6 +277,9 @@ class StudentT(_ByLocation):
     loc: Any = param("real")
     scale: Any = param("positive")
 
+    def _moments(self) -> tuple[Any, Any]:
+        return self.loc, student_variance(self.df) * self.scale**2
+
     def _standard_log_prob(self, z: np.ndarray) -> np.ndarray:
         return student_log_prob(np.abs(z), self.df, 1.0)
 
@@ -287,6 +298,12 @@ def log1p_of_square(z: np.ndarray) -> np.ndarray:
     distance = np.abs(z)
     with np.errstate(divide="ignore", over="ignore"):
         return np.where(distance < 1e100, np.log1p(distance**2), 2.0 * np.log(distance))
+
+
+def student_variance(df: np.ndarray) -> np.ndarray:
+    """Variance of Student's t of scale 1."""
+    with np.errstate(divide="ignore"):
+        return np.where(df > 2.0, df / np.maximum(df - 2.0, 0.0), np.inf)
 
 
 def student_log_prob(distance: np.ndarray, df: np.ndarray, d: float) -> np.ndarray:

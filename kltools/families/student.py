@@ -8,7 +8,7 @@ from .._arrays import frozen
 from .._parameters import param
 from ..distribution import Distribution, family
 from .gaussian import cholesky_factor, warn_of_rounding
-from .real_line import student_entropy, student_log_prob
+from .real_line import student_entropy, student_log_prob, student_variance
 
 
 @family
@@ -89,6 +89,9 @@ class MultivariateStudentT(Distribution):
         noise = rng.standard_normal(shape + self.event_shape)
         gaussian = np.einsum("...ij,...j->...i", self.cholesky, noise)
         return self.loc + gaussian / np.sqrt(rng.chisquare(self.df, size=shape) / self.df)[..., None]
+
+    def _moments(self) -> tuple[Any, Any]:
+        return self.loc, student_variance(self.df)[..., None] * np.diagonal(self.scale_matrix, axis1=-2, axis2=-1)
 
     def _entropy(self) -> np.ndarray:
         return student_entropy(self.df, float(self.event_shape[0])) + self._half_log_det()
