@@ -70,7 +70,8 @@ def calibrated_pair(
 
     Of large samples parts are taken for the model.
     """
-    assert problem.Y is not None and problem.m is not None
+    assert problem.Y is not None
+    assert problem.m is not None
     X, Y = (_part(Z, problem.seed) for Z in (problem.X, problem.Y))
     space = find_space(X, Y)
     model = space.model(problem.seed)
