@@ -101,12 +101,12 @@ def check_axes(array: np.ndarray, n_axes: int, name: str) -> None:
 
 def check_domain(array: np.ndarray, domain: str, name: str) -> None:
     """Raise where an array is not finite or leaves a domain."""
-    if not _is_finite(array) or not DOMAINS[domain].contains(array):
+    if not is_finite(array) or not DOMAINS[domain].contains(array):
         raise InvalidParameterError(f"{name} must {DOMAINS[domain].requirement}, {_describe_offence(array, domain)}.")
 
 
-def _is_finite(array: np.ndarray) -> bool:
-    """Without an array of booleans: nan is the least and the largest of anything it is among."""
+def is_finite(array: np.ndarray) -> bool:
+    """Whether all of an array is; without an array of booleans: nan is the least and the largest of anything it is among."""
     with np.errstate(invalid="ignore"):
         return bool(-math.inf < array.min(initial=0.0) and array.max(initial=0.0) < math.inf)
 

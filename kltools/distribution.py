@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeVar, dataclass_transform
 import numpy as np
 
 from . import _arrays, _validation
-from ._parameters import check_axes, check_domain, declaration
+from ._parameters import check_axes, check_domain, declaration, is_finite
 from .errors import InvalidTypeError, ShapeMismatchError
 
 FAMILIES: dict[str, type["Distribution"]] = {}  # those of the library: a user's may have the same names
@@ -170,6 +170,7 @@ class Distribution:
         Returns
         -------
         float or ndarray
+            nan where x holds nan, -inf where it holds an infinite number.
         """
         array = _arrays.numeric_array(x, "x")
         n_event = len(self.event_shape)
@@ -177,7 +178,12 @@ class Distribution:
             raise ShapeMismatchError(f"x of shape {array.shape} does not end in the event shape {self.event_shape}.")
         broadcast_shapes(array.shape[: array.ndim - n_event], self.batch_shape, "the leading axes of x and the batch.")
         with np.errstate(over="ignore"):  # far out a density is 0
-            return unwrap(self._log_prob(array))
+            if is_finite(array):
+                return unwrap(self._log_prob(array))
+            value = self._log_prob(np.where(np.isfinite(array), array, 0.0))
+        event_axes = tuple(range(array.ndim - n_event, array.ndim))
+        value = np.where(np.isinf(array).any(axis=event_axes), -math.inf, value)
+        return unwrap(np.where(np.isnan(array).any(axis=event_axes), math.nan, value))
 
     def sample(self, size: int | tuple[int, ...] = (), random_state: Any = None) -> Any:
         """Draw from the distribution.

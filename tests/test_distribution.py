@@ -317,6 +317,20 @@ def test_log_prob_broadcasts(cls):
 
 
 @every_family
+@pytest.mark.parametrize(("value", "expected"), [(np.nan, np.nan), (np.inf, -np.inf), (-np.inf, -np.inf)])
+def test_log_prob_at_what_is_no_finite_number(cls, value, expected):
+    """One such coordinate is enough, and nothing else of a batch feels it."""
+    p = example(cls, (4,))
+    x = p.sample(6, random_state=0)
+    spoiled = np.array(x)
+    spoiled[2, 1] = np.where(np.arange(x[2, 1].size).reshape(x[2, 1].shape) == 0, value, x[2, 1])
+    wanted = np.array(p.log_prob(x))
+    wanted[2, 1] = expected
+    np.testing.assert_array_equal(p.log_prob(spoiled), wanted)
+    np.testing.assert_array_equal(p[0].log_prob(np.full(p.event_shape, value)), expected)
+
+
+@every_family
 def test_log_prob_of_a_wrong_shape_raises(cls):
     p = example(cls, (4,))
     with pytest.raises(errors.ShapeMismatchError, match="shape"):
