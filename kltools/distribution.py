@@ -197,11 +197,11 @@ class Distribution:
         Returns
         -------
         float or ndarray of shape ``(*size, *batch_shape, *event_shape)``
+            A draw beyond float64 is infinite.
         """
-        lengths = size if isinstance(size, tuple) else (size,)
-        lengths = tuple(_validation.integer(length, "size", minimum=0) for length in lengths)
-        rng = _validation.generator(random_state)
-        return unwrap(self._sample(rng, lengths + self.batch_shape))
+        lengths, rng = _validation.lengths(size), _validation.generator(random_state)
+        with np.errstate(divide="ignore", over="ignore"):
+            return unwrap(self._sample(rng, lengths + self.batch_shape))
 
     def entropy(self) -> Any:
         """Entropy in nats: a float, or an array of shape ``batch_shape``."""

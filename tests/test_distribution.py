@@ -387,7 +387,7 @@ def test_draws_follow_the_seed(cls):
     for seed in (np.random.default_rng(5), np.random.RandomState(5)):
         assert p.sample(9, random_state=seed).shape == (9, 2, *p.event_shape)
     for size in (2.0, [2, 3], "2", True):
-        with pytest.raises(errors.InvalidTypeError, match="size"):
+        with pytest.raises(errors.InvalidTypeError, match="size must be an int or a tuple of ints, got"):
             p.sample(size)
     with pytest.raises(errors.InvalidParameterError, match="size"):
         p.sample(-1)

@@ -208,10 +208,13 @@ class Transformed(_Composed):
     map : object
         One of `kltools.maps`, or anything with ``forward(x)``, ``inverse(y)`` (nan where y is no image) and
         ``log_abs_det_jacobian(x)``: an array of the shape of x, which is summed over the event, or one number for
-        each event. Draws keep their shape. Two maps are equal where ``==`` says so.
+        each event. Draws keep their shape. Two maps are equal where ``==`` says so. A map of some numbers only names
+        the ends of their interval as its ``domain``.
 
     Raises
     ------
+    InvalidParameterError
+        Where the base has values outside the domain of the map; by ``sample`` where only a draw shows it.
     NoClosedFormError
         By ``entropy()``, unless the map is `Affine`, and by `kl_divergence` where the maps differ.
 
@@ -246,6 +249,13 @@ class Transformed(_Composed):
             raise InvalidTypeError(
                 f"map of Transformed is {map!r}, which has no {', '.join(missing)}; pass one of kltools.maps, as in "
                 "Transformed(base, kltools.maps.Exp())."
+            )
+        low, high = getattr(map, "domain", (-math.inf, math.inf))
+        least, greatest = base._support() or (low, high)
+        if np.less(least, low).any() or np.greater(greatest, high).any():
+            raise InvalidParameterError(
+                f"{map!r} takes numbers from {low:g} to {high:g}, {base!r} has values from {np.min(least):g} to "
+                f"{np.max(greatest):g}; pass a base within."
             )
         self._keep(base=base, map=map, batch_shape=base.batch_shape, event_shape=base.event_shape)
 
@@ -282,7 +292,14 @@ class Transformed(_Composed):
 
     def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         x = np.asarray(self.base._sample(rng, shape))
-        return self._same_shape(self.map.forward(x), x)
+        with np.errstate(invalid="ignore"):
+            image = self._same_shape(self.map.forward(x), x)
+        if np.isnan(image).any():
+            raise InvalidParameterError(
+                f"{self.map!r} makes nan of {int(np.isnan(image).sum())} draws of {self.base!r}, the first is "
+                f"{x[np.isnan(image)][0]:g}; pass a base whose values it takes."
+            )
+        return image
 
     def _entropy(self) -> np.ndarray:
         if not isinstance(self.map, Affine):
