@@ -59,7 +59,8 @@ class Distribution:
 
     Parameters are keyword-only, are converted to float64, and broadcast against each other:
     ``batch_shape`` is the shape of the batch, ``event_shape`` that of one draw. Indexing selects from the
-    batch.
+    batch. ``==`` tells whether two are the same object, not whether they have the same parameters: for this ask
+    whether ``kl_divergence(p, q)`` is 0.
 
     Attributes
     ----------

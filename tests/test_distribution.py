@@ -271,6 +271,14 @@ def test_a_distribution_is_true(cls):
     assert example(cls)
 
 
+@every_family
+def test_equality_is_identity(cls):
+    p = example(cls)
+    assert p == p
+    assert p != example(cls)
+    assert len({p, p, example(cls)}) == 2
+
+
 @every_declared_family
 def test_repr_names_the_family_and_shapes(cls):
     p = example(cls, (4, 3))
