@@ -106,7 +106,7 @@ def check_domain(array: np.ndarray, domain: str, name: str) -> None:
 
 
 def is_finite(array: np.ndarray) -> bool:
-    """Whether all of an array is; without an array of booleans: nan is the least and the largest of anything it is among."""
+    """Without an array of booleans: nan is the least and the largest of anything it is among."""
     with np.errstate(invalid="ignore"):
         return bool(-math.inf < array.min(initial=0.0) and array.max(initial=0.0) < math.inf)
 

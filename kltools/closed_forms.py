@@ -123,18 +123,21 @@ def _closed_form(p: Distribution, q: Distribution, is_outside: Any) -> Formula |
                 if key in _CLOSED_FORMS:
                     _check_condition(key, p, q, is_outside)
                     return _CLOSED_FORMS[key]
-    advice = f"estimate it from draws of p: {_MONTE_CARLO}"
+    raise NoClosedFormError(f"no closed form is registered for KL({p._name} || {q._name}); {way_out(p, q)}.")
+
+
+def way_out(p: Distribution, q: Distribution) -> str:
+    """What to do where there is no closed form."""
     if quadrature.applies(p, q) and p.is_continuous == q.is_continuous:
-        advice = 'integrate it numerically: kl_divergence(p, q, method="quadrature")'
-    raise NoClosedFormError(f"no closed form is registered for KL({p._name} || {q._name}); {advice}.")
+        return 'integrate it numerically: kl_divergence(p, q, method="quadrature")'
+    return f"estimate it from draws of p: {_MONTE_CARLO}"
 
 
 def _check_condition(key: tuple[type, type | str], p: Distribution, q: Distribution, is_outside: Any) -> None:
     condition = _CONDITIONS.get(key)
     if condition is not None and not np.all(condition(p, q) | is_outside):
         raise NoClosedFormError(
-            f"KL({p._name} || {q._name}) has a closed form only where {condition.__doc__} "
-            'For others use kl_divergence(p, q, method="quadrature").'
+            f"KL({p._name} || {q._name}) has a closed form only where {condition.__doc__} For others {way_out(p, q)}."
         )
 
 
