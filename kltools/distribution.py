@@ -5,15 +5,17 @@ validation, documentation and tests read it.
 """
 
 import dataclasses
+import functools
 import inspect
 import math
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 import numpy as np
 
 from . import _arrays, _validation
 from ._parameters import check_axes, check_domain, declaration, is_finite
-from .errors import InvalidTypeError, ShapeMismatchError
+from .errors import InvalidTypeError, NoClosedFormError, ShapeMismatchError
 
 FAMILIES: dict[str, type["Distribution"]] = {}  # those of the library: a user's may have the same names
 
@@ -43,10 +45,45 @@ def family(cls: T) -> T:
     >>> Exponential(rate=[1.0, 2.0]).batch_shape
     (2,)
     """
+    has_own_init = "__init__" in vars(cls)
     made: Any = dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)(cls)
-    if made.__module__.partition(".")[0] == __name__.partition(".")[0]:
+    if not has_own_init:
+        made.__init__ = _with_names_checked(made)
+    if is_ours(made):
         FAMILIES[made.__name__] = made
     return made
+
+
+def is_ours(thing: Any) -> bool:
+    """Whether a class or function stands in this library."""
+    return thing.__module__.partition(".")[0] == __name__.partition(".")[0]
+
+
+def _with_names_checked(cls: Any) -> Callable[..., None]:
+    """The ``__init__`` of a family, with a message that knows the family."""
+    init, names = cls.__init__, {field.name for field in dataclasses.fields(cls)}
+
+    @functools.wraps(init)
+    def __init__(self: Any, /, *values: Any, **parameters: Any) -> None:
+        if values or parameters.keys() != names:
+            raise InvalidTypeError(_wrong_names(type(self), len(values), parameters))
+        init(self, **parameters)
+
+    return __init__
+
+
+def _wrong_names(cls: type, n_positional: int, given: Iterable[str]) -> str:
+    names = [field.name for field in dataclasses.fields(cls)]
+    unknown = [name for name in given if name not in names]
+    missing = [name for name in names if name not in given]
+    came = [f"{n_positional} positional argument{'s' * (n_positional > 1)}"] * bool(n_positional)
+    came += [f"no parameter {', '.join(missing)}"] * bool(missing and not n_positional)
+    came += [f"the unknown {', '.join(unknown)}"] * bool(unknown)
+    others = [name for name in dir(cls) if name.startswith("from_")]
+    ways = [f"{cls.__name__}.{name}({_signature(getattr(cls, name))})" for name in others]
+    advice = f"; there is also {', '.join(ways)}" if ways else ""
+    call = f"{cls.__name__}({_signature(cls)})"
+    return f"{cls.__name__} takes its parameters by name, {call}; got {' and '.join(came)}{advice}."
 
 
 def unwrap(array: Any) -> Any:
@@ -206,7 +243,7 @@ class Distribution:
 
     def entropy(self) -> Any:
         """Entropy in nats: a float, or an array of shape ``batch_shape``."""
-        return unwrap(np.broadcast_to(self._entropy(), self.batch_shape))
+        return unwrap(np.broadcast_to(self._entropy(), self.batch_shape) + 0.0)  # never -0.0
 
     def _support(self) -> tuple[Any, Any] | None:
         """Least and largest value of a scalar distribution (arrays over the batch); None where that says nothing."""
@@ -221,13 +258,16 @@ class Distribution:
         return None
 
     def _log_prob(self, x: np.ndarray) -> np.ndarray:
-        raise NotImplementedError(f"{self._name} defines no _log_prob(x).")
+        raise NoClosedFormError(f"{self._name} defines no _log_prob(x), which its log_prob needs.")
 
     def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        raise NotImplementedError(f"{self._name} defines no _sample(rng, shape).")
+        raise NoClosedFormError(f"{self._name} defines no _sample(rng, shape), which its sample needs.")
 
     def _entropy(self) -> np.ndarray:
-        raise NotImplementedError(f"{self._name} defines no _entropy().")
+        raise NoClosedFormError(
+            f"{self._name} defines no _entropy(); average -p.log_prob(x) over draws x of p, or in one dimension use "
+            'entropy(p, method="quadrature").'
+        )
 
 
 def broadcast_shapes(first: tuple[int, ...], second: tuple[int, ...], advice: str) -> tuple[int, ...]:
@@ -255,5 +295,5 @@ def check_distribution(x: Any, name: str) -> Distribution:
     )
 
 
-def _signature(cls: type) -> str:
-    return ", ".join(f"{name}=..." for name in inspect.signature(cls).parameters)
+def _signature(function: Callable[..., Any]) -> str:
+    return ", ".join(f"{name}=..." for name in inspect.signature(function).parameters)

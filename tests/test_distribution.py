@@ -7,6 +7,7 @@ nothing. What has no closed form stands in `WITHOUT_ENTROPY`, and is compared by
 import copy
 import dataclasses
 import importlib
+import inspect
 import pickle
 from pathlib import Path
 
@@ -146,10 +147,44 @@ def test_parameters_must_agree_in_shape(cls, name):
 
 @every_declared_family
 def test_parameters_are_keyword_only(cls):
-    with pytest.raises(TypeError, match="positional"):
+    call = rf"{cls.__name__} takes its parameters by name, {cls.__name__}\({'=..., '.join(example(cls).parameters)}="
+    with pytest.raises(errors.InvalidTypeError, match=rf"{call}.*got \d positional argument"):
         cls(*example(cls).parameters.values())
-    with pytest.raises(TypeError, match="sigma"):
+    with pytest.raises(errors.InvalidTypeError, match=rf"{call}.*got the unknown sigma"):
         rebuild(cls, sigma=1.0)
+    with pytest.raises(errors.InvalidTypeError, match=rf"{call}.*no parameter {', '.join(example(cls).parameters)}"):
+        cls()
+
+
+def test_other_ways_to_build_a_family_are_named():
+    for wrong in ({"mean": 0, "sigma": 1}, {"mean": 0, "std": 1}, {}):
+        with pytest.raises(errors.InvalidTypeError, match=r"Normal\.from_std\(mean=\.\.\., std=\.\.\.\)"):
+            kl.Normal(**wrong)
+    with pytest.raises(errors.InvalidTypeError, match=r"got no parameter var and the unknown sigma; there is also"):
+        kl.Normal(mean=0, sigma=1)
+    assert str(inspect.signature(kl.Normal)).startswith("(*, mean")
+
+
+def test_a_family_may_build_itself():
+    @kl.family
+    class Shifted(kl.Distribution):
+        loc: float = kl.param("real")
+
+        def __init__(self, at):
+            object.__setattr__(self, "loc", at)
+            self.__post_init__()
+
+    assert Shifted(2.0).loc == 2.0
+
+
+def test_what_a_family_does_not_define():
+    @kl.family
+    class Bare(kl.Distribution):
+        rate: float = kl.param("positive")
+
+    for use in (lambda p: p.entropy(), kl.entropy, lambda p: p.sample(3), lambda p: p.log_prob(1.0)):
+        with pytest.raises(errors.NoClosedFormError, match=r"Bare defines no _(entropy|sample|log_prob)\("):
+            use(Bare(rate=1.0))
 
 
 @every_declared_family
@@ -406,6 +441,13 @@ def test_entropy_is_that_of_scipy(cls):
     p = example(cls, (5,))
     np.testing.assert_allclose(p.entropy(), [oracle(each).entropy() for each in p], rtol=1e-12)
     assert isinstance(p[0].entropy(), float)
+
+
+@with_entropy
+def test_an_entropy_of_zero_has_no_sign(cls):
+    entropy = np.asarray(example(cls, (5,)).entropy())
+    assert not np.signbit(entropy[entropy == 0.0]).any()
+    assert not np.signbit(kl.Uniform(low=0, high=1).entropy())
 
 
 @pytest.mark.parametrize("cls", WITHOUT_ENTROPY, ids=lambda cls: cls.__name__)
