@@ -165,7 +165,7 @@ def _unmasked(x: np.ma.MaskedArray, name: str) -> np.ndarray:
     if np.ma.is_masked(x):
         raise InvalidParameterError(
             f"{name} has {np.ma.count_masked(x)} masked values, which have no meaning here; "
-            "drop those rows, or fill them with NaN and pass nan_policy='omit'."
+            "drop or fill them (with NaN where there is nan_policy='omit')."
         )
     return np.asarray(x.data)
 

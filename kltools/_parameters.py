@@ -32,9 +32,13 @@ def _is_direction(vectors: np.ndarray) -> bool:
 def _is_symmetric(matrix: np.ndarray) -> bool:
     if matrix.shape[-1] != matrix.shape[-2]:
         return False
+    return bool(_agrees_with_mirror(matrix).all())
+
+
+def _agrees_with_mirror(matrix: np.ndarray) -> np.ndarray:
     variance = np.abs(np.diagonal(matrix, axis1=-2, axis2=-1))
     scale = np.sqrt(variance[..., :, None]) * np.sqrt(variance[..., None, :])
-    return bool((np.abs(matrix - np.swapaxes(matrix, -1, -2)) <= 1e-9 * scale).all())
+    return np.abs(matrix - np.swapaxes(matrix, -1, -2)) <= 1e-9 * scale
 
 
 DOMAINS = {
@@ -104,25 +108,62 @@ def check_axes(array: np.ndarray, n_axes: int, name: str) -> None:
 
 def check_domain(array: np.ndarray, domain: str, name: str) -> None:
     """Raise where an array is not finite or leaves a domain."""
-    if not _is_finite(array) or not DOMAINS[domain].contains(array):
+    if not is_finite(array):
+        raise InvalidParameterError(f"{name} must be finite, {_describe_infinite(array)}.")
+    if not DOMAINS[domain].contains(array):
         raise InvalidParameterError(f"{name} must {DOMAINS[domain].requirement}, {_describe_offence(array, domain)}.")
 
 
-def _is_finite(array: np.ndarray) -> bool:
+def is_finite(array: np.ndarray) -> bool:
     """Without an array of booleans: nan is the least and the largest of anything it is among."""
     with np.errstate(invalid="ignore"):
         return bool(-math.inf < array.min(initial=0.0) and array.max(initial=0.0) < math.inf)
 
 
-def _describe_offence(array: np.ndarray, domain: str) -> str:
-    if array.size == 1:
+def _describe_infinite(array: np.ndarray) -> str:
+    if array.ndim == 0:
         return f"got {array.item()!r}"
-    if not np.isfinite(array).all():
-        return f"got {int((~np.isfinite(array)).sum())} values that are not finite"
+    bad = ~np.isfinite(array)
+    index = tuple(int(i) for i in np.argwhere(bad)[0])
+    return f"got {int(bad.sum())} values that are not finite, the first at {list(index)}: {array[index]!s}"
+
+
+def _describe_offence(array: np.ndarray, domain: str) -> str:
+    n_axes = DOMAINS[domain].event_ndim
+    if array.size == 1 and n_axes < 2:
+        return f"got {array.item()!r}"
+    split = array.ndim - n_axes
+    index = _first_offence(array.reshape((-1, *array.shape[split:])), domain)
+    position = [int(i) for i in np.unravel_index(index, array.shape[:split])]
+    where = f"the first offence at {position}: " if split else ""
+    event = array[tuple(position)]
+    if n_axes == 0:
+        return f"got values from {array.min():g} to {array.max():g} in shape {array.shape}, {where}{event:g}"
+    if domain == "symmetric":
+        return f"got shape {array.shape}, {where}{_asymmetry(event)}"
     described = f"got values from {array.min():g} to {array.max():g} in shape {array.shape}"
-    if domain != "probabilities":
-        return described
+    if domain == "direction":
+        return f"{described}, {where}length {np.linalg.norm(event):g}"
     if (array < 0).any():
         return f"{described}; of logarithms of probabilities make a Categorical.from_logits"
     sums = array.sum(axis=-1)
-    return f"{described} with sums from {sums.min():g} to {sums.max():g}; divide by the sum, as Categorical.from_counts"
+    described += f" with sums from {sums.min():g} to {sums.max():g}" + (f", {where}{event.sum():g}" if where else "")
+    return f"{described}; divide by the sum, as Categorical.from_counts"
+
+
+def _first_offence(events: np.ndarray, domain: str) -> int:
+    """Index of the first event outside a domain, by bisection."""
+    low, high = 0, len(events)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if DOMAINS[domain].contains(events[low:middle]) else (low, middle)
+    return low
+
+
+def _asymmetry(matrix: np.ndarray) -> str:
+    """What keeps a matrix from being symmetric, in words."""
+    n_rows, n_columns = matrix.shape
+    if n_rows != n_columns:
+        return f"{n_rows} rows and {n_columns} columns are not square"
+    i, j = np.argwhere(~_agrees_with_mirror(matrix))[0]
+    return f"entry [{i}, {j}] is {matrix[i, j]!s}, [{j}, {i}] is {matrix[j, i]!s}"

@@ -134,6 +134,14 @@ def integer(value: Any, name: str, minimum: int | None = None) -> int:
     return int(value)
 
 
+def lengths(size: Any) -> tuple[int, ...]:
+    """How many draws, along each axis."""
+    parts = size if isinstance(size, tuple) else (size,)
+    if not all(isinstance(part, Integral) and not isinstance(part, bool | np.bool_) for part in parts):
+        raise InvalidTypeError(f"size must be an int or a tuple of ints, got {size!r} of type {type(size).__name__}.")
+    return tuple(integer(part, "size", minimum=0) for part in parts)
+
+
 def positive(value: Any, name: str) -> float:
     """A finite number > 0."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, Real):

@@ -12,7 +12,7 @@ from . import _device, _validation, integrands, quadrature
 from ._formula import Formula
 from ._jit import effective_n_jobs
 from ._parameters import event_ndim
-from .distribution import FAMILIES, Distribution, broadcast_shapes, check_distribution, unwrap
+from .distribution import FAMILIES, Distribution, broadcast_shapes, check_distribution, is_ours, unwrap
 from .errors import InvalidParameterError, InvalidTypeError, NoClosedFormError, ShapeMismatchError
 
 METHODS = ("closed_form", "quadrature")
@@ -30,7 +30,7 @@ def register_kl(
     ----------
     family_p, family_q : type
         Subclasses of `Distribution`; a subclass inherits the forms of its family. Of q the name will do, if
-        it is a family of the library.
+        it is a family of the library (another name raises `InvalidParameterError`).
     only_where : callable, optional
         ``only_where(p, q)`` tells, over the batch, where the formula holds; elsewhere `NoClosedFormError` is raised,
         with the docstring of the function as the condition.
@@ -70,6 +70,8 @@ def register_kl(
         if not callable(function):
             raise InvalidTypeError(f"register_kl decorates a function, got {function!r}.")
         name_q = family_q if isinstance(family_q, str) else family_q.__name__
+        if isinstance(family_q, str) and family_q not in FAMILIES and not is_ours(function):  # ours may come later
+            raise InvalidParameterError(f"no family of the library is named {family_q!r}; pass the class itself.")
         known = _CLOSED_FORMS.get((family_p, family_q))
         if known is not None and _identity(known) != _identity(function):
             raise InvalidParameterError(
@@ -79,7 +81,7 @@ def register_kl(
         names = function.parameters if isinstance(function, Formula) else tuple(inspect.signature(function).parameters)
         entry = function
         if names not in (("p", "q"), ("p", "q", "device"), ("p", "q", "n_jobs")):
-            _check_parameter_names(names, family_p, family_q)
+            _check_parameter_names(names, family_p, FAMILIES.get(family_q, family_q))  # type: ignore[arg-type]
             entry = function if isinstance(function, Formula) else Formula(function)
         _CLOSED_FORMS[family_p, family_q] = entry
         if only_where is not None:
@@ -123,18 +125,21 @@ def _closed_form(p: Distribution, q: Distribution, is_outside: Any) -> Formula |
                 if key in _CLOSED_FORMS:
                     _check_condition(key, p, q, is_outside)
                     return _CLOSED_FORMS[key]
-    advice = f"estimate it from draws of p: {_MONTE_CARLO}"
+    raise NoClosedFormError(f"no closed form is registered for KL({p._name} || {q._name}); {way_out(p, q)}.")
+
+
+def way_out(p: Distribution, q: Distribution) -> str:
+    """What to do where there is no closed form."""
     if quadrature.applies(p, q) and p.is_continuous == q.is_continuous:
-        advice = 'integrate it numerically: kl_divergence(p, q, method="quadrature")'
-    raise NoClosedFormError(f"no closed form is registered for KL({p._name} || {q._name}); {advice}.")
+        return 'integrate it numerically: kl_divergence(p, q, method="quadrature")'
+    return f"estimate it from draws of p: {_MONTE_CARLO}"
 
 
 def _check_condition(key: tuple[type, type | str], p: Distribution, q: Distribution, is_outside: Any) -> None:
     condition = _CONDITIONS.get(key)
     if condition is not None and not np.all(condition(p, q) | is_outside):
         raise NoClosedFormError(
-            f"KL({p._name} || {q._name}) has a closed form only where {condition.__doc__} "
-            'For others use kl_divergence(p, q, method="quadrature").'
+            f"KL({p._name} || {q._name}) has a closed form only where {condition.__doc__} For others {way_out(p, q)}."
         )
 
 

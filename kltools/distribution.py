@@ -5,15 +5,17 @@ validation, documentation and tests read it.
 """
 
 import dataclasses
+import functools
 import inspect
 import math
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 import numpy as np
 
 from . import _arrays, _validation
-from ._parameters import check_axes, check_domain, declaration
-from .errors import InvalidTypeError, ShapeMismatchError
+from ._parameters import check_axes, check_domain, declaration, is_finite
+from .errors import InvalidTypeError, NoClosedFormError, ShapeMismatchError
 
 FAMILIES: dict[str, type["Distribution"]] = {}  # those of the library: a user's may have the same names
 
@@ -43,10 +45,45 @@ def family(cls: T) -> T:
     >>> Exponential(rate=[1.0, 2.0]).batch_shape
     (2,)
     """
+    has_own_init = "__init__" in vars(cls)
     made: Any = dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)(cls)
-    if made.__module__.partition(".")[0] == __name__.partition(".")[0]:
+    if not has_own_init:
+        made.__init__ = _with_names_checked(made)
+    if is_ours(made):
         FAMILIES[made.__name__] = made
     return made
+
+
+def is_ours(thing: Any) -> bool:
+    """Whether a class or function stands in this library."""
+    return thing.__module__.partition(".")[0] == __name__.partition(".")[0]
+
+
+def _with_names_checked(cls: Any) -> Callable[..., None]:
+    """The ``__init__`` of a family, with a message that knows the family."""
+    init, names = cls.__init__, {field.name for field in dataclasses.fields(cls)}
+
+    @functools.wraps(init)
+    def __init__(self: Any, /, *values: Any, **parameters: Any) -> None:
+        if values or parameters.keys() != names:
+            raise InvalidTypeError(_wrong_names(type(self), len(values), parameters))
+        init(self, **parameters)
+
+    return __init__
+
+
+def _wrong_names(cls: type, n_positional: int, given: Iterable[str]) -> str:
+    names = [field.name for field in dataclasses.fields(cls)]
+    unknown = [name for name in given if name not in names]
+    missing = [name for name in names if name not in given]
+    came = [f"{n_positional} positional argument{'s' * (n_positional > 1)}"] * bool(n_positional)
+    came += [f"no parameter {', '.join(missing)}"] * bool(missing and not n_positional)
+    came += [f"the unknown {', '.join(unknown)}"] * bool(unknown)
+    others = [name for name in dir(cls) if name.startswith("from_")]
+    ways = [f"{cls.__name__}.{name}({_signature(getattr(cls, name))})" for name in others]
+    advice = f"; there is also {', '.join(ways)}" if ways else ""
+    call = f"{cls.__name__}({_signature(cls)})"
+    return f"{cls.__name__} takes its parameters by name, {call}; got {' and '.join(came)}{advice}."
 
 
 def unwrap(array: Any) -> Any:
@@ -59,7 +96,8 @@ class Distribution:
 
     Parameters are keyword-only, are converted to float64, and broadcast against each other:
     ``batch_shape`` is the shape of the batch, ``event_shape`` that of one draw. Indexing selects from the
-    batch.
+    batch. ``==`` tells whether two are the same object, not whether they have the same parameters: for this ask
+    whether ``kl_divergence(p, q)`` is 0.
 
     Attributes
     ----------
@@ -170,6 +208,7 @@ class Distribution:
         Returns
         -------
         float or ndarray
+            nan where x holds nan, -inf where it holds an infinite number.
         """
         array = _arrays.numeric_array(x, "x")
         n_event = len(self.event_shape)
@@ -177,7 +216,12 @@ class Distribution:
             raise ShapeMismatchError(f"x of shape {array.shape} does not end in the event shape {self.event_shape}.")
         broadcast_shapes(array.shape[: array.ndim - n_event], self.batch_shape, "the leading axes of x and the batch.")
         with np.errstate(over="ignore"):  # far out a density is 0
-            return unwrap(self._log_prob(array))
+            if is_finite(array):
+                return unwrap(self._log_prob(array))
+            value = self._log_prob(np.where(np.isfinite(array), array, 0.0))
+        event_axes = tuple(range(array.ndim - n_event, array.ndim))
+        value = np.where(np.isinf(array).any(axis=event_axes), -math.inf, value)
+        return unwrap(np.where(np.isnan(array).any(axis=event_axes), math.nan, value))
 
     def sample(self, size: int | tuple[int, ...] = (), random_state: Any = None) -> Any:
         """Draw from the distribution.
@@ -191,15 +235,15 @@ class Distribution:
         Returns
         -------
         float or ndarray of shape ``(*size, *batch_shape, *event_shape)``
+            A draw beyond float64 is infinite.
         """
-        lengths = size if isinstance(size, tuple) else (size,)
-        lengths = tuple(_validation.integer(length, "size", minimum=0) for length in lengths)
-        rng = _validation.generator(random_state)
-        return unwrap(self._sample(rng, lengths + self.batch_shape))
+        lengths, rng = _validation.lengths(size), _validation.generator(random_state)
+        with np.errstate(divide="ignore", over="ignore"):
+            return unwrap(self._sample(rng, lengths + self.batch_shape))
 
     def entropy(self) -> Any:
         """Entropy in nats: a float, or an array of shape ``batch_shape``."""
-        return unwrap(np.broadcast_to(self._entropy(), self.batch_shape))
+        return unwrap(np.broadcast_to(self._entropy(), self.batch_shape) + 0.0)  # never -0.0
 
     def _support(self) -> tuple[Any, Any] | None:
         """Least and largest value of a scalar distribution (arrays over the batch); None where that says nothing."""
@@ -218,13 +262,16 @@ class Distribution:
         return None
 
     def _log_prob(self, x: np.ndarray) -> np.ndarray:
-        raise NotImplementedError(f"{self._name} defines no _log_prob(x).")
+        raise NoClosedFormError(f"{self._name} defines no _log_prob(x), which its log_prob needs.")
 
     def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        raise NotImplementedError(f"{self._name} defines no _sample(rng, shape).")
+        raise NoClosedFormError(f"{self._name} defines no _sample(rng, shape), which its sample needs.")
 
     def _entropy(self) -> np.ndarray:
-        raise NotImplementedError(f"{self._name} defines no _entropy().")
+        raise NoClosedFormError(
+            f"{self._name} defines no _entropy(); average -p.log_prob(x) over draws x of p, or in one dimension use "
+            'entropy(p, method="quadrature").'
+        )
 
 
 def broadcast_shapes(first: tuple[int, ...], second: tuple[int, ...], advice: str) -> tuple[int, ...]:
@@ -252,5 +299,5 @@ def check_distribution(x: Any, name: str) -> Distribution:
     )
 
 
-def _signature(cls: type) -> str:
-    return ", ".join(f"{name}=..." for name in inspect.signature(cls).parameters)
+def _signature(function: Callable[..., Any]) -> str:
+    return ", ".join(f"{name}=..." for name in inspect.signature(function).parameters)

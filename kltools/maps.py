@@ -2,11 +2,12 @@
 
 Any object will do that has ``forward(x)``, ``inverse(y)`` (nan outside the image) and ``log_abs_det_jacobian(x)``, an
 array of the shape of x, which is summed over the event, or of its leading axes. ``==`` says whether two are the same.
+It may have a ``domain``: the ends of the interval of the x that it takes, all numbers without it.
 """
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -52,6 +53,8 @@ class Log:
     >>> float(maps.Log().forward(1.0))
     0.0
     """
+
+    domain: ClassVar[tuple[float, float]] = (0.0, math.inf)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """log(x)."""

@@ -160,6 +160,11 @@ def _affinity_form(p: Distribution, q: Distribution) -> Callable[..., np.ndarray
     return exponential_log_affinity if type(p) is type(q) and hasattr(p, "_natural") else None
 
 
+def has_affinity(p: Distribution, q: Distribution) -> bool:
+    """Whether the affinity of two distributions has a closed form."""
+    return _affinity_form(p, q) is not None
+
+
 def _widened(law: Any) -> Any:
     return law._widened() if hasattr(law, "_widened") else law
 

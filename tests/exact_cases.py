@@ -30,7 +30,7 @@ DIGITS = 60
 PAIRS = sorted(
     (p.__name__, q.__name__)
     for p, q in registered_pairs()
-    if p.__module__.startswith("kltools.") and p in FAMILIES.values()  # not those made of other distributions
+    if p.__module__.startswith("kltools.") and {p, q} <= set(FAMILIES.values())  # not those made of other distributions
 )
 NAMES = sorted({name for pair in PAIRS for name in pair})
 

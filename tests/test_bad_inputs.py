@@ -182,10 +182,38 @@ POSITIVE = [0, -1, np.nan, np.inf, -np.inf, [1, 0], [1, -1], [1, np.nan], [np.in
 
 @pytest.mark.parametrize("var", POSITIVE, ids=str)
 def test_variance(var):  # rows 103, 104
-    with pytest.raises(kl.InvalidParameterError, match="var of Normal must be > 0, got"):
+    wanted = "be > 0" if np.isfinite(var).all() else "be finite"
+    with pytest.raises(kl.InvalidParameterError, match=f"var of Normal must {wanted}, got"):
         kl.Normal(mean=0, var=var)
-    with pytest.raises(kl.InvalidParameterError, match="var of MultivariateNormalDiag must be > 0, got"):
+    with pytest.raises(kl.InvalidParameterError, match=f"var of MultivariateNormalDiag must {wanted}, got"):
         kl.MultivariateNormalDiag(mean=[0, 0], var=np.broadcast_to(var, 2))
+
+
+@pytest.mark.parametrize(("shape", "index"), [((1000, 3), (641, 2)), ((7,), (0,)), ((2, 3, 4), (1, 2, 3))], ids=str)
+@pytest.mark.parametrize(("value", "wanted"), [(np.nan, "be finite"), (-2.0, "be > 0")])
+def test_the_offending_variance_is_found(shape, index, value, wanted):
+    var = np.ones(shape)
+    var[index] = value
+    where = str(list(index)).replace("[", r"\[").replace("]", r"\]")
+    with pytest.raises(kl.InvalidParameterError, match=rf"must {wanted}, .*the first.* at {where}: {value:g}"):
+        kl.Normal(mean=0, var=var)
+
+
+def test_the_offending_direction_is_found():
+    directions = np.tile([0.0, 1.0], (4, 5, 1))
+    directions[2, 3] = directions[3, 0] = 0.0, 2.0
+    with pytest.raises(kl.InvalidParameterError, match=r"the first offence at \[2, 3\]: length 2\b"):
+        kl.VonMisesFisher(mean_direction=directions, concentration=1.0)
+
+
+def test_the_offending_probabilities_are_found():
+    with pytest.raises(kl.InvalidParameterError, match=r"sums from 1 to 4, the first offence at \[1\]: 4; divide"):
+        kl.Categorical(probs=[[0.5, 0.5], [1.0, 3.0], [2.0, 0.0]])
+
+
+def test_masked_parameters():
+    with pytest.raises(kl.InvalidParameterError, match=r"mean of Normal has 1 masked values.*drop or fill them \("):
+        kl.Normal(mean=np.ma.masked_array([1.0, 2.0], [False, True]), var=1.0)
 
 
 @pytest.mark.parametrize("std", POSITIVE, ids=str)
@@ -212,15 +240,17 @@ COVARIANCES = [
     ("105-not_definite", [[1, 2], [2, 1]], r"positive definite, its smallest eigenvalue is -1\b"),
     ("105-negative", -IDENTITY, r"smallest eigenvalue is -1\b"),
     ("105-one_of_a_batch", [IDENTITY, -3 * IDENTITY], r"smallest eigenvalue is -3\b"),
-    ("106-not_symmetric", [[1, 0.5], [0.2, 1]], "symmetric"),
-    ("106-triangle", [[1, 0], [0.5, 1]], "symmetric"),
+    ("106-not_symmetric", [[1, 0.5], [0.2, 1]], r"symmetric.*entry \[0, 1\] is 0\.5, \[1, 0\] is 0\.2"),
+    ("106-triangle", [[1, 0], [0.5, 1]], r"symmetric.*entry \[0, 1\] is 0\.0, \[1, 0\] is 0\.5"),
+    ("106-scales", [[1e18, 1, 0], [2, 1, 1e-3], [0, 0, 1]], r"entry \[1, 2\] is 0\.001, \[2, 1\] is 0\.0"),
+    ("106-one_of_a_batch", [IDENTITY, [[1, 0], [0.5, 1]]], r"the first offence at \[1\]: entry \[0, 1\]"),
     ("107-singular", [[1, 1], [1, 1]], r"smallest eigenvalue is -?[\d.e-]+;.*(linearly dependent|singular)"),
     ("107-zero", np.zeros((2, 2)), "smallest eigenvalue is 0"),
     ("107-zero_variance", [[0, 0], [0, 1]], "smallest eigenvalue is 0"),
     ("108-nan", [[1, 0], [0, np.nan]], "not finite"),
     ("108-inf", [[np.inf, 0], [0, 1]], "not finite"),
     ("108-three_for_two", np.eye(3), r"mean \(2,\).*\(3, 3\)"),
-    ("108-not_square", [[1, 0]], r"square.*\(1, 2\)"),
+    ("108-not_square", [[1, 0]], r"square.*\(1, 2\).*1 rows and 2 columns"),
     ("108-vector", [1, 1], r"shape \(2,\)"),
     ("108-scalar", 1.0, r"shape \(\)"),
     ("108-empty", np.zeros((0, 0)), "empty"),

@@ -7,6 +7,7 @@ nothing. What has no closed form stands in `WITHOUT_ENTROPY`, and is compared by
 import copy
 import dataclasses
 import importlib
+import inspect
 import pickle
 from pathlib import Path
 
@@ -146,10 +147,44 @@ def test_parameters_must_agree_in_shape(cls, name):
 
 @every_declared_family
 def test_parameters_are_keyword_only(cls):
-    with pytest.raises(TypeError, match="positional"):
+    call = rf"{cls.__name__} takes its parameters by name, {cls.__name__}\({'=..., '.join(example(cls).parameters)}="
+    with pytest.raises(errors.InvalidTypeError, match=rf"{call}.*got \d positional argument"):
         cls(*example(cls).parameters.values())
-    with pytest.raises(TypeError, match="sigma"):
+    with pytest.raises(errors.InvalidTypeError, match=rf"{call}.*got the unknown sigma"):
         rebuild(cls, sigma=1.0)
+    with pytest.raises(errors.InvalidTypeError, match=rf"{call}.*no parameter {', '.join(example(cls).parameters)}"):
+        cls()
+
+
+def test_other_ways_to_build_a_family_are_named():
+    for wrong in ({"mean": 0, "sigma": 1}, {"mean": 0, "std": 1}, {}):
+        with pytest.raises(errors.InvalidTypeError, match=r"Normal\.from_std\(mean=\.\.\., std=\.\.\.\)"):
+            kl.Normal(**wrong)
+    with pytest.raises(errors.InvalidTypeError, match=r"got no parameter var and the unknown sigma; there is also"):
+        kl.Normal(mean=0, sigma=1)
+    assert str(inspect.signature(kl.Normal)).startswith("(*, mean")
+
+
+def test_a_family_may_build_itself():
+    @kl.family
+    class Shifted(kl.Distribution):
+        loc: float = kl.param("real")
+
+        def __init__(self, at):
+            object.__setattr__(self, "loc", at)
+            self.__post_init__()
+
+    assert Shifted(2.0).loc == 2.0
+
+
+def test_what_a_family_does_not_define():
+    @kl.family
+    class Bare(kl.Distribution):
+        rate: float = kl.param("positive")
+
+    for use in (lambda p: p.entropy(), kl.entropy, lambda p: p.sample(3), lambda p: p.log_prob(1.0)):
+        with pytest.raises(errors.NoClosedFormError, match=r"Bare defines no _(entropy|sample|log_prob)\("):
+            use(Bare(rate=1.0))
 
 
 @every_declared_family
@@ -271,6 +306,14 @@ def test_a_distribution_is_true(cls):
     assert example(cls)
 
 
+@every_family
+def test_equality_is_identity(cls):
+    p = example(cls)
+    assert p == p
+    assert p != example(cls)
+    assert len({p, p, example(cls)}) == 2
+
+
 @every_declared_family
 def test_repr_names_the_family_and_shapes(cls):
     p = example(cls, (4, 3))
@@ -314,6 +357,20 @@ def test_log_prob_broadcasts(cls):
     expected = [[p[j].log_prob(x[i, j]) for j in range(4)] for i in range(6)]
     np.testing.assert_allclose(p.log_prob(x), expected, rtol=1e-12)
     assert isinstance(p[0].log_prob(x[0, 0]), float)
+
+
+@every_family
+@pytest.mark.parametrize(("value", "expected"), [(np.nan, np.nan), (np.inf, -np.inf), (-np.inf, -np.inf)])
+def test_log_prob_at_what_is_no_finite_number(cls, value, expected):
+    """One such coordinate is enough, and nothing else of a batch feels it."""
+    p = example(cls, (4,))
+    x = p.sample(6, random_state=0)
+    spoiled = np.array(x)
+    spoiled[2, 1] = np.where(np.arange(x[2, 1].size).reshape(x[2, 1].shape) == 0, value, x[2, 1])
+    wanted = np.array(p.log_prob(x))
+    wanted[2, 1] = expected
+    np.testing.assert_array_equal(p.log_prob(spoiled), wanted)
+    np.testing.assert_array_equal(p[0].log_prob(np.full(p.event_shape, value)), expected)
 
 
 @every_family
@@ -373,7 +430,7 @@ def test_draws_follow_the_seed(cls):
     for seed in (np.random.default_rng(5), np.random.RandomState(5)):
         assert p.sample(9, random_state=seed).shape == (9, 2, *p.event_shape)
     for size in (2.0, [2, 3], "2", True):
-        with pytest.raises(errors.InvalidTypeError, match="size"):
+        with pytest.raises(errors.InvalidTypeError, match="size must be an int or a tuple of ints, got"):
             p.sample(size)
     with pytest.raises(errors.InvalidParameterError, match="size"):
         p.sample(-1)
@@ -384,6 +441,13 @@ def test_entropy_is_that_of_scipy(cls):
     p = example(cls, (5,))
     np.testing.assert_allclose(p.entropy(), [oracle(each).entropy() for each in p], rtol=1e-12)
     assert isinstance(p[0].entropy(), float)
+
+
+@with_entropy
+def test_an_entropy_of_zero_has_no_sign(cls):
+    entropy = np.asarray(example(cls, (5,)).entropy())
+    assert not np.signbit(entropy[entropy == 0.0]).any()
+    assert not np.signbit(kl.Uniform(low=0, high=1).entropy())
 
 
 @pytest.mark.parametrize("cls", WITHOUT_ENTROPY, ids=lambda cls: cls.__name__)

@@ -91,6 +91,7 @@ COMPOSED = {
     "families.matrix",
     "families.mixture",
     "families.positive_scale",
+    "families.structural_forms",
     "families.student",
     "families.weibull",
     "families.wishart",

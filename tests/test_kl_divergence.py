@@ -325,6 +325,18 @@ def test_an_edited_formula_is_not_answered_from_the_disk(decay):
 
 
 def test_a_pair_may_name_a_family_of_the_library(decay):
+    with pytest.raises(errors.InvalidParameterError, match="no family of the library is named 'Nope'"):
+
+        @kl.register_kl(decay, "Nope")
+        def kl_decay_nope(rate_p, rate_q):
+            return 0.0
+
+    with pytest.raises(errors.InvalidParameterError, match="rate_p, scale_q; got shape_q"):
+
+        @kl.register_kl(decay, "Rayleigh")
+        def kl_decay_shape(rate_p, shape_q):
+            return 0.0
+
     @kl.register_kl(decay, "Rayleigh")
     def kl_decay_rayleigh(rate_p, scale_q):
         return rate_p * scale_q

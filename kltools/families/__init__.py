@@ -1,6 +1,6 @@
 """Families of distributions and their closed forms; importing a file registers what it holds."""
 
-from . import directional_forms, gaussian_full, gaussian_relatives  # noqa: F401  # divergences only
+from . import directional_forms, gaussian_full, gaussian_relatives, structural_forms  # noqa: F401  # divergences only
 from .beta import Beta, Dirichlet
 from .bounded import ContinuousBernoulli, Kumaraswamy
 from .counts import Bernoulli, Binomial, Multinomial, Poisson

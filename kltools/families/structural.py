@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import _validation
-from ..closed_forms import kl_divergence, register_kl
+from ..closed_forms import kl_divergence, register_kl, way_out
 from ..distribution import Distribution, broadcast_shapes, check_distribution
 from ..errors import InvalidParameterError, InvalidTypeError, NoClosedFormError, ShapeMismatchError
 from ..maps import Affine
@@ -87,25 +87,34 @@ class Independent(_Composed):
         return Independent(self.base._take(events[positions]), self.n_event_dims)
 
     def _log_prob(self, x: np.ndarray) -> np.ndarray:
-        return _sum_last(self.base._log_prob(x), self.n_event_dims)
+        return sum_last(self.base._log_prob(x), self.n_event_dims)
 
     def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         return self.base._sample(rng, shape + self.base.batch_shape[len(self.batch_shape) :])
 
     def _entropy(self) -> np.ndarray:
-        return _sum_last(np.broadcast_to(self.base._entropy(), self.base.batch_shape), self.n_event_dims)
+        return sum_last(np.broadcast_to(self.base._entropy(), self.base.batch_shape), self.n_event_dims)
 
 
-def _sum_last(values: Any, n_axes: int) -> np.ndarray:
+def sum_last(values: Any, n_axes: int) -> np.ndarray:
+    """The sum over the last axes."""
     return np.sum(values, axis=tuple(range(np.ndim(values) - n_axes, np.ndim(values))))
 
 
 @register_kl(Independent, Independent)
 def kl_independent(p: Independent, q: Independent, device: str) -> np.ndarray:
-    """The sum of the divergences of the parts, as far as both read the same axes as the event."""
+    """The sum of the divergences of the parts."""
+    *bases, n = common_bases(p, q)
+    return sum_last(kl_divergence(*bases, device=device), n)
+
+
+def common_bases(p: Independent, q: Independent) -> tuple[Distribution, Distribution, int]:
+    """Batches whose last axes both read as the event, and how many these are."""
     n = min(p.n_event_dims, q.n_event_dims)
-    bases = (each.base if each.n_event_dims == n else Independent(each.base, each.n_event_dims - n) for each in (p, q))
-    return _sum_last(kl_divergence(*bases, device=device), n)
+    first, second = (
+        each.base if each.n_event_dims == n else Independent(each.base, each.n_event_dims - n) for each in (p, q)
+    )
+    return first, second, n
 
 
 # ---------------------------------------------------------------- Product
@@ -187,8 +196,7 @@ def kl_product(p: Product, q: Product, device: str) -> Any:
     if events_p != events_q:
         raise NoClosedFormError(
             f"the components of p draw the shapes {events_p}, those of q {events_q}; only divergences between "
-            "components of equal shapes can be summed. Estimate it from draws of p: "
-            "estimate_kl_monte_carlo(p, q, n_samples=100_000, random_state=0)."
+            f"components of equal shapes can be summed; {way_out(p, q)}."
         )
     return sum(kl_divergence(a, b, device=device) for a, b in zip(p.components, q.components, strict=True))
 
@@ -208,10 +216,13 @@ class Transformed(_Composed):
     map : object
         One of `kltools.maps`, or anything with ``forward(x)``, ``inverse(y)`` (nan where y is no image) and
         ``log_abs_det_jacobian(x)``: an array of the shape of x, which is summed over the event, or one number for
-        each event. Draws keep their shape. Two maps are equal where ``==`` says so.
+        each event. Draws keep their shape. Two maps are equal where ``==`` says so. A map of some numbers only names
+        the ends of their interval as its ``domain``.
 
     Raises
     ------
+    InvalidParameterError
+        Where the base has values outside the domain of the map; by ``sample`` where only a draw shows it.
     NoClosedFormError
         By ``entropy()``, unless the map is `Affine`, and by `kl_divergence` where the maps differ.
 
@@ -247,6 +258,13 @@ class Transformed(_Composed):
                 f"map of Transformed is {map!r}, which has no {', '.join(missing)}; pass one of kltools.maps, as in "
                 "Transformed(base, kltools.maps.Exp())."
             )
+        low, high = getattr(map, "domain", (-math.inf, math.inf))
+        least, greatest = base._support() or (low, high)
+        if np.less(least, low).any() or np.greater(greatest, high).any():
+            raise InvalidParameterError(
+                f"{map!r} takes numbers from {low:g} to {high:g}, {base!r} has values from {np.min(least):g} to "
+                f"{np.max(greatest):g}; pass a base within."
+            )
         self._keep(base=base, map=map, batch_shape=base.batch_shape, event_shape=base.event_shape)
 
     def _take(self, positions: np.ndarray) -> "Transformed":
@@ -264,7 +282,7 @@ class Transformed(_Composed):
         """Logarithm of what the map multiplies volumes with at x, one number for each event."""
         volume, n_axes = np.asarray(self.map.log_abs_det_jacobian(x)), len(self.event_shape)
         if volume.shape == x.shape:
-            return _sum_last(volume, n_axes)
+            return sum_last(volume, n_axes)
         if volume.shape == x.shape[: x.ndim - n_axes]:
             return volume
         raise ShapeMismatchError(
@@ -282,7 +300,14 @@ class Transformed(_Composed):
 
     def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         x = np.asarray(self.base._sample(rng, shape))
-        return self._same_shape(self.map.forward(x), x)
+        with np.errstate(invalid="ignore"):
+            image = self._same_shape(self.map.forward(x), x)
+        if np.isnan(image).any():
+            raise InvalidParameterError(
+                f"{self.map!r} makes nan of {int(np.isnan(image).sum())} draws of {self.base!r}, the first is "
+                f"{x[np.isnan(image)][0]:g}; pass a base whose values it takes."
+            )
+        return image
 
     def _entropy(self) -> np.ndarray:
         if not isinstance(self.map, Affine):
@@ -312,8 +337,5 @@ class Transformed(_Composed):
 def kl_transformed(p: Transformed, q: Transformed, device: str) -> Any:
     """That of the bases, where the maps are equal."""
     if p.map != q.map:
-        raise NoClosedFormError(
-            f"p and q are images under different maps, {p.map!r} and {q.map!r}; estimate it from draws of p: "
-            "estimate_kl_monte_carlo(p, q, n_samples=100_000, random_state=0)."
-        )
+        raise NoClosedFormError(f"p and q are images under different maps, {p.map!r} and {q.map!r}; {way_out(p, q)}.")
     return kl_divergence(p.base, q.base, device=device)
