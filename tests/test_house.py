@@ -56,6 +56,7 @@ SHARED = {
     "estimators.spaces",
     "estimators.terms",
     "estimators.call",
+    "estimators.cells",
     "estimators.density",
 }
 COMPOSED = {
