@@ -33,7 +33,8 @@ CORRECTED, PLUG_IN, MILLER_MADOW, AUGMENTED, DIRICHLET = (
 )
 PSEUDO_COUNTS = {PLUG_IN: 0.0, MILLER_MADOW: 0.0, "jeffreys": 0.5, "laplace": 1.0}
 METHODS = (CORRECTED, *PSEUDO_COUNTS, DIRICHLET)
-_COUNTS_PER_CELL = 5
+ZERO_POLICIES = ("estimate", "inf", "drop", "raise")
+_FEW_PER_CELL, _FEWEST_PER_CELL = 5, 2
 MOST_OF_ERROR = 0.5  # share of the standard error that what nobody saw may weigh
 _MOST_ERRORS = 2.0
 _MOST_NAMES = 5
@@ -105,10 +106,15 @@ class Call:
         self.notes.add(UnreliableEstimateWarning, text)
 
     def tell_few(self, n: float, n_cells: int, of: str) -> None:
-        if n < _COUNTS_PER_CELL * n_cells:
+        if n < _FEWEST_PER_CELL * n_cells:
+            self.object(
+                f"{n:.0f} observations of {of} in {n_cells} categories: fewer than {_FEWEST_PER_CELL} for each, of which "
+                "no correction makes much; merge categories."
+            )
+        elif n < _FEW_PER_CELL * n_cells:
             self.notes.add(
                 SmallSampleWarning,
-                f"{n:.0f} observations of {of} in {n_cells} categories: fewer than {_COUNTS_PER_CELL} for each.",
+                f"{n:.0f} observations of {of} in {n_cells} categories: fewer than {_FEW_PER_CELL} for each.",
             )
 
     def tell_missing(self, share: float, error: float, of: str) -> None:
@@ -214,7 +220,7 @@ def g_test(statistic: float, degrees_of_freedom: int) -> dict[str, Any]:
 
 def check_zero(zero: Any, unseen: np.ndarray, name: str) -> None:
     """What is done about categories without which P and Q could not be compared."""
-    _validation.choice(zero, "zero", ("estimate", "inf", "drop", "raise"))
+    _validation.choice(zero, "zero", ZERO_POLICIES)
     if zero == "raise" and unseen.any():
         raise InvalidParameterError(
             f"{name} has no observation in {int(unseen.sum())} of {len(unseen)} categories, which the other has, the "
