@@ -67,10 +67,8 @@ class Call:
         _validation.choice(method, "method", methods)
         _validation.unit_factor(unit)
         if (concentration is None) == (method == DIRICHLET):
-            wanted = (
-                "needs concentration=, a count that is" if method == DIRICHLET else "takes no concentration, nothing"
-            )
-            raise InvalidTypeError(f"method {method!r} {wanted} added to each category.")
+            verb = "needs" if method == DIRICHLET else "takes no"
+            raise InvalidTypeError(f"method {method!r} {verb} concentration=, a count added to each category.")
         if concentration is not None:
             concentration = _validation.positive(concentration, "concentration")
         return cls(method, unit, concentration)
@@ -108,8 +106,8 @@ class Call:
     def tell_few(self, n: float, n_cells: int, of: str) -> None:
         if n < _FEWEST_PER_CELL * n_cells:
             self.object(
-                f"{n:.0f} observations of {of} in {n_cells} categories: fewer than {_FEWEST_PER_CELL} for each, of which "
-                "no correction makes much; merge categories."
+                f"{n:.0f} observations of {of} in {n_cells} categories: fewer than {_FEWEST_PER_CELL} for each, and no "
+                "correction makes up for that; merge categories."
             )
         elif n < _FEW_PER_CELL * n_cells:
             self.notes.add(
