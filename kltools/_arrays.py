@@ -123,7 +123,7 @@ def label_array(x: Any, name: str) -> np.ndarray:
         raise ShapeMismatchError(f"{name} must be one label for each observation, got shape {array.shape}.")
     if array.size == 0:
         raise NotEnoughSamplesError(f"{name} is empty: at least one observation is needed.")
-    if array.dtype.kind in "OTf":
+    if array.dtype.kind in "OT" or (array.dtype.kind == "f" and np.isnan(array).any()):
         array = _labels_of_objects(array.tolist(), name)
     if array.dtype.kind not in "iubfU":
         raise InvalidTypeError(f"{name} has dtype {array.dtype}, numbers or text are needed; use .astype(str).")

@@ -148,8 +148,9 @@ def _csv_columns(path: Path) -> dict[str, list]:
 
 
 def _numbers_or_text(cells: list[str]) -> list:
+    """Numbers, NaN where one is missing, or text, None where it is missing."""
     numbers = [_number(cell) for cell in cells]
-    return cells if None in numbers else numbers
+    return [cell or None for cell in cells] if None in numbers else numbers
 
 
 def _read_npy(path: Path, key: str | None) -> Table:

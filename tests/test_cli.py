@@ -166,6 +166,7 @@ COUNTS = {
     "twice.csv": "color,count\nred,60\nred,30\n",
     "seen.csv": "color\n" + "red\n" * 16 + "blue\n" * 13,
     "seen_q.csv": "color,size\n" + "red,big\n" * 9 + "blue,small\n" * 8,
+    "gap.csv": "color,size\nred,big\n,big\nblue,small\n",
     "uneven.csv": "color,count\nred\n",
     "probs.csv": "p\n0.5\n0.5\n",
 }
@@ -239,6 +240,7 @@ def test_text_without_counts_is_counted(capsys, counted):
         (["p.csv", "plain.csv"], "only one of p.csv and plain.csv names its categories"),
         (["twice.csv", "q.csv"], "the label 'red' occurs more than once"),
         (["uneven.csv", "q.csv"], "uneven.csv: row 2 has 1 fields, not 2"),
+        (["gap.csv", "seen_q.csv", "--column", "color"], "labels_p holds 1 entries that are no labels"),
         (["probs.csv", "probs.csv"], "counts_p must be whole numbers"),
         (["plain.csv", "q.npz"], "choose one with a key"),
         (["plain.csv", "nowhere.csv"], "nowhere.csv"),

@@ -173,7 +173,7 @@ class Pair:
         }
 
     def variance(self, gradient_p: np.ndarray, gradient_q: np.ndarray) -> float:
-        """First-order variance of a quantity with these derivatives, at frequencies of `smoothed`."""
+        """First-order variance of a quantity with these derivatives at `frequencies(0.5)`."""
         P, Q = self.frequencies(0.5)
         return spread(P, gradient_p) / self.n + spread(Q, gradient_q) / self.m
 

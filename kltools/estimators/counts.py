@@ -22,6 +22,8 @@ from .cells import (
     tell_unseen,
 )
 
+_MOST_LABELS = 20
+
 
 def estimate_kl_from_counts(
     counts_p: Any,
@@ -64,7 +66,8 @@ def estimate_kl_from_counts(
     DivergenceEstimate
         ``diagnostics``: ``n_categories``; ``n_unseen`` categories of P that Q never saw, and the
         ``unseen_share`` of the observations of P in them; the G test of P = Q (``g_statistic``,
-        ``degrees_of_freedom`` and ``p_value``). The interval is one for the divergence, from the default method
+        ``degrees_of_freedom`` and ``p_value``, from the chi-squared law, which wants some five counts in each
+        category). The interval is one for the divergence, from the default method
         whatever the chosen one is: it takes that for a multiple of a noncentral chi-squared number, so that it
         holds its level where P and Q are far from each other, near, and equal. ``reliable`` is False where the
         categories that Q never saw weigh more than half a standard error, and where a method is more than
@@ -130,8 +133,8 @@ def estimate_kl_from_labels(
     Returns
     -------
     DivergenceEstimate
-        As by `estimate_kl_from_counts`; its ``diagnostics`` also have ``unseen_labels``, those of P that Q
-        never had, the most frequent first.
+        As by `estimate_kl_from_counts`; its ``diagnostics`` also have ``unseen_labels``, of P, that
+        Q never had: the 20 most frequent, in order.
 
     Raises
     ------
@@ -253,7 +256,7 @@ def _kl(
     diagnostics = pair.diagnostics()
     unseen_names = None if names is None else _unseen_names(pair, names)
     if unseen_names is not None:
-        diagnostics["unseen_labels"] = unseen_names
+        diagnostics["unseen_labels"] = unseen_names[:_MOST_LABELS]
     value, best = _value(pair, zero, call, "counts_q" if names is None else "labels_q"), _corrected(pair)
     seen = pair.seen()
     uncertainty = _kl_uncertainty(seen, best)
@@ -271,9 +274,7 @@ def _value(pair: Pair, zero: str, call: Call, name: str) -> float:
     kept = ~unseen if zero == "drop" else slice(None)
     if call.method == CORRECTED:
         return float(_corrected_terms(pair)[kept].sum())
-    P, Q = (
-        pair.frequencies(call.pseudo_count) if call.method != AUGMENTED else (pair.x / pair.n, (pair.y + 1.0) / pair.m)
-    )
+    P, Q = call.frequencies(pair)
     value = float(deviance(P, Q)[kept].sum())
     if call.method == AUGMENTED or (zero == "drop" and unseen.any()):
         value += float((P - Q)[kept].sum())  # which is 0 for distributions, and would be rounding
