@@ -19,6 +19,16 @@ from .errors import *
 from .estimate import DivergenceEstimate
 from .estimators import RELATIVES as _RELATIVES
 from .estimators import estimate_kl
+from .estimators.counts import (
+    estimate_kl_from_counts,
+    estimate_kl_from_labels,
+    estimate_population_stability_index_from_counts,
+)
+from .estimators.counts_entropy import estimate_cross_entropy_from_counts, estimate_entropy_from_counts
+from .estimators.counts_information import (
+    estimate_jensen_shannon_from_counts,
+    estimate_mutual_information_from_counts,
+)
 from .estimators.divergence_monte_carlo import estimate_divergence_monte_carlo
 from .estimators.log_prob import estimate_kl_from_log_prob
 from .estimators.monte_carlo import estimate_kl_monte_carlo
@@ -83,10 +93,17 @@ __all__ = [
     "chi_squared",
     "cross_entropy",
     "entropy",
+    "estimate_cross_entropy_from_counts",
     "estimate_divergence_monte_carlo",
+    "estimate_entropy_from_counts",
+    "estimate_jensen_shannon_from_counts",
     "estimate_kl",
+    "estimate_kl_from_counts",
+    "estimate_kl_from_labels",
     "estimate_kl_from_log_prob",
     "estimate_kl_monte_carlo",
+    "estimate_mutual_information_from_counts",
+    "estimate_population_stability_index_from_counts",
     "f_divergence",
     "family",
     "fit_gaussian",

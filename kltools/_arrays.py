@@ -9,12 +9,18 @@ import sys
 import warnings
 from collections.abc import Callable
 from decimal import Decimal
-from numbers import Number
+from numbers import Number, Real
 from typing import Any
 
 import numpy as np
 
-from .errors import InvalidParameterError, InvalidTypeError, KLToolsWarning
+from .errors import (
+    InvalidParameterError,
+    InvalidTypeError,
+    KLToolsWarning,
+    NotEnoughSamplesError,
+    ShapeMismatchError,
+)
 
 _NOT_NUMBERS = (
     *("datetime", "timedelta", "timestamp", "duration", "date", "time", "period", "interval", "str", "utf8"),
@@ -102,6 +108,39 @@ def host_array(x: Any, name: str, tell: Callable[[type[Warning], str], None] = w
         raise InvalidTypeError(_dtype_message(name, array.dtype))
     _check_integers(array, name, tell)
     return array
+
+
+def label_array(x: Any, name: str) -> np.ndarray:
+    """One label for each observation, as a vector of numbers or of text."""
+    if x is None or isinstance(x, str | bytes | dict | set | frozenset):
+        raise InvalidTypeError(f"{name} is a {type(x).__name__}; pass a list or array, one label for each observation.")
+    if isinstance(x, np.ma.MaskedArray):
+        x = _unmasked(x, name)
+    elif is_tensor(x):
+        x = _from_tensor(x, name)
+    array = np.asarray(x, dtype=object) if isinstance(x, list | tuple) else np.asarray(x)
+    if array.ndim != 1:
+        raise ShapeMismatchError(f"{name} must be one label for each observation, got shape {array.shape}.")
+    if array.size == 0:
+        raise NotEnoughSamplesError(f"{name} is empty: at least one observation is needed.")
+    if array.dtype.kind in "OT" or (array.dtype.kind == "f" and np.isnan(array).any()):
+        array = _labels_of_objects(array.tolist(), name)
+    if array.dtype.kind not in "iubfU":
+        raise InvalidTypeError(f"{name} has dtype {array.dtype}, numbers or text are needed; use .astype(str).")
+    return array
+
+
+def _labels_of_objects(values: list, name: str) -> np.ndarray:
+    missing = [i for i, value in enumerate(values) if not isinstance(value, str | Real) or value != value]
+    if missing:
+        raise InvalidParameterError(
+            f"{name} holds {len(missing)} entries that are no labels (numbers or text), the first at index "
+            f"{missing[0]}: {values[missing[0]]!r}; leave out what is missing."
+        )
+    n_text = sum(isinstance(value, str) for value in values)
+    if n_text not in (0, len(values)):
+        raise InvalidTypeError(f"{name} holds {n_text} texts among numbers; make all labels text, or all numbers.")
+    return np.array(values)
 
 
 def _check_integers(array: np.ndarray, name: str, tell: Callable[[type[Warning], str], None]) -> None:

@@ -320,7 +320,7 @@ def check_log_densities(values: np.ndarray, name: str, counted: np.ndarray | Non
     if counted is not None:
         bad &= counted
     if bad.any():
-        index, count = _first_index(bad, first)
+        index, count = first_index(bad, first)
         raise InvalidParameterError(
             f"{name} holds {count} values that are no log-densities (nan, inf, or beyond {_LARGEST_LOG_DENSITY:g}), "
             f"the first at index {index}: {values[bad][0]}; leave those draws out, or find out why."
@@ -333,14 +333,14 @@ def check_within_support(log_p: np.ndarray, counted: np.ndarray | None = None, f
     if counted is not None:
         outside &= counted
     if outside.any():
-        index, count = _first_index(outside, first)
+        index, count = first_index(outside, first)
         raise InvalidParameterError(
             f"log_p is -inf at {count} draws, the first at index {index}: p has no mass there, so x was not drawn "
             "from p. Draws of another law need log_weights = log_p - log of that law's density."
         )
 
 
-def _first_index(bad: np.ndarray, first: int) -> tuple[Any, int]:
+def first_index(bad: np.ndarray, first: int) -> tuple[Any, int]:
     index = tuple(int(i) for i in np.argwhere(bad)[0])
     return (first + index[0] if len(index) == 1 else index), int(bad.sum())
 
@@ -366,3 +366,6 @@ def group_labels(value: Any, shape: tuple[int, ...]) -> np.ndarray:
         raise ShapeMismatchError(f"groups has shape {labels.shape}, log_p has shape {shape}: one label for each entry.")
     numbers = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
     return numbers if labels.shape == shape else np.broadcast_to(numbers[:, None], shape)
+
+
+# ---------------------------------------------------------------- counts

@@ -1,4 +1,4 @@
-"""The command line: ``kltools estimate``, ``kltools gaussian``, ``kltools doctor``."""
+"""The command line: ``kltools estimate``, ``kltools counts``, ``kltools gaussian``, ``kltools doctor``."""
 
 import argparse
 import importlib.metadata
@@ -17,8 +17,11 @@ from .closed_forms import kl_divergence
 from .cuda import require
 from .distribution import Distribution
 from .errors import DeviceUnavailableError, InvalidParameterError, KLToolsError, ShapeMismatchError
-from .estimate import json_ready
+from .estimate import DivergenceEstimate, json_ready
 from .estimators import METHODS, estimate_kl, method_options
+from .estimators.cells import AUGMENTED, CORRECTED, ZERO_POLICIES
+from .estimators.cells import METHODS as COUNT_METHODS
+from .estimators.counts import estimate_kl_from_counts, estimate_kl_from_labels
 from .families import MultivariateNormal, MultivariateNormalDiag, Normal
 
 SUCCESS, FAILURE, INTERRUPTED = 0, 2, 130
@@ -51,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"kltools {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_estimate(commands)
+    _add_counts(commands)
     _add_gaussian(commands)
     doctor = commands.add_parser("doctor", help="tell versions, cores, devices and the cache of compiled code")
     doctor.set_defaults(run=_doctor)
@@ -69,12 +73,37 @@ def _add_estimate(commands: Any) -> None:
     command.add_argument("--method", default="auto", choices=list(METHODS), help="default: auto")
     command.add_argument("--neighbors", metavar="K[,K...]", type=_integers, help="numbers of neighbours, e.g. 5,10,20")
     _add_output(command)
-    command.add_argument("--confidence-level", type=float, default=0.95, metavar="LEVEL", help="default: 0.95")
+    _add_confidence_level(command)
     command.add_argument("--nan-policy", default="raise", choices=_validation.NAN_POLICIES, help="rows with NaN")
     command.add_argument("--n-jobs", type=int, default=-1, metavar="N", help="threads; -1, the default, is all cores")
     command.add_argument("--seed", type=int, default=0, help="of the blocks for the standard error; default: 0")
     command.add_argument("--key", help="name of the array in .npz files that hold several")
     command.set_defaults(run=_estimate)
+
+
+def _add_counts(commands: Any) -> None:
+    command = commands.add_parser(
+        "counts",
+        help="estimate KL(P || Q) from two files with counts of categories, or with labels",
+        description="Estimate KL(P || Q) from a column of counts, one row a category. A column of text beside it names "
+        "the categories, which are then matched by name; without one both files must list them in the same order. "
+        "Or from a column of text alone, one row an observation. Text files that hold text must have a header.",
+    )
+    command.add_argument("p", metavar="P", help="counts of P: .npy .npz .csv .tsv .txt .parquet")
+    command.add_argument("q", metavar="Q", help="counts of Q, the reference")
+    command.add_argument("--column", metavar="NAME", help="column of the counts, in files with several")
+    command.add_argument("--labels", metavar="NAME", help="column that names the categories, by default that of text")
+    command.add_argument(
+        "--method", default=CORRECTED, choices=(*COUNT_METHODS, AUGMENTED), help=f"default: {CORRECTED}"
+    )
+    command.add_argument("--concentration", type=float, metavar="C", help="count added to each, for method dirichlet")
+    command.add_argument(
+        "--zero", default="estimate", choices=ZERO_POLICIES, help="where Q has no count; default: estimate"
+    )
+    _add_output(command)
+    _add_confidence_level(command)
+    command.add_argument("--key", help="name of the array in .npz files that hold several")
+    command.set_defaults(run=_counts)
 
 
 def _add_gaussian(commands: Any) -> None:
@@ -92,6 +121,10 @@ def _add_gaussian(commands: Any) -> None:
 def _add_output(command: argparse.ArgumentParser) -> None:
     command.add_argument("--unit", default="nats", choices=list(_validation.UNITS), help="default: nats")
     command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_confidence_level(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--confidence-level", type=float, default=0.95, metavar="LEVEL", help="default: 0.95")
 
 
 def _integers(text: str) -> list[int]:
@@ -117,9 +150,33 @@ def _estimate(options: argparse.Namespace) -> tuple[str, tuple[str, ...]]:
         n_jobs=options.n_jobs,
         random_state=options.seed,
     )
+    return _shown(estimate, options)
+
+
+def _shown(estimate: DivergenceEstimate, options: argparse.Namespace) -> tuple[str, tuple[str, ...]]:
     if options.json:
         return estimate.to_json(options.confidence_level, indent=2), estimate.warnings
     return estimate.summary(options.confidence_level), estimate.warnings
+
+
+def _counts(options: argparse.Namespace) -> tuple[str, tuple[str, ...]]:
+    _validation.confidence_level(options.confidence_level)
+    where = {"column": options.column, "labels": options.labels, "key": options.key}
+    p, q = (io.load_counts(path, **where) for path in (options.p, options.q))
+    if isinstance(p, dict) != isinstance(q, dict):
+        raise InvalidParameterError(
+            f"only one of {options.p} and {options.q} names its categories; both must, or none."
+        )
+    if isinstance(p, dict) and isinstance(q, dict):
+        names = list(dict.fromkeys([*p, *q]))
+        p, q = [p.get(name, 0) for name in names], [q.get(name, 0) for name in names]
+    estimate = estimate_kl_from_labels if any(isinstance(x, str) for x in p) else estimate_kl_from_counts
+    return _shown(
+        estimate(
+            p, q, method=options.method, zero=options.zero, concentration=options.concentration, unit=options.unit
+        ),
+        options,
+    )
 
 
 _GAUSSIANS: dict[str, tuple[Any, Any]] = {

@@ -70,8 +70,8 @@ class UnreliableEstimateWarning(KLToolsWarning):
 
 
 class SmallSampleWarning(KLToolsWarning):
-    """There are few rows for the chosen number of neighbours."""
+    """There are few rows for the chosen number of neighbours, or few counts for the categories."""
 
 
 class PoorOverlapWarning(KLToolsWarning):
-    """The samples hardly overlap, so that an estimate is at best a lower bound."""
+    """The samples hardly overlap, or not everywhere, so that an estimate is at best a lower bound."""

@@ -127,3 +127,90 @@ def block_jackknife(
         for block in range(blocks)
     ]
     return jackknife_uncertainty(np.array(values))
+
+
+@dataclass(frozen=True)
+class ScaledChiSquared(Uncertainty):
+    """Uncertainty of a divergence: smooth distributions of counts leave it between a chi-squared and a normal law.
+
+    An estimate without correction, ``divergence + bias``, is taken for `scale` times a noncentral chi-squared
+    number with ``bias / scale`` degrees of freedom and the noncentrality D / scale. With a scale of V / (4 D),
+    where V is the first-order variance, both of its moments are right, far from D = 0, where that is a normal
+    law, and at 0, where V vanishes and the law is that of the G statistic.
+    """
+
+    divergence: float = math.nan
+    bias: float = math.nan
+    scale: float = math.nan
+
+    @classmethod
+    def of(cls, divergence: float, bias: float, scale: float) -> ScaledChiSquared:
+        """From an estimate without bias, the bias that it is rid of, and the scale."""
+        variance = 2.0 * scale * (2.0 * max(divergence, 0.0) + bias)
+        return cls(math.sqrt(variance), math.inf, divergence, bias, scale)
+
+    def interval(self, value: float, confidence_level: float) -> tuple[float, float]:
+        """All divergences of which the estimate is no surprise, whichever value was made of the counts.
+
+        Next to 0, where no estimate is too small, the whole error is spent on those that are too large: the
+        interval leaves 0 out just where a one-sided test rejects it, and never ends below what an estimate
+        of 0 leaves possible.
+        """
+        if math.isinf(value):
+            return super().interval(value, confidence_level)
+        alpha = 1.0 - confidence_level
+        degrees, x = self.bias / self.scale, max(self.divergence + self.bias, 0.0) / self.scale
+        blind = _noncentrality(degrees, degrees, 0.5 * alpha)
+        high = _noncentrality(max(x, degrees), degrees, 0.5 * alpha)
+        low = max(_noncentrality(x, degrees, 1.0 - 0.5 * alpha), blind)
+        return (self.scale * min(low, _noncentrality(x, degrees, 1.0 - alpha)), self.scale * high)
+
+
+_NORMAL_BEYOND = 1e7  # where a noncentral chi-squared number is normal to four digits of its deviation
+
+
+def _noncentrality(x: float, degrees: float, probability: float) -> float:
+    """The noncentrality for which x is that quantile of the chi-squared distribution; 0 where none is."""
+    from scipy.special import chndtr  # only who asks for such an interval pays for this import
+
+    if x > _NORMAL_BEYOND:
+        z, excess = NormalDist().inv_cdf(probability), x - degrees
+        room = 4.0 * excess + 4.0 * z * z + 2.0 * degrees
+        return max(excess + 2.0 * z * z - z * math.sqrt(max(room, 0.0)), 0.0)
+    if chndtr(x, degrees, 0.0) <= probability:
+        return 0.0
+    low, high = 0.0, 1.0
+    while chndtr(x, degrees, high) > probability:
+        low, high = high, 2.0 * high
+    while low < (middle := 0.5 * (low + high)) < high and high - low > 1e-13 * high:
+        low, high = (middle, high) if chndtr(x, degrees, middle) > probability else (low, middle)
+    return high
+
+
+def chi_squared_tail(x: float, degrees_of_freedom: float) -> float:
+    """Probability that a chi-squared number exceeds x: the regularised upper incomplete gamma function.
+
+    By its series, or the continued fraction by Lentz's method (Press et al. 2007, eq. 6.2.5 and 6.2.7).
+    """
+    a, t = 0.5 * degrees_of_freedom, 0.5 * x
+    if t <= 0.0:
+        return 1.0
+    factor = math.exp(a * math.log(t) - t - math.lgamma(a))
+    if t < a + 1.0:
+        term = total = 1.0 / a
+        divisor = a
+        while term > 1e-17 * total:
+            divisor += 1.0
+            term *= t / divisor
+            total += term
+        return 1.0 - factor * total
+    b, c = t + 1.0 - a, math.inf
+    d = fraction = 1.0 / b
+    for i in range(1, 10**7):
+        step = -i * (i - a)
+        b += 2.0
+        c, d = b + step / c, 1.0 / (b + step * d)
+        fraction *= c * d
+        if abs(c * d - 1.0) < 1e-15:
+            break
+    return factor * fraction

@@ -4,13 +4,23 @@ import csv
 import math
 import warnings
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from .errors import InvalidParameterError, InvalidTypeError, KLToolsError, MissingDependencyError
+from .errors import (
+    InvalidParameterError,
+    InvalidTypeError,
+    KLToolsError,
+    MissingDependencyError,
+    ShapeMismatchError,
+)
+
+T = TypeVar("T")
 
 _MISSING = {"", "na", "n/a", "nan", "null", "none"}
 _DELIMITERS = (";", "\t", ",")
@@ -50,8 +60,13 @@ def load_table(path: Any, *, key: str | None = None) -> Table:
         raise InvalidParameterError(f"{path}: unknown kind of file {path.suffix!r}; known are {', '.join(_READERS)}.")
     if key is not None and path.suffix.lower() != ".npz":
         raise InvalidParameterError(f"{path}: a key selects an array of an .npz file, this is {path.suffix}.")
+    return _reading(path, lambda: reader(path, key))
+
+
+def _reading(path: Path, read: Callable[[], T]) -> T:
+    """What a reader returns; whatever is wrong with the file is told with its name."""
     try:
-        return reader(path, key)
+        return read()
     except (KLToolsError, OSError):
         raise
     except (ValueError, EOFError, zipfile.BadZipFile, csv.Error) as error:
@@ -69,6 +84,73 @@ def load_arrays(path: Any) -> dict[str, np.ndarray]:
             return {name: loaded[name] for name in loaded.files}
     except (ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
         raise InvalidParameterError(f"{path}: cannot be read as .npz: {error}") from error
+
+
+def load_counts(
+    path: Any, *, column: str | None = None, labels: str | None = None, key: str | None = None
+) -> list | dict[Any, Any]:
+    """Counts of categories from a column of a file, by label where another column names them; or a column of text.
+
+    Columns are called "1", "2", ... where the file has no header. Without `column` and `labels` the only column of
+    numbers is taken, and the only one of text beside it; a file of nothing but text has observations in it.
+    """
+    path = Path(path)
+    columns = _reading(path, lambda: _columns(path, key))
+    for name in (column, labels):
+        if name is not None and name not in columns:
+            raise InvalidParameterError(f"{path}: has no column {name!r}; it holds {', '.join(columns) or 'none'}.")
+    texts = [name for name, cells in columns.items() if any(isinstance(cell, str) for cell in cells)]
+    numbers = [name for name in columns if name not in (*texts, labels)]
+    chosen = column or _only(numbers or texts, path, "column")
+    if chosen in texts or not (texts or labels):
+        return columns[chosen]
+    names = columns[labels or _only(texts, path, "labels")]
+    if len(set(names)) < len(names):
+        repeated = next(name for i, name in enumerate(names) if name in names[:i])
+        raise InvalidParameterError(f"{path}: the label {repeated!r} occurs more than once; add up its counts.")
+    return dict(zip(names, columns[chosen], strict=True))
+
+
+def _only(names: list[str], path: Path, option: str) -> str:
+    if len(names) != 1:
+        raise InvalidParameterError(f"{path}: choose a column with --{option}, of: {', '.join(names) or 'none'}.")
+    return names[0]
+
+
+def _columns(path: Path, key: str | None) -> dict[str, list]:
+    kind = path.suffix.lower()
+    if kind == ".parquet":
+        table = _arrow_table(path)
+        return {name: table.column(name).to_pylist() for name in table.column_names}
+    if kind in (".csv", ".tsv", ".txt"):
+        return _csv_columns(path)
+    values = np.asarray(load_table(path, key=key).values)
+    if values.ndim not in (1, 2):
+        raise ShapeMismatchError(f"{path}: a vector, or a table with columns, is needed, got shape {values.shape}.")
+    return {str(j + 1): column.tolist() for j, column in enumerate(values.reshape(len(values), -1).T)}
+
+
+def _csv_columns(path: Path) -> dict[str, list]:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        text = file.read()
+    first_line = next((line for line in text.splitlines() if line.strip()), "")
+    delimiter = max(_DELIMITERS, key=first_line.count)
+    reader = csv.reader(StringIO(text), delimiter=delimiter, skipinitialspace=True)
+    rows = [[cell.strip() for cell in cells] for cells in reader if cells]
+    if not rows:
+        raise InvalidParameterError(f"{path}: is empty.")
+    uneven = next((i for i, cells in enumerate(rows) if len(cells) != len(rows[0])), None)
+    if uneven is not None:
+        raise InvalidParameterError(f"{path}: row {uneven + 1} has {len(rows[uneven])} fields, not {len(rows[0])}.")
+    has_header = any(rows[0]) and all(not cell or _number(cell) is None for cell in rows[0])
+    names = rows[0] if has_header else [str(j + 1) for j in range(len(rows[0]))]
+    return {name: _numbers_or_text([row[j] for row in rows[has_header:]]) for j, name in enumerate(names)}
+
+
+def _numbers_or_text(cells: list[str]) -> list:
+    """Numbers, NaN where one is missing, or text, None where it is missing."""
+    numbers = [_number(cell) for cell in cells]
+    return [cell or None for cell in cells] if None in numbers else numbers
 
 
 def _read_npy(path: Path, key: str | None) -> Table:
@@ -161,7 +243,7 @@ def _number(cell: str) -> float | None:
         return None
 
 
-def _read_parquet(path: Path, key: str | None) -> Table:
+def _arrow_table(path: Path) -> Any:
     try:
         import pyarrow as pa
         from pyarrow import parquet
@@ -170,9 +252,15 @@ def _read_parquet(path: Path, key: str | None) -> Table:
             f"{path}: reading .parquet needs pyarrow; install it with pip install 'kltools[io]'."
         ) from error
     try:
-        table = parquet.read_table(path)
+        return parquet.read_table(path)
     except pa.ArrowException as error:
         raise InvalidParameterError(f"{path}: cannot be read as .parquet: {error}") from error
+
+
+def _read_parquet(path: Path, key: str | None) -> Table:
+    table = _arrow_table(path)
+    import pyarrow as pa
+
     index = (table.schema.pandas_metadata or {}).get("index_columns", [])
     table = table.drop_columns([name for name in index if isinstance(name, str) and name in table.column_names])
     columns = []

@@ -155,6 +155,105 @@ def test_gaussian_batches_and_errors(capsys, tmp_path):
     assert "needs the arrays mean and one of var, std" in err
 
 
+COUNTS = {
+    "p.csv": "color,count\nred,60\nblue,30\ngreen,10\n",
+    "q.csv": "color,count\nviolet,4\ngreen,30\nred,90\nblue,80\n",
+    "ordered.csv": "color,count,share\nred,60,.6\nblue,30,.3\ngreen,10,.1\n",
+    "plain.csv": "60\n30\n10\n",
+    "other.csv": "90\n80\n30\n",
+    "codes.csv": "code,count\n7,60\n3,30\n5,10\n",
+    "codes_q.csv": "code,count\n3,80\n5,30\n7,90\n",
+    "twice.csv": "color,count\nred,60\nred,30\n",
+    "seen.csv": "color\n" + "red\n" * 16 + "blue\n" * 13,
+    "seen_q.csv": "color,size\n" + "red,big\n" * 9 + "blue,small\n" * 8,
+    "gap.csv": "color,size\nred,big\n,big\nblue,small\n",
+    "uneven.csv": "color,count\nred\n",
+    "probs.csv": "p\n0.5\n0.5\n",
+}
+
+
+@pytest.fixture
+def counted(tmp_path, monkeypatch):
+    for name, text in COUNTS.items():
+        (tmp_path / name).write_text(text)
+    np.save(tmp_path / "p.npy", [60, 30, 10])
+    np.savez(tmp_path / "p.npz", first=[60, 30, 10], third=[4, 5, 6])
+    np.savez(tmp_path / "q.npz", first=[90, 80, 30], second=[1, 2, 3])
+    table = pd.DataFrame({"color": ["green", "red", "blue"], "count": [30, 90, 80]})
+    table.to_parquet(tmp_path / "q.parquet")
+    monkeypatch.chdir(tmp_path)
+
+
+SAME = kl.estimate_kl_from_counts([60, 30, 10], [90, 80, 30])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["plain.csv", "other.csv"],
+        ["p.npy", "other.csv"],
+        ["p.npz", "q.npz", "--key", "first"],
+        ["p.csv", "q.parquet"],
+        ["codes.csv", "codes_q.csv", "--labels", "code"],
+        ["ordered.csv", "q.parquet", "--column", "count"],
+        ["p.csv", "q.parquet", "--labels", "color", "--column", "count"],
+    ],
+    ids=" ".join,
+)
+def test_counts_from_files(capsys, counted, arguments):
+    assert run(capsys, "counts", *arguments) == (0, SAME.summary() + "\n", "")
+    _, out, _ = run(capsys, "counts", *arguments, "--json")
+    assert json.loads(out)["value"] == pytest.approx(SAME.value, rel=1e-13)
+    assert json.loads(out)["diagnostics"]["p_value"] == pytest.approx(SAME.diagnostics["p_value"], rel=1e-13)
+
+
+def test_counts_take_options(capsys, counted):
+    _, out, err = run(capsys, "counts", "q.csv", "p.csv", "--method", "laplace", "--unit", "bits", "--json")
+    p, q = ([count + 1 for count in counts] for counts in ([4, 30, 90, 80], [0, 10, 60, 30]))
+    exact = kl.kl_divergence(kl.Categorical.from_counts(counts=p), kl.Categorical.from_counts(counts=q), unit="bits")
+    assert err == ""
+    assert json.loads(out)["value"] == pytest.approx(exact, rel=1e-13)
+    assert json.loads(out)["warnings"][0].startswith("Q has no observation in 1 of 4 categories")
+    code, out, _ = run(capsys, "counts", "q.csv", "p.csv", "--zero", "inf")
+    assert code == 0
+    assert out.startswith("KL(P||Q)     inf nats")
+    _, out, _ = run(capsys, "counts", "q.csv", "p.csv", "--method", "dirichlet", "--concentration", 2, "--json")
+    p, q = ([count + 2 for count in counts] for counts in ([4, 30, 90, 80], [0, 10, 60, 30]))
+    exact = kl.kl_divergence(kl.Categorical.from_counts(counts=p), kl.Categorical.from_counts(counts=q))
+    assert json.loads(out)["value"] == pytest.approx(exact, rel=1e-13)
+    assert "80% interval" in run(capsys, "counts", "plain.csv", "other.csv", "--confidence-level", "0.8")[1]
+
+
+def test_text_without_counts_is_counted(capsys, counted):
+    _, out, _ = run(capsys, "counts", "seen.csv", "seen_q.csv", "--column", "color", "--json")
+    assert json.loads(out)["value"] == kl.estimate_kl_from_counts([16, 13], [9, 8]).value
+    assert json.loads(out)["diagnostics"]["unseen_labels"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["q.csv", "p.csv", "--zero", "raise"], "zero='raise'"),
+        (["p.csv", "q.csv", "--column", "size"], "p.csv: has no column 'size'; it holds color, count"),
+        (["ordered.csv", "q.csv"], "choose a column with --column, of: count, share"),
+        (["seen_q.csv", "seen_q.csv"], "choose a column with --column, of: color, size"),
+        (["p.csv", "plain.csv"], "only one of p.csv and plain.csv names its categories"),
+        (["twice.csv", "q.csv"], "the label 'red' occurs more than once"),
+        (["uneven.csv", "q.csv"], "uneven.csv: row 2 has 1 fields, not 2"),
+        (["gap.csv", "seen_q.csv", "--column", "color"], "labels_p holds 1 entries that are no labels"),
+        (["probs.csv", "probs.csv"], "counts_p must be whole numbers"),
+        (["plain.csv", "q.npz"], "choose one with a key"),
+        (["plain.csv", "nowhere.csv"], "nowhere.csv"),
+        (["plain.csv", "q.xls"], "unknown kind of file"),
+    ],
+    ids=lambda x: " ".join(x) if isinstance(x, list) else "",
+)
+def test_counts_that_cannot_be_read(capsys, counted, arguments, message):
+    code, out, err = run(capsys, "counts", *arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+
+
 def test_doctor(capsys):
     code, out, _ = run(capsys, "doctor")
     assert code == 0

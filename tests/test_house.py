@@ -34,7 +34,7 @@ LAYERS = (
         "inference",
         "pareto",
     ),
-    ("maps",),
+    ("_count_validation", "maps"),
     ("_affinity", "_formula", "_stirling", "estimate"),
     ("distribution", "neighbors", "integrands"),
     ("_charts", "_summation", "preprocessing"),
@@ -67,6 +67,7 @@ SHARED = {
     "estimators.spaces",
     "estimators.terms",
     "estimators.call",
+    "estimators.cells",
     "estimators.density",
 }
 COMPOSED = {

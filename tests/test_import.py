@@ -71,6 +71,14 @@ import kltools as kl
 log_p, log_q = [-1.0, -2.0] * 30, [-1.5, -1.5] * 30
 kl.estimate_kl_from_log_prob(log_p, log_q, estimator="cv", log_weights=[0.0] * 60).standard_error
 """,
+    "counts": """
+import kltools as kl
+kl.estimate_kl_from_counts([5, 6, 7], [6, 5, 8]).standard_error
+kl.estimate_population_stability_index_from_counts([5, 6, 7], [6, 5, 8]).standard_error
+kl.estimate_jensen_shannon_from_counts([5, 6, 7], [6, 5, 8]).standard_error
+kl.estimate_mutual_information_from_counts([[15, 6], [7, 18]]).standard_error
+kl.estimate_kl_from_labels(list("aabb") * 5, list("abbb") * 5).standard_error
+""",
     "monte carlo": """
 import kltools as kl
 p, q = kl.Normal(mean=0, var=1), kl.Normal(mean=1, var=1)
@@ -135,7 +143,7 @@ def test_version():
 def test_help():
     out, err = processes.run("-m", "kltools", "--help")
     assert out.startswith("usage: kltools")
-    assert all(command in out for command in ("estimate", "gaussian", "doctor"))
+    assert all(command in out for command in ("estimate", "counts", "gaussian", "doctor"))
     assert err == ""
 
 

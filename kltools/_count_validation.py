@@ -1,0 +1,59 @@
+"""Checks of counts and labels that come from users."""
+
+from typing import Any
+
+import numpy as np
+
+from . import _validation
+from ._arrays import label_array, numeric_array
+from .errors import InvalidParameterError, InvalidTypeError, NotEnoughSamplesError, ShapeMismatchError
+
+_LARGEST_COUNT = 2.0**53  # beyond, float64 has gaps
+
+
+def counts(x: Any, name: str, n_axes: int = 1, **listeners: Any) -> np.ndarray:
+    """Numbers of observations in each cell of a vector, or of a table: whole numbers >= 0 that are not all 0."""
+    array = numeric_array(x, name, **listeners)
+    if array.ndim != n_axes:
+        wanted = "a vector, one count for each category" if n_axes == 1 else "a table of shape (rows, columns)"
+        hint = "; call once for each row" if n_axes == 1 and array.ndim == 2 else ""
+        raise ShapeMismatchError(f"{name} must be {wanted}, got shape {array.shape}{hint}.")
+    if array.size == 0:
+        raise NotEnoughSamplesError(f"{name} is empty (shape {array.shape}): at least one category is needed.")
+    bad = ~((array >= 0.0) & (array <= _LARGEST_COUNT) & (array == np.floor(array)))
+    if bad.any():
+        index, count = _validation.first_index(bad, 0)
+        raise InvalidParameterError(
+            f"{name} must be whole numbers from 0 to 2**53, got {count} others, the first at index {index}: "
+            f"{array[bad][0]:g}; probabilities make a Categorical, for kl_divergence."
+        )
+    if not array.any():
+        raise NotEnoughSamplesError(f"{name} are all 0: at least one observation is needed.")
+    return array
+
+
+def count_pair(p: Any, q: Any, **listeners: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Counts of two samples in the same categories."""
+    labels = [getattr(x, "index", None) if type(x).__module__.startswith("pandas") else None for x in (p, q)]
+    if all(label is not None for label in labels) and list(labels[0]) != list(labels[1]):  # type: ignore[arg-type]
+        raise ShapeMismatchError(
+            "the labels of counts_p and counts_q differ, or stand in another order; put both into one order "
+            "(with reindex), or pass the labels themselves to estimate_kl_from_labels."
+        )
+    first, second = counts(p, "counts_p", **listeners), counts(q, "counts_q", **listeners)
+    if len(first) != len(second):
+        raise ShapeMismatchError(
+            f"counts_p has {len(first)} categories, counts_q has {len(second)}: both need one count for each category, "
+            "0 where it was not seen."
+        )
+    return first, second
+
+
+def label_pair(p: Any, q: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Labels of two samples, of one kind."""
+    first, second = label_array(p, "labels_p"), label_array(q, "labels_q")
+    if (first.dtype.kind == "U") != (second.dtype.kind == "U"):
+        raise InvalidTypeError(
+            f"labels_p and labels_q must both be numbers or both be text, got dtypes {first.dtype} and {second.dtype}."
+        )
+    return first, second
