@@ -176,7 +176,7 @@ def exponential_log_affinity(p: Any, q: Any, *, alpha: float) -> np.ndarray:
     mixed = type(p)._from_natural(*(_between(a, b, alpha) for a, b in naturals))
     exists, same = np.ones(shape, bool), np.ones(shape, bool)
     for name in p.parameters:
-        exists = exists & _over_batch(_lies_in_domain(type(p), name, mixed[name]), p, name)
+        exists = exists & _lies_in_domain(type(p), name, mixed[name])
         same = same & _over_batch(getattr(p, name) == getattr(q, name), p, name)
     m = type(p)(**{name: np.where(_back(exists, p, name), mixed[name], getattr(p, name)) for name in p.parameters})
     from_p = kl_divergence(m, p)
@@ -197,11 +197,14 @@ def _between(a: np.ndarray, b: np.ndarray, alpha: float) -> np.ndarray:
 
 
 def _lies_in_domain(cls: type, name: str, values: np.ndarray) -> np.ndarray:
-    contains = DOMAINS[declaration(cls, name)[0]].contains
+    """Over the batch, whether the events of a parameter are what it may be."""
+    domain, n_axes = declaration(cls, name)
+    contains, split = DOMAINS[domain].contains, values.ndim - n_axes
     if np.isfinite(values).all() and contains(values):
-        return np.ones(np.shape(values), bool)
-    each = [math.isfinite(value) and contains(np.array(value)) for value in np.ravel(values)]
-    return np.array(each).reshape(np.shape(values))
+        return np.ones(values.shape[:split], bool)
+    events = values.reshape(-1, *values.shape[split:])
+    each = [bool(np.isfinite(event).all()) and contains(event) for event in events]
+    return np.array(each, bool).reshape(values.shape[:split])
 
 
 def _over_batch(values: np.ndarray, p: Distribution, name: str) -> np.ndarray:

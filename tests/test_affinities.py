@@ -350,6 +350,23 @@ def test_batches_are_their_items(name):
     np.testing.assert_array_equal(found, [kl.renyi(a, b, alpha=0.4) for a, b in zip(batch, batch[::-1], strict=True)])
 
 
+@pytest.mark.parametrize("name", ["InverseWishart", "Wishart", "Dirichlet"])
+@pytest.mark.parametrize("alpha", [1.5, 2.0, 7.0])
+def test_items_of_a_batch_exist_each_for_itself(name, alpha):
+    """Of vectors and matrices, where for some the integral diverges."""
+    cls, rows = getattr(kl, name), GRID[name]
+    batch = cls(**{key: [row[key] for row in rows] for key in rows[0]})
+    for other in [cls(**row) for row in rows]:
+        found = kl.renyi(batch, other, alpha=alpha)
+        np.testing.assert_array_equal(found, [kl.renyi(law, other, alpha=alpha) for law in batch])
+
+
+def test_chi_squared_of_a_batch_of_matrices():
+    matrix = [[2.0, 0.5], [0.5, 1.0]]
+    batch = kl.InverseWishart(df=[5.0, 4.0], scale=[np.eye(2), matrix])
+    np.testing.assert_array_equal(kl.chi_squared(batch, kl.InverseWishart(df=4.0, scale=matrix)), [INF, 0.0])
+
+
 def test_log_normal_is_the_exponential_of_a_normal():
     """Of distributions that are images under one map nothing but those before it counts."""
     normals = kl.Normal(mean=0.3, var=2.0), kl.Normal(mean=-1.0, var=1.5)
