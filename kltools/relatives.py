@@ -33,6 +33,8 @@ def register_relative(
 ) -> Callable[[Any], Any]:
     """Register a form of "log_affinity" (option alpha) or "total_variation" for two families.
 
+    Or one of "aligned": two distributions that one map makes of p and q, whose integrals are the easier ones.
+
     It is a function ``f(p, q, **options)``, or a scalar formula of parameters with the suffixes ``_p`` and ``_q`` and
     of the options. ``only_where(p, q)`` tells, over the batch, where it holds; unless everywhere, there is none.
     """
@@ -99,10 +101,15 @@ def by_form_or_quadrature(
             return form()
         except NoClosedFormError:
             if all(law._table() is not None for law in laws):  # a finite sum is a closed form
-                return quadrature.integral(term, laws, monte_carlo(name))
+                return _integral(term, laws, name)
             if method is not None or not quadrature.applies(*laws):
                 raise
-    return quadrature.integral(term, laws, monte_carlo(name))
+    return _integral(term, laws, name)
+
+
+def _integral(term: Term, laws: Sequence[Distribution], name: str) -> np.ndarray:
+    aligned = registered("aligned", *laws) if len(laws) == 2 else None
+    return quadrature.integral(term, laws if aligned is None else aligned(*laws), monte_carlo(name))
 
 
 # ---------------------------------------------------------------- affinities
@@ -120,7 +127,7 @@ def log_affinity(p: Distribution, q: Distribution, alpha: float, method: str | N
         logarithm = np.asarray(np.log1p(less_one))
         small = ~(less_one > -0.5)
         if small.any():  # 1 has swallowed the digits
-            whole = quadrature.integral(integrands.affinity(alpha), (p, q), monte_carlo(name))
+            whole = _integral(integrands.affinity(alpha), (p, q), name)
             logarithm = np.where(small, np.log(whole), logarithm)
         table_p, table_q = p._table(), q._table()
         if np.isinf(logarithm).any() and table_p is not None and table_q is not None:
