@@ -16,22 +16,37 @@ _NEAR = 0.5
 
 
 @jit
+def mean_gap(ratio: float, excess: float, weight: float) -> float:
+    """log(1 + w e) - w log(r) with r = ratio, e = r - 1 and a weight w <= 1/2 that may be tiny, to which it is in
+    proportion; -inf where 1 + w e is not positive."""
+    mixed = weight * excess
+    if mixed <= -1.0:
+        return -math.inf
+    if abs(excess) < 0.5:
+        return weight * x_minus_log1p(excess) - x_minus_log1p(mixed)
+    return math.log1p(mixed) - weight * math.log(ratio)
+
+
+@jit
+def far_mean_gap(logarithm: float, weight: float) -> float:
+    """The same from log(r), where the smaller of r and 1 is nothing beside the larger."""
+    if logarithm < 0.0:
+        return math.log1p(-weight) - weight * logarithm
+    return log1p_exp(math.log(weight) + logarithm) - weight * logarithm if weight > 0.0 else -math.inf
+
+
+@jit
+def log1p_exp(x: float) -> float:
+    """log(1 + e^x), for any x."""
+    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
+
+
+@jit
 def log_mean_gap(ratio: float, excess: float, alpha: float) -> float:
     """log((1 - a) r + a) - (1 - a) log(r) with r = ratio, excess = r - 1; -inf where the mean is not positive."""
-    beta = 1.0 - alpha
-    mixed = 1.0 + beta * excess if abs(excess) < 0.5 else alpha + beta * ratio
-    if mixed <= 0.0:
-        return -math.inf
-    back = -excess / ratio  # 1 / r - 1
-    if abs(excess) < 0.25 and abs(beta * excess) < 0.25 and abs(alpha * back) < 0.25:
-        if alpha > 0.5:
-            return beta * x_minus_log1p(excess) - x_minus_log1p(beta * excess)
-        return alpha * x_minus_log1p(back) - x_minus_log1p(alpha * back)
-    if abs(beta * excess) < 0.5:
-        return math.log1p(beta * excess) - beta * math.log(ratio)
-    if abs(alpha * back) < 0.5:
-        return math.log1p(alpha * back) + alpha * math.log(ratio)
-    return math.log(mixed) - beta * math.log(ratio)
+    if alpha > 0.5:
+        return mean_gap(ratio, excess, 1.0 - alpha)
+    return mean_gap(1.0 / ratio, -excess / ratio, alpha)
 
 
 @jit
@@ -40,10 +55,8 @@ def scale_log_affinity(scale_p: float, scale_q: float, power: float, alpha: floa
     logarithm = power * log_ratio(scale_p, scale_q)
     if logarithm == 0.0:
         return 0.0
-    if abs(logarithm) > 600.0:  # the smaller is nothing beside the larger
-        if logarithm < 0.0:
-            return (1.0 - alpha) * logarithm - math.log(alpha)
-        return math.inf if alpha > 1.0 else -alpha * logarithm - math.log(1.0 - alpha)
+    if abs(logarithm) > 600.0:
+        return -far_mean_gap(logarithm, 1.0 - alpha) if alpha > 0.5 else -far_mean_gap(-logarithm, alpha)
     excess = (scale_p - scale_q) / scale_q
     if power == 1.0:
         return -log_mean_gap(scale_p / scale_q, excess, alpha)

@@ -35,11 +35,12 @@ def product_difference(a: float, b: float, c: float, d: float) -> float:
         return first - second
     if max(abs(c), abs(d)) > 1e250:
         return first - second
-    return (first - second) + (_rounding_error(a, b, first) - _rounding_error(c, d, second))
+    return (first - second) + (rounding_error(a, b, first) - rounding_error(c, d, second))
 
 
 @jit
-def _rounding_error(a: float, b: float, product: float) -> float:
+def rounding_error(a: float, b: float, product: float) -> float:
+    """a b - product, for the rounded product, where neither over- nor underflows."""
     split = 134217729.0  # 2^27 + 1
     high_a = split * a - (split * a - a)
     high_b = split * b - (split * b - b)

@@ -33,6 +33,8 @@ def register_relative(
 ) -> Callable[[Any], Any]:
     """Register a form of "log_affinity" (option alpha) or "total_variation" for two families.
 
+    Or one of "aligned": two distributions that one map makes of p and q, whose integrals are the easier ones.
+
     It is a function ``f(p, q, **options)``, or a scalar formula of parameters with the suffixes ``_p`` and ``_q`` and
     of the options. ``only_where(p, q)`` tells, over the batch, where it holds; unless everywhere, there is none.
     """
@@ -99,10 +101,15 @@ def by_form_or_quadrature(
             return form()
         except NoClosedFormError:
             if all(law._table() is not None for law in laws):  # a finite sum is a closed form
-                return quadrature.integral(term, laws, monte_carlo(name))
+                return _integral(term, laws, name)
             if method is not None or not quadrature.applies(*laws):
                 raise
-    return quadrature.integral(term, laws, monte_carlo(name))
+    return _integral(term, laws, name)
+
+
+def _integral(term: Term, laws: Sequence[Distribution], name: str) -> np.ndarray:
+    aligned = registered("aligned", *laws) if len(laws) == 2 else None
+    return quadrature.integral(term, laws if aligned is None else aligned(*laws), monte_carlo(name))
 
 
 # ---------------------------------------------------------------- affinities
@@ -120,7 +127,7 @@ def log_affinity(p: Distribution, q: Distribution, alpha: float, method: str | N
         logarithm = np.asarray(np.log1p(less_one))
         small = ~(less_one > -0.5)
         if small.any():  # 1 has swallowed the digits
-            whole = quadrature.integral(integrands.affinity(alpha), (p, q), monte_carlo(name))
+            whole = _integral(integrands.affinity(alpha), (p, q), name)
             logarithm = np.where(small, np.log(whole), logarithm)
         table_p, table_q = p._table(), q._table()
         if np.isinf(logarithm).any() and table_p is not None and table_q is not None:
@@ -181,7 +188,7 @@ def exponential_log_affinity(p: Any, q: Any, *, alpha: float) -> np.ndarray:
     mixed = type(p)._from_natural(*(_between(a, b, alpha) for a, b in naturals))
     exists, same = np.ones(shape, bool), np.ones(shape, bool)
     for name in p.parameters:
-        exists = exists & _over_batch(_lies_in_domain(type(p), name, mixed[name]), p, name)
+        exists = exists & _lies_in_domain(type(p), name, mixed[name])
         same = same & _over_batch(getattr(p, name) == getattr(q, name), p, name)
     m = type(p)(**{name: np.where(_back(exists, p, name), mixed[name], getattr(p, name)) for name in p.parameters})
     from_p = kl_divergence(m, p)
@@ -202,11 +209,14 @@ def _between(a: np.ndarray, b: np.ndarray, alpha: float) -> np.ndarray:
 
 
 def _lies_in_domain(cls: type, name: str, values: np.ndarray) -> np.ndarray:
-    contains = DOMAINS[declaration(cls, name)[0]].contains
+    """Over the batch, whether the events of a parameter are what it may be."""
+    domain, n_axes = declaration(cls, name)
+    contains, split = DOMAINS[domain].contains, values.ndim - n_axes
     if np.isfinite(values).all() and contains(values):
-        return np.ones(np.shape(values), bool)
-    each = [math.isfinite(value) and contains(np.array(value)) for value in np.ravel(values)]
-    return np.array(each).reshape(np.shape(values))
+        return np.ones(values.shape[:split], bool)
+    events = values.reshape(-1, *values.shape[split:])
+    each = [bool(np.isfinite(event).all()) and contains(event) for event in events]
+    return np.array(each, bool).reshape(values.shape[:split])
 
 
 def _over_batch(values: np.ndarray, p: Distribution, name: str) -> np.ndarray:

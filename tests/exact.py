@@ -43,7 +43,7 @@ def kl_diagonal(mean_p, var_p, mean_q, var_q):
 def matrix(array):
     """A symmetric matrix from the lower triangle, which is what a Cholesky factorisation reads."""
     d = len(array)
-    return mp.matrix([[mp.mpf(float(array[max(i, j)][min(i, j)])) for j in range(d)] for i in range(d)])
+    return mp.matrix([[mp.mpmathify(array[max(i, j)][min(i, j)]) for j in range(d)] for i in range(d)])
 
 
 def kl_full(mean_p, cov_p, mean_q, cov_q):

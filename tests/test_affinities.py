@@ -335,6 +335,30 @@ def test_beyond_an_exponential_family_there_is_quadrature(p, q):
     assert kl.renyi(p, q, alpha=0.5) == kl.renyi(p, q, alpha=0.5, method="quadrature") > 0.0
 
 
+def log_affinity_of_weibulls(p, q, alpha):
+    """The integral over y = k log(x / scale) with those of p, which is the narrower one."""
+    with mp.workdps(40):
+        (k, a), (h, b) = ((mp.mpf(law["shape"]), mp.mpf(law["scale"])) for law in (p, q))
+        c, v, beta = h / k, h * mp.log(a / b), 1 - mp.mpf(alpha)
+
+        def term(y):
+            return mp.exp(alpha * (y - mp.exp(y)) + beta * (mp.log(c) + c * y + v - mp.exp(c * y + v)))
+
+        return mp.log(mp.quad(term, [-400, -100, -30, -10, -5, -2, -1, 0, 1, 2, 3, 4, 6, 8]))
+
+
+@pytest.mark.parametrize("shape", [1e2, 1e6, 1e12, 1e15, 1e16, 1e20, 1e100, 1e250])
+@pytest.mark.parametrize("scale", [1.0, 2.3])
+def test_a_weibull_law_narrower_than_float64_has_places(shape, scale):
+    p, q = {"shape": shape, "scale": scale}, {"shape": 1.5, "scale": 3.0}
+    truth = -log_affinity_of_weibulls(p, q, 0.5)
+    first, second = kl.Weibull(**p), kl.Weibull(**q)
+    assert relative_error(kl.bhattacharyya(first, second), truth) <= 1e-11
+    assert relative_error(kl.bhattacharyya(second, first), truth) <= 1e-11
+    truth = log_affinity_of_weibulls(p, q, 0.3) / (mp.mpf(0.3) - 1)
+    assert relative_error(kl.renyi(first, second, alpha=0.3), truth) <= 1e-10
+
+
 def test_trials_of_different_number_have_nothing_in_common():
     p, q = kl.Multinomial(n=[3, 3], probs=[0.5, 0.5]), kl.Multinomial(n=[3, 4], probs=[0.25, 0.75])
     assert (kl.renyi(p, q, alpha=0.5)[1], kl.renyi(p, q, alpha=2.0)[1], kl.hellinger(p, q)[1]) == (INF, INF, 1.0)
@@ -348,6 +372,23 @@ def test_batches_are_their_items(name):
     batch = cls(**{key: [row[key] for row in rows] for key in rows[0]})
     found = kl.renyi(batch, batch[::-1], alpha=0.4)
     np.testing.assert_array_equal(found, [kl.renyi(a, b, alpha=0.4) for a, b in zip(batch, batch[::-1], strict=True)])
+
+
+@pytest.mark.parametrize("name", ["InverseWishart", "Wishart", "Dirichlet"])
+@pytest.mark.parametrize("alpha", [1.5, 2.0, 7.0])
+def test_items_of_a_batch_exist_each_for_itself(name, alpha):
+    """Of vectors and matrices, where for some the integral diverges."""
+    cls, rows = getattr(kl, name), GRID[name]
+    batch = cls(**{key: [row[key] for row in rows] for key in rows[0]})
+    for other in [cls(**row) for row in rows]:
+        found = kl.renyi(batch, other, alpha=alpha)
+        np.testing.assert_array_equal(found, [kl.renyi(law, other, alpha=alpha) for law in batch])
+
+
+def test_chi_squared_of_a_batch_of_matrices():
+    matrix = [[2.0, 0.5], [0.5, 1.0]]
+    batch = kl.InverseWishart(df=[5.0, 4.0], scale=[np.eye(2), matrix])
+    np.testing.assert_array_equal(kl.chi_squared(batch, kl.InverseWishart(df=4.0, scale=matrix)), [INF, 0.0])
 
 
 def test_log_normal_is_the_exponential_of_a_normal():

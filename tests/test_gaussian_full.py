@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mpmath import mp
 
 import kltools as kl
 from kltools import errors
@@ -35,6 +36,13 @@ def nearby(rng, cov, distance):
     factor = np.linalg.cholesky(cov)
     change = symmetric(rng.normal(size=cov.shape))
     return symmetric(cov + distance / np.linalg.norm(change, 2) * factor @ change @ factor.T)
+
+
+def exact_product(factor):
+    """Of a triangular matrix with its transpose, in exact arithmetic."""
+    with mp.workdps(exact.DIGITS):
+        rows = mp.matrix(factor.tolist())
+        return (rows * rows.T).tolist()
 
 
 def error_by_condition(mean_p, cov_p, mean_q, cov_q):
@@ -235,8 +243,93 @@ def test_from_cholesky_near_equal(k):
         kl.MultivariateNormal.from_cholesky(mean=np.zeros(3), cholesky=np.linalg.cholesky(c))
         for c in (cov, nearby(rng, cov, 10.0**-k))
     )
-    truth = exact.kl_full(p.mean, p.cov, q.mean, q.cov)
+    truth = exact.kl_full(p.mean, exact_product(p.cholesky), q.mean, exact_product(q.cholesky))
     assert exact.relative_error(kl.kl_divergence(p, q), truth) <= 1e-12
+
+
+def factored(factor):
+    return kl.MultivariateNormal.from_cholesky(mean=np.zeros(len(factor)), cholesky=factor)
+
+
+def renyi(cov_p, cov_q, alpha):
+    """Of two Gaussians of one mean, whose covariances are exact."""
+    with mp.workdps(4 * exact.DIGITS):
+        p, q, alpha = mp.matrix(cov_p), mp.matrix(cov_q), mp.mpf(alpha)
+        mixed = (1 - alpha) * p + alpha * q
+        if any(mp.det(mixed[:k, :k]) <= 0 for k in range(1, p.rows + 1)):
+            return mp.inf
+        gap = mp.log(mp.det(mixed)) - (1 - alpha) * mp.log(mp.det(p)) - alpha * mp.log(mp.det(q))
+        return gap / (1 - alpha) / 2
+
+
+ALPHAS = (1e-12, 1e-6, 0.3, 0.5, 0.8, 1.0 - 1e-9, 1.0 + 1e-9, 1.3, 2.0)
+
+
+@pytest.mark.parametrize("e", [1e-3, 1e-6, 1e-8, 1e-9, 1e-12])
+def test_factors_tell_apart_what_rounded_covariances_do_not(e):
+    p, q = factored([[1.0, 0.0], [1.0, e]]), factored([[1.0, 0.0], [1.0, 2.0 * e]])
+    assert kl.kl_divergence(p, q) == pytest.approx(math.log(2.0) - 0.375, rel=1e-15)
+    assert kl.bhattacharyya(p, q) == pytest.approx(0.5 * math.log(1.25), rel=1e-15)
+    pairs = kl.MultivariateNormal.from_cholesky(mean=[0, 0], cholesky=[p.cholesky, q.cholesky])
+    truth = [[0.0, math.log(2.0) - 0.375], [1.5 - math.log(2.0), 0.0]]
+    np.testing.assert_allclose(kl.pairwise_kl(pairs), truth, rtol=1e-15)
+
+
+@pytest.mark.parametrize("d", [2, 4])
+@pytest.mark.parametrize("pivot", [1.0, 1e-5, 1e-9, 1e-13])
+@pytest.mark.parametrize("distance", [1e-13, 1e-9, 1e-4, 0.03, 0.3, 3.0])
+def test_divergences_of_factors_of_any_condition(d, pivot, distance):
+    rng = np.random.default_rng(93)
+    first = np.tril(rng.normal(size=(d, d)), -1) + np.diag(np.geomspace(1.0, pivot, d))
+    second = first * np.exp(distance * rng.normal(size=(d, d)))
+    p, q = factored(first), factored(second)
+    cov_p, cov_q = exact_product(first), exact_product(second)
+    truth = exact.kl_full(p.mean, cov_p, q.mean, cov_q)
+    assert exact.relative_error(kl.kl_divergence(p, q), truth) <= 1e-11
+    for alpha in ALPHAS:
+        truth = renyi(cov_p, cov_q, alpha)
+        assert exact.relative_error(kl.renyi(p, q, alpha=alpha), truth) <= 2e-10, alpha
+
+
+@pytest.mark.parametrize("k", range(1, 14, 2))
+def test_a_factor_beside_a_covariance(k):
+    rng = np.random.default_rng(94)
+    cov = covariance(rng, 3, 10.0)
+    p, q = factored(np.linalg.cholesky(nearby(rng, cov, 10.0**-k))), full(np.zeros(3), cov)
+    product = exact_product(p.cholesky)
+    for pair, covs in (((p, q), (product, cov.tolist())), ((q, p), (cov.tolist(), product))):
+        truth = exact.kl_full(np.zeros(3), covs[0], np.zeros(3), covs[1])
+        assert exact.relative_error(kl.kl_divergence(*pair), truth) <= 1e-13
+        for alpha in ALPHAS:
+            assert exact.relative_error(kl.renyi(*pair, alpha=alpha), renyi(*covs, alpha)) <= 1e-12, alpha
+
+
+@pytest.mark.parametrize("distance", [1e-12, 1e-6, 0.1, 0.6, 3.0])
+def test_renyi_of_covariances_of_any_order(distance):
+    rng = np.random.default_rng(95)
+    cov = covariance(rng, 3, 100.0)
+    other = nearby(rng, cov, distance) if distance < 1.0 else covariance(rng, 3, 100.0)
+    for alpha in (1e-300, 1e-15, *ALPHAS, 7.0):
+        truth = renyi(cov.tolist(), other.tolist(), alpha)
+        found = kl.renyi(full(np.zeros(3), cov), full(np.zeros(3), other), alpha=alpha)
+        assert exact.relative_error(found, truth) <= 1e-12, alpha
+
+
+def precision(e):
+    return [[1.0 + 1.0 / e**2, -1.0 / e**2], [-1.0 / e**2, 1.0 / e**2]]
+
+
+@pytest.mark.parametrize("e", [1e-2, 1e-3, 1e-4])
+def test_precisions_that_are_nearly_singular(e):
+    p, q = (kl.MultivariateNormal.from_precision(mean=[0.0, 0.0], precision=precision(x)) for x in (e, 2.0 * e))
+    truth = exact.kl_full([0.0, 0.0], precision(2.0 * e), [0.0, 0.0], precision(e))  # of inverse matrices, reversed
+    assert exact.relative_error(kl.kl_divergence(p, q), truth) <= 1e-15 / e**2
+
+
+@pytest.mark.parametrize("e", [1e-6, 1e-7])
+def test_precisions_that_lost_digits_warn(e):
+    with pytest.warns(errors.KLToolsWarning, match="precision of MultivariateNormal is nearly singular"):
+        kl.MultivariateNormal.from_precision(mean=[0.0, 0.0], precision=precision(e))
 
 
 NO_FACTORS = {

@@ -24,6 +24,7 @@ from ..distribution import Distribution, family
 from ..errors import InvalidParameterError, KLToolsWarning
 
 _ROUNDING_PIVOT = 1e-14
+_UNSAFE_SHARE = 1e-10  # below it six digits may be all
 LARGEST_EXPONENT = math.log(sys.float_info.max)
 
 
@@ -172,11 +173,12 @@ class MultivariateNormal(Distribution):
 
     def _prepare(self) -> None:
         if not hasattr(self, "_cholesky"):
-            self._keep_cholesky(cholesky_factor(self.cov, "cov of MultivariateNormal"))
+            self._keep_cholesky(cholesky_factor(self.cov, "cov of MultivariateNormal"), False)
             warn_of_rounding(self.cov, self.cholesky, "cov of MultivariateNormal")
 
-    def _keep_cholesky(self, factor: np.ndarray) -> None:
+    def _keep_cholesky(self, factor: np.ndarray, by_factor: bool) -> None:
         object.__setattr__(self, "_cholesky", frozen(np.array(factor, order="C")))
+        object.__setattr__(self, "_by_factor", by_factor)  # whether it, and not cov, is what was given
 
     @property
     def cholesky(self) -> np.ndarray:
@@ -184,20 +186,23 @@ class MultivariateNormal(Distribution):
         return self._cholesky  # type: ignore[attr-defined]
 
     @classmethod
-    def _factored(cls, mean: Any, cov: Any, factor: np.ndarray) -> Self:
+    def _factored(cls, mean: Any, cov: Any, factor: np.ndarray, by_factor: bool) -> Self:
         instance = cls.__new__(cls)
-        instance._keep_cholesky(factor)
+        instance._keep_cholesky(factor, by_factor)
         instance.__init__(mean=mean, cov=cov)  # type: ignore[misc]
         return instance
 
     @classmethod
     def _from_diagonal(cls, mean: np.ndarray, var: np.ndarray, std: np.ndarray) -> Self:
         identity = np.eye(var.shape[-1])
-        return cls._factored(mean, var[..., None] * identity, std[..., None] * identity)
+        return cls._factored(mean, var[..., None] * identity, std[..., None] * identity, False)
 
     @classmethod
     def from_cholesky(cls, *, mean: Any, cholesky: Any) -> Self:
-        """From the lower triangular Cholesky factor L of the covariance, with a positive diagonal."""
+        """From the lower triangular Cholesky factor L of the covariance, with a positive diagonal.
+
+        Divergences are those of the factors, which may tell apart what their rounded covariances do not.
+        """
         factor = _arrays.numeric_array(cholesky, "cholesky")
         square = factor.ndim >= 2 and factor.shape[-1] == factor.shape[-2]
         if not square or not np.isfinite(factor).all() or (np.triu(factor, 1) != 0).any():
@@ -208,24 +213,33 @@ class MultivariateNormal(Distribution):
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             cov = factor @ np.swapaxes(factor, -1, -2)
         _checked_var(np.diagonal(cov, axis1=-2, axis2=-1), "cholesky", cls)
-        return cls._factored(mean, cov, factor)
+        return cls._factored(mean, cov, factor, True)
 
     @classmethod
     def from_precision(cls, *, mean: Any, precision: Any) -> Self:
-        """From the precision matrix, the inverse of the covariance."""
+        """From the precision matrix, the inverse of the covariance.
+
+        Warns
+        -----
+        KLToolsWarning
+            Where the precision is so near to a singular matrix that rounding its entries shows in divergences.
+        """
         array = _arrays.numeric_array(precision, "precision")
         name = "precision of MultivariateNormal"
         check_domain(array, "symmetric", name)
-        inverse = np.linalg.solve(cholesky_factor(array, name), np.broadcast_to(np.eye(array.shape[-1]), array.shape))
+        reverse = cholesky_factor(array[..., ::-1, ::-1], name)
+        upper = reverse[..., ::-1, ::-1]  # U with U U^T = precision, so that U^-T is the factor of the covariance
+        _warn_of_lost_digits(array, upper, name)
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            cov = np.swapaxes(inverse, -1, -2) @ inverse
+            factor = _inverse_of_lower(np.swapaxes(upper, -1, -2))
+            cov = factor @ np.swapaxes(factor, -1, -2)
         _checked_var(np.diagonal(cov, axis1=-2, axis2=-1), "precision", cls)
-        return cls(mean=mean, cov=cov)
+        return cls._factored(mean, cov, factor, True)
 
     def _take(self, positions: np.ndarray) -> "MultivariateNormal":
         factors = np.broadcast_to(self.cholesky, self.batch_shape + self.cov.shape[-2:])
         factor = factors.reshape((-1, *self.cov.shape[-2:]))[positions]
-        return self._factored(self._gather("mean", positions), self._gather("cov", positions), factor)
+        return self._factored(self._gather("mean", positions), self._gather("cov", positions), factor, self._by_factor)  # type: ignore[attr-defined]
 
     def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         return self._from_noise(rng.standard_normal(shape + self.event_shape))
@@ -265,11 +279,15 @@ def cholesky_factor(matrix: np.ndarray, name: str) -> np.ndarray:
         ) from None
 
 
+def _least_share(matrix: np.ndarray, factor: np.ndarray) -> float:
+    """The least share of a diagonal entry of a matrix that its triangular factor has on its own diagonal."""
+    variance, pivot = (np.diagonal(a, axis1=-2, axis2=-1) for a in (matrix, factor))
+    return float((pivot / np.sqrt(variance)).min(initial=1.0)) ** 2
+
+
 def warn_of_rounding(matrix: np.ndarray, factor: np.ndarray, name: str) -> None:
     """Tell where only rounding keeps a matrix from being singular."""
-    diagonals = (np.diagonal(a, axis1=-2, axis2=-1) for a in (matrix, factor))
-    variance, pivot = diagonals
-    smallest = float((pivot / np.sqrt(variance)).min(initial=1.0)) ** 2
+    smallest = _least_share(matrix, factor)
     if smallest < _ROUNDING_PIVOT:
         warnings.warn(
             f"{name} is singular but for rounding (a coordinate keeps {smallest:.1g} of its "
@@ -277,6 +295,29 @@ def warn_of_rounding(matrix: np.ndarray, factor: np.ndarray, name: str) -> None:
             KLToolsWarning,
             stacklevel=5,
         )
+
+
+def _warn_of_lost_digits(precision: np.ndarray, factor: np.ndarray, name: str) -> None:
+    """Tell where rounding a precision matrix is felt in its inverse, which is taken without further loss."""
+    smallest = _least_share(precision, factor)
+    if smallest < _UNSAFE_SHARE:
+        digits = max(0, math.floor(math.log10(smallest / sys.float_info.epsilon)))
+        warnings.warn(
+            f"{name} is nearly singular (its factor keeps {smallest:.1g} of a diagonal entry): divergences that "
+            f"involve it may have no more than {digits} correct digits; from_cholesky takes the covariance's factor.",
+            KLToolsWarning,
+            stacklevel=3,
+        )
+
+
+def _inverse_of_lower(factor: np.ndarray) -> np.ndarray:
+    """The inverse of lower triangular matrices, row by row."""
+    inverse = np.zeros(factor.shape)
+    for i in range(factor.shape[-1]):
+        row = factor[..., i : i + 1, :i] @ inverse[..., :i, :]
+        inverse[..., i, :] = -row[..., 0, :] / factor[..., i, i, None]
+        inverse[..., i, i] = 1.0 / factor[..., i, i]
+    return inverse
 
 
 # ---------------------------------------------------------------- closed forms

@@ -12,6 +12,7 @@ from .._lanes import for_vectors
 from .._parameters import event_ndim
 from .._scalar import half_squared_ratio_excess, x_minus_log1p
 from .._simd import Const, constant, fma, load, splat, store
+from .._stirling import rounding_error
 from ..closed_forms import register_kl
 from ..distribution import Distribution
 from .gaussian import MultivariateNormal, MultivariateNormalDiag
@@ -27,7 +28,7 @@ def kl_multivariate_normal(p: MultivariateNormal, q: MultivariateNormal, n_jobs:
     """(tr(S_q^-1 S_p) - d - log det(S_q^-1 S_p) + (m_p - m_q)^T S_q^-1 (m_p - m_q)) / 2."""
     shape = np.broadcast_shapes(p.batch_shape, q.batch_shape)
     out = np.empty(math.prod(shape))
-    arguments = (*_rows(p, shape), *_rows(q, shape), out)
+    arguments = (*pair_rows(p, q, shape), out)
     d = p.event_shape[0]
     if d <= _MOST_FEATURES:
         n_groups = -(-out.size // _WIDTH.value)
@@ -44,7 +45,7 @@ def kl_diagonal_and_full(p: Distribution, q: Distribution, n_jobs: int = 1) -> n
     shape = np.broadcast_shapes(p.batch_shape, q.batch_shape)
     out = np.empty(math.prod(shape))
     for block in blocks_of_matrices(out.size, p.event_shape[0]):
-        out[block] = kl_multivariate_normal(_full_block(p, shape, block), _full_block(q, shape, block), n_jobs)
+        out[block] = kl_multivariate_normal(full_block(p, shape, block), full_block(q, shape, block), n_jobs)
     return out.reshape(shape)
 
 
@@ -54,11 +55,16 @@ def blocks_of_matrices(n: int, d: int) -> Iterator[slice]:
     return (slice(start, start + step) for start in range(0, n, step))
 
 
-def _full_block(distribution: Any, shape: tuple[int, ...], block: slice) -> MultivariateNormal:
+def full_block(distribution: Any, shape: tuple[int, ...], block: slice) -> MultivariateNormal:
     if distribution.batch_shape:
         positions = np.arange(math.prod(distribution.batch_shape)).reshape(distribution.batch_shape)
         distribution = distribution._take(np.broadcast_to(positions, shape).reshape(-1)[block])
     return distribution if isinstance(distribution, MultivariateNormal) else distribution.to_full()
+
+
+def pair_rows(p: Any, q: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:
+    """What kernels take of two distributions: parameters with the indices of their rows, and which has its factor."""
+    return (*_rows(p, shape), *_rows(q, shape), p._by_factor, q._by_factor)
 
 
 def _rows(distribution: MultivariateNormal, shape: tuple[int, ...]) -> tuple[np.ndarray, ...]:
@@ -113,7 +119,7 @@ def whiten_difference(work, cov_q, factor_q):
 
 @jit
 def small_excess(work):
-    """(tr E - log det(I + E)) / 2 of a small E, which is overwritten.
+    """(tr E - log det(I + E)) / 2 of a small E, which is overwritten; inf where I + E is not positive definite.
 
     With I + E = C D C^T (unit lower triangular C, D_j = 1 + delta_j) it is the sum of
     delta_j - log1p(delta_j) and of C_ij^2 D_j over i > j: terms that are all >= 0, so that no digit
@@ -125,6 +131,8 @@ def small_excess(work):
         for i in range(j, d):  # work[i, j] becomes C_ij D_j
             for k in range(j):
                 work[i, j] -= work[i, k] / (1.0 + work[k, k]) * work[j, k]
+        if not work[j, j] > -1.0:
+            return np.inf
         total += 0.5 * x_minus_log1p(work[j, j])
         for i in range(j + 1, d):
             total += 0.5 * work[i, j] * work[i, j] / (1.0 + work[j, j])
@@ -143,9 +151,15 @@ def covariance_excess(cov_p, factor_p, ratio, difference, cov_q, factor_q, work)
         for j in range(i + 1):
             work[i, j] = cov_p[i, j] - cov_q[i, j] + difference * cov_p[i, j]
             work[j, i] = work[i, j]
+    return _excess_of_difference(work, factor_p, math.sqrt(ratio), cov_q, factor_q)
+
+
+@jit
+def _excess_of_difference(work, factor_p, scale, cov_q, factor_q):
+    """The same from the difference of the covariances, which is overwritten."""
     if whiten_difference(work, cov_q, factor_q) < SMALL:
         return small_excess(work)
-    scale = math.sqrt(ratio)
+    d = work.shape[0]
     for i in range(d):  # a whole-array assignment takes seconds to compile
         for j in range(d):
             work[i, j] = scale * factor_p[i, j]
@@ -159,9 +173,72 @@ def covariance_excess(cov_p, factor_p, ratio, difference, cov_q, factor_q, work)
 
 
 @jit
+def fill_beyond_product(work, cov, factor, sign):
+    """Fill work with sign (cov - factor factor^T), from products and sums of twice the digits."""
+    d = cov.shape[0]
+    for i in range(d):
+        for j in range(i + 1):
+            total, rest = cov[i, j], 0.0
+            for k in range(j + 1):
+                product = factor[i, k] * factor[j, k]
+                less = total - product
+                back = total - less
+                rest += ((total - (less + back)) + (back - product)) - rounding_error(
+                    factor[i, k], factor[j, k], product
+                )
+                total = less
+            work[i, j] = work[j, i] = sign * (total + rest)
+
+
+@jit
+def whiten_factors(work, factor_p, factor_q):
+    """Overwrite work with L_q^-1 (L_p - L_q)."""
+    d = work.shape[0]
+    for i in range(d):
+        for j in range(d):
+            work[i, j] = factor_p[i, j] - factor_q[i, j]
+    solve_lower(factor_q, work)
+
+
+@jit
+def _factors_excess(factor_p, factor_q, work):
+    """(tr A - d - log det A) / 2 for A = M M^T, M = L_q^-1 L_p: half the sum of M_jj^2 - 1 - log M_jj^2 and of M_ij^2
+    over i > j, where M - 1 = L_q^-1 (L_p - L_q) takes no cancellation."""
+    whiten_factors(work, factor_p, factor_q)
+    total = 0.0
+    for i in range(work.shape[0]):
+        total += half_squared_ratio_excess(factor_p[i, i], factor_q[i, i])
+        for j in range(i):
+            total += 0.5 * work[i, j] * work[i, j]
+    return total
+
+
+@jit
+def fill_difference(work, cov_p, factor_p, cov_q, factor_q, by_factor_p, by_factor_q):
+    """Fill work with S_p - S_q, of which at most one was given by its factor."""
+    if by_factor_p:
+        fill_beyond_product(work, cov_q, factor_p, -1.0)
+    elif by_factor_q:
+        fill_beyond_product(work, cov_p, factor_q, 1.0)
+    else:
+        for i in range(work.shape[0]):
+            for j in range(i + 1):
+                work[i, j] = work[j, i] = cov_p[i, j] - cov_q[i, j]
+
+
+@jit
+def _pair_excess(cov_p, factor_p, cov_q, factor_q, by_factor_p, by_factor_q, work):
+    """(tr A - d - log det A) / 2 for A = S_q^-1 S_p, from what was given of each: its matrix, or its factor."""
+    if by_factor_p and by_factor_q:
+        return _factors_excess(factor_p, factor_q, work)
+    fill_difference(work, cov_p, factor_p, cov_q, factor_q, by_factor_p, by_factor_q)
+    return _excess_of_difference(work, factor_p, 1.0, cov_q, factor_q)
+
+
+@jit
 def _kl_full_kernel(
     start, stop, mean_p, mean_p_row, cov_p, cov_p_row, factor_p, factor_p_row,
-    mean_q, mean_q_row, cov_q, cov_q_row, factor_q, factor_q_row, out,
+    mean_q, mean_q_row, cov_q, cov_q_row, factor_q, factor_q_row, by_factor_p, by_factor_q, out,
 ):  # fmt: skip
     d = mean_p.shape[1]
     work = np.empty((d, d))
@@ -169,7 +246,7 @@ def _kl_full_kernel(
     for row in range(start, stop):
         factor = factor_q[factor_q_row[row]]
         cov = cov_p[cov_p_row[row]], factor_p[factor_p_row[row]]
-        total = covariance_excess(*cov, 1.0, 0.0, cov_q[cov_q_row[row]], factor, work)
+        total = _pair_excess(*cov, cov_q[cov_q_row[row]], factor, by_factor_p, by_factor_q, work)
         for i in range(d):
             shift[i, 0] = mean_p[mean_p_row[row], i] - mean_q[mean_q_row[row], i]
         solve_lower(factor, shift)
@@ -178,50 +255,79 @@ def _kl_full_kernel(
         out[row] = total
 
 
+@jit
+def fill_whitened(cov_p, factor_p, cov_q, factor_q, by_factor_p, by_factor_q, work, square):
+    """Fill square with E = L_q^-1 (S_p - S_q) L_q^-T, and work with L_q^-1 (L_p - L_q) unless E is small.
+
+    Return (tr E - log det(1 + E)) / 2, and a bound of the norm of E.
+    """
+    d = work.shape[0]
+    if not (by_factor_p and by_factor_q):
+        fill_difference(square, cov_p, factor_p, cov_q, factor_q, by_factor_p, by_factor_q)
+        norm = whiten_difference(square, cov_q, factor_q)
+        if norm < SMALL:
+            for i in range(d):
+                for j in range(d):
+                    work[i, j] = square[i, j]
+            return small_excess(work), math.sqrt(norm)
+    excess, norm = _factors_excess(factor_p, factor_q, work), 0.0
+    for i in range(d):
+        for j in range(i + 1):
+            total = work[i, j] + (work[i, i] if i == j else 0.0)
+            for k in range(j + 1):
+                total += work[i, k] * work[j, k]
+            square[i, j] = square[j, i] = total
+            norm += (1.0 if i == j else 2.0) * total * total
+    return excess, math.sqrt(norm)
+
+
 _squared_ratio_excess = for_vectors(half_squared_ratio_excess)
 
 
 @jit
 def _kl_in_lanes(
     start, stop, mean_p, mean_p_row, cov_p, cov_p_row, factor_p, factor_p_row,
-    mean_q, mean_q_row, cov_q, cov_q_row, factor_q, factor_q_row, out, lanes,
+    mean_q, mean_q_row, cov_q, cov_q_row, factor_q, factor_q_row, by_factor_p, by_factor_q, out, lanes,
 ):  # fmt: skip
-    """From M = L_q^-1 L_p, each lane another item; what turns out near 0, or no number, each for itself."""
+    """From the factors, each lane another item; what turns out to be no number, each for itself, as what is near 0
+    unless it is the factors that were given."""
     width, d = constant(lanes), mean_p.shape[1]
     weights, columns = np.empty((d, d, width)), np.empty((-(-d // 4) * 4, d, width))
-    shift, sums = np.empty((d, width)), np.empty((2, width))
+    shift, diagonal, sums = np.empty((d, width)), np.empty((d, width)), np.empty((2, width))
+    least = -1.0 if by_factor_p and by_factor_q else _LARGE
     for group in range(start, stop):
         for lane in range(width):
             row = min(group * width + lane, out.size - 1)
             own, other = factor_p[factor_p_row[row]], factor_q[factor_q_row[row]]
             for i in range(d):
                 shift[i, lane] = mean_p[mean_p_row[row], i] - mean_q[mean_q_row[row], i]
+                diagonal[i, lane] = own[i, i]
                 for j in range(i + 1):
-                    columns[j, i, lane] = own[i, j]  # so that sums run over neighbours
+                    columns[j, i, lane] = own[i, j] - other[i, j]  # so that sums run over neighbours
                     weights[i, j, lane] = -other[i, j]
-        store(sums, 0, _whitened_excess(weights, columns, lanes))
+        store(sums, 0, _whitened_excess(weights, columns, diagonal, lanes))
         store(sums, width, _half_norm(weights, shift, lanes))
         for lane in range(min(width, out.size - group * width)):
             row = group * width + lane
             total = sums[0, lane] + sums[1, lane]
-            if sums[0, lane] > _LARGE and total < np.inf:
+            if sums[0, lane] > least and total < np.inf:
                 out[row] = total
             else:
                 _kl_full_kernel(
                     row, row + 1, mean_p, mean_p_row, cov_p, cov_p_row, factor_p, factor_p_row,
-                    mean_q, mean_q_row, cov_q, cov_q_row, factor_q, factor_q_row, out,
+                    mean_q, mean_q_row, cov_q, cov_q_row, factor_q, factor_q_row, by_factor_p, by_factor_q, out,
                 )  # fmt: skip
 
 
 @jit
-def _whitened_excess(weights, columns, lanes):
-    """Half the sum of M_jj^2 - 1 - log M_jj^2 and of M_ij^2 over i > j, for M = L_q^-1 L_p; weights are -L_q."""
+def _whitened_excess(weights, columns, diagonal, lanes):
+    """`_factors_excess` from -L_q, the columns of L_p - L_q and the diagonal of L_p."""
     width, d = constant(lanes), weights.shape[0]
     total = splat(0.0, lanes)
     for i in range(d):
         pivot = 0.0 - load(weights, (i * d + i) * width, lanes)
         inverse = 1.0 / pivot
-        total = total + _squared_ratio_excess(load(columns, (i * d + i) * width, lanes), pivot)
+        total = total + _squared_ratio_excess(load(diagonal, i * width, lanes), pivot)
         for j in range(i + 1, columns.shape[0]):
             if j % 4 == 0:
                 break

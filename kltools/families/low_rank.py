@@ -92,7 +92,7 @@ class LowRankMultivariateNormal(Distribution):
         cov = self.cov_factor @ np.swapaxes(self.cov_factor, -1, -2) + self.cov_diag[..., None] * identity
         std = np.sqrt(variances)[..., None, :]
         below = self.cov_factor @ (np.swapaxes(gains, -1, -2) * std)
-        return MultivariateNormal._factored(self.mean, cov, np.tril(below, -1) + std * identity)
+        return MultivariateNormal._factored(self.mean, cov, np.tril(below, -1) + std * identity, True)
 
     def _moments(self) -> tuple[Any, Any]:
         return self.mean, (self.cov_factor**2).sum(axis=-1) + self.cov_diag

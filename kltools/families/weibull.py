@@ -23,6 +23,7 @@ from ..closed_forms import register_kl
 from ..distribution import family
 from ..relatives import register_relative
 from .positive import Exponential, OnHalfLine
+from .real_line import Gumbel
 
 
 @Formula
@@ -206,3 +207,24 @@ def _equal_shapes(p: Weibull, q: Weibull) -> np.ndarray:
 @register_relative("log_affinity", Weibull, Weibull, only_where=_equal_shapes)
 def log_affinity_weibull(shape_p, scale_p, scale_q, alpha):
     return scale_log_affinity(scale_p, scale_q, shape_p, alpha)
+
+
+_log_ratio = Formula(log_ratio)
+
+
+def _representable(p: Weibull, q: Weibull) -> np.ndarray:
+    """Whether the locations and scales of `aligned` are."""
+    with np.errstate(over="ignore", under="ignore"):
+        widest = np.maximum(p.shape / q.shape, q.shape / p.shape)
+        return np.isfinite(widest) & np.isfinite(np.maximum(p.shape, q.shape) * _log_ratio(p.scale, q.scale))
+
+
+@register_relative("aligned", Weibull, Weibull, only_where=_representable)
+def aligned_weibull(p: Weibull, q: Weibull) -> tuple[Gumbel, Gumbel]:
+    """The laws of -k log(x / scale), with k and the scale of the narrower one: however narrow, it is as wide as 1."""
+    k, is_narrow = np.maximum(p.shape, q.shape), p.shape >= q.shape
+    apart = k * _log_ratio(p.scale, q.scale)
+    return (
+        Gumbel(loc=np.where(is_narrow, 0.0, -apart), scale=k / p.shape),
+        Gumbel(loc=np.where(is_narrow, apart, 0.0), scale=k / q.shape),
+    )
