@@ -1,32 +1,43 @@
 """Coordinates for integration over the line: plain ones in the middle, logarithms of the distance towards an end."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import numpy as np
 
 from .distribution import Distribution
+from .integrands import LEAST
 
 _STEP = 0.5
-_LOG_SMALLEST, _LOG_LARGEST = -690.0, 300.0  # of a distance that is evaluated; squares of large ones must not overflow
+_LOG_SMALLEST, _LOG_LARGEST = -690.0, 700.0  # of a distance that is evaluated
+_LOG_RANGE = 300.0  # beyond the reach of distributions: squares must not overflow
 _FARTHEST = 1e6  # logarithm of the longest or shortest distance considered
-_SLOWEST = 1e-3  # decay in the logarithm of the distance that still is one, within the range of float64
 _NEGLIGIBLE = 1e-15
 _SAME_LAW = 1e-6  # residual of log-densities that follow a power of the distance
 _ROUNDED = 2.0**32  # units in the last place of an end: nearer, the rounding of x would be felt
+VISIBLE = 1e-3  # relative rounding error of a term that still tells how it decays
+_FAINT = 1e-12  # rounding errors of a panel that do not count, beside masses of 1
+_ABRUPT = -1e4  # a log-density above this does not become -inf next but by overflow
+_EXACTLY = np.outer(2.0 ** np.arange(200.0, 900.0, 50.0), [1.0, 1.2345, 1.7]).reshape(-1)  # only leading terms are left
+
+
+def log_densities(laws: Sequence[Distribution], covers: Sequence[bool], with_measure: bool, x: np.ndarray) -> list:
+    """Log-densities of the laws, and of the measure; -inf only outside of a support, `LEAST` where they overflow."""
+    logs = [law._log_prob(x) for law in laws]
+    logs = [np.maximum(log, LEAST) if is_inside else log for log, is_inside in zip(logs, covers, strict=True)]
+    return logs + [np.zeros(x.shape)] * with_measure
 
 
 class Middle:
     """x itself, between the outermost of some edges."""
 
-    def __init__(self, laws: Sequence[Distribution], with_measure: bool, edges: np.ndarray):
-        self._laws, self._with_measure, self.edges = laws, with_measure, edges
+    def __init__(self, laws: Sequence[Distribution], covers: Sequence[bool], with_measure: bool, edges: np.ndarray):
+        self._laws, self._covers, self._with_measure, self.edges = laws, covers, with_measure, edges
 
     def logs(self, at: np.ndarray) -> np.ndarray:
         """Log-densities of the laws at points x, and of the measure."""
-        logs = [law._log_prob(at) for law in self._laws] + [np.zeros(at.shape)] * self._with_measure
-        return np.array(logs)
+        return np.array(log_densities(self._laws, self._covers, self._with_measure, at))
 
     def log_jacobian(self, at: np.ndarray) -> np.ndarray:
         return np.zeros(at.shape)
@@ -42,22 +53,32 @@ class End:
     def __init__(
         self,
         laws: Sequence[Distribution],
+        covers: Sequence[bool],
         with_measure: bool,
         point: float,
         sign: float,
         distance: float,
-        narrowest: float,
+        reaches: tuple[float, float],
         is_finite: bool = False,
     ):
-        self._laws, self._with_measure, self._point, self._sign = laws, with_measure, point, sign
+        self._laws, self._covers, self._with_measure = laws, covers, with_measure
+        self._point, self._sign = point, sign
         self._is_finite, self._start = is_finite, math.log(distance)
-        self._limits = self._marks(min(narrowest, distance))
+        self._limits = self._near_marks(min(reaches[0], distance)) if is_finite else self._far_marks(reaches)
         self._fits = [self._fit(law) for law in laws]
 
-    def _marks(self, width: float) -> np.ndarray:
-        """Logarithms of five distances, from the last one that is evaluated on."""
-        if not self._is_finite:
-            return np.linspace(max(_LOG_LARGEST, self._start + 1.0), max(0.5 * _LOG_LARGEST, self._start), 5)
+    def _far_marks(self, reaches: tuple[float, float]) -> np.ndarray:
+        """Logarithms of five distances, from the last one that is evaluated on: as far as no log-density overflows."""
+        for scale in sorted({0.0, *(max(0.0, math.log(reach)) for reach in reaches)}, reverse=True):
+            last = max(min(scale + _LOG_RANGE, _LOG_LARGEST), self._start + 1.0)
+            marks = np.linspace(last, max(0.5 * (last + min(scale, last - 2.0)), self._start), 5)
+            logs = [law._log_prob(self._x(marks[::-1])) for law in self._laws]
+            if not any((np.isneginf(log[1:]) & (log[:-1] > _ABRUPT)).any() for log in logs):
+                break
+        return marks
+
+    def _near_marks(self, width: float) -> np.ndarray:
+        """Logarithms of five distances, from the shortest one that is evaluated on."""
         if self._point == 0.0:
             return np.linspace(_LOG_SMALLEST, min(0.5 * _LOG_SMALLEST, self._start), 5)
         spacing = abs(float(np.spacing(self._point)))
@@ -122,8 +143,8 @@ class End:
         inner = np.where(beyond, self._limits[0], log_distance)
         x = self._x(inner)
         logs = []
-        for law, fit in zip(self._laws, self._fits, strict=True):
-            values = law._log_prob(x)
+        densities = log_densities(self._laws, self._covers, False, x)
+        for values, fit in zip(densities, self._fits, strict=True):
             if fit is not None and beyond.any():
                 continued = fit[0] + fit[1] * log_distance
                 values = np.where(beyond, continued + (fit[2] * np.exp(log_distance) if fit[2] else 0.0), values)
@@ -131,21 +152,57 @@ class End:
         logs += [np.zeros(at.shape)] * self._with_measure
         return np.array(logs) + log_distance
 
-    def reach(self, values: np.ndarray, scale: np.ndarray) -> tuple[int, float] | None:
+    def reach(self, values: np.ndarray, noise: np.ndarray, scale: np.ndarray) -> tuple[int, float]:
         """The last edge up to which anything counts, and what share of the term may lie beyond all edges.
 
-        None where the term, the first row, does not decay.
+        Values are those of the term, the first row, and of the densities. The share is inf where it may be anything.
         """
-        if np.isinf(values[0]).any():
-            return None
-        sizes = np.nan_to_num(np.abs(values) * self.steps)
+        n = self._n_visible(values[0], noise, scale[0])
+        sizes = np.abs(values[:, :n]) * self.steps[:n]
         counts = np.flatnonzero((sizes > _NEGLIGIBLE * scale[:, None]).any(axis=0))
-        last, n = (int(counts[-1]) if len(counts) else 0), len(self.grid)
-        if last < n - 2 or not sizes[0, -1] > _NEGLIGIBLE * scale[0]:
-            return min(last + 1, n - 1), 0.0
-        first = max(0, n - 5)
-        tail, span = np.abs(values[0]), self.grid[-1] - self.grid[first]
-        decay = math.log(tail[first] / tail[-1]) / span
-        if decay < _SLOWEST:
-            return None
-        return n - 1, float(tail[-1] / decay / scale[0])
+        edge = max(1, min(int(counts[-1]) + 1, n - 1) if len(counts) else 1)
+        if n < 5:
+            return edge, math.inf
+        tail = abs(float(values[0, n - 1]))
+        if tail == 0.0 or (edge < n - 1 and noise[n - 1] > VISIBLE * tail):
+            return edge, 0.0
+        (_, decay), allowed = self._decays(np.abs(values[0, :n]), noise[:n])
+        return edge, tail / decay / float(scale[0]) if decay > allowed else math.inf
+
+    def _n_visible(self, term: np.ndarray, noise: np.ndarray, scale: float) -> int:
+        """How many edges there are before the term is unknown, or nothing but rounding."""
+        is_faint = noise * self.steps <= _FAINT * max(1.0, scale)
+        is_known = np.isfinite(term) & (is_faint | (noise <= VISIBLE * np.abs(term)))
+        return len(term) if is_known.all() else int(np.argmin(is_known))
+
+    def _decays(self, values: np.ndarray, noise: np.ndarray) -> tuple[tuple[float, float], float]:
+        """Minus the slopes of the logarithm, earlier and at the end, and by how much rounding may change them."""
+        v = self.grid[: len(values)]
+        marks = [int(np.argmin(np.abs(v - (v[0] + share * (v[-1] - v[0]))))) for share in (2 / 3, 5 / 6, 1)]
+        logs, at = np.log(values[marks]), v[marks]
+        rounding = (noise[marks] / values[marks]).max() + 1e-14
+        early, late = -np.diff(logs) / np.diff(at)
+        return (float(early), float(late)), float(2.0 * rounding / np.diff(at).min())
+
+    def diverges(
+        self, term: Callable[[np.ndarray], np.ndarray], values: np.ndarray, noise: np.ndarray, scale: float
+    ) -> bool:
+        """Whether the term, the first row of values, certainly has no integral: it falls no faster than 1 / distance.
+
+        It must not bend down either, and the densities must be seen to fall. Where rounding covers what lies farther,
+        the leading terms of the log-densities there have to cancel exactly.
+        """
+        n = self._n_visible(values[0], noise, scale)
+        rows = np.abs(values[:, :n])
+        if n < 5 or not rows[0, n // 2 :].all():
+            return False
+        (early, late), allowed = self._decays(rows[0], noise[:n])
+        if late > allowed or late > early + 2.0 * allowed:
+            return False
+        if any(row[-1] * self.steps[n - 1] > _NEGLIGIBLE and row[-1] >= row[n // 2] for row in rows[1:]):
+            return False
+        if n == len(self.grid) or not np.isfinite(values[0, n]) or self._is_finite:
+            return not self._is_finite or n == len(self.grid)
+        far = np.array(log_densities(self._laws, self._covers, self._with_measure, self._sign * _EXACTLY))
+        found = term(far[:, (far > LEAST).all(axis=0)])
+        return found.size >= _EXACTLY.size // 3 and bool((np.isfinite(found) & (found > 0.0)).all())

@@ -57,7 +57,7 @@ def summed(term: Term, laws: list[Distribution], monte_carlo: str, with_measure:
                 todo.append((high + 1.0, min(greatest, high + width)))
                 high = todo[-1][1]
     totals = [math.fsum(column) for column in np.array(parts).T]
-    if max(abs(mass - 1.0) for mass in totals[1:]) > _MASS_ERROR:
+    if not (math.isfinite(totals[0]) and max(abs(mass - 1.0) for mass in totals[1:]) <= _MASS_ERROR):
         raise NoClosedFormError(
             f"the probabilities of {', '.join(law._name for law in laws)} add up to {totals[1:]}, not to 1; "
             f"estimate from draws: {monte_carlo}."

@@ -130,7 +130,7 @@ def _closed_form(p: Distribution, q: Distribution, is_outside: Any) -> Formula |
 
 def way_out(p: Distribution, q: Distribution) -> str:
     """What to do where there is no closed form."""
-    if quadrature.applies(p, q) and p.is_continuous == q.is_continuous:
+    if quadrature.applies(p, q):
         return 'integrate it numerically: kl_divergence(p, q, method="quadrature")'
     return f"estimate it from draws of p: {_MONTE_CARLO}"
 
@@ -216,7 +216,8 @@ def kl_divergence(
     device = _device.resolve(device)
     if method == "quadrature":
         by_quadrature = _device.twin("quadrature") if device == "cuda" else quadrature.integral
-        return unwrap(factor * by_quadrature(integrands.kl, (p, q), _MONTE_CARLO))
+        value = by_quadrature(integrands.kl, (p, q), _MONTE_CARLO)
+        return unwrap(factor * np.where(is_outside, math.inf, value))
     value = _apply(_closed_form(p, q, is_outside), p, q, device, threads)
     if np.any(is_outside):
         value = np.where(is_outside, math.inf, value)
@@ -235,7 +236,9 @@ def _apply(form: Formula | Callable, p: Distribution, q: Distribution, device: s
 
 
 def _reaches_outside(p: Distribution, q: Distribution) -> Any:
-    """Where p has values that q cannot have, as far as their intervals tell."""
+    """Where p has values that q cannot have, as far as their kinds and intervals tell; no density has counts."""
+    if p.is_continuous != q.is_continuous:
+        return np.True_
     inner, outer = p._support(), q._support()
     if inner is None or outer is None:
         return np.False_

@@ -1,5 +1,7 @@
 """Relatives of KL that are no functions of an affinity: entropies, symmetric divergences, f-divergences."""
 
+import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,7 +11,9 @@ from . import _validation, integrands, quadrature
 from .closed_forms import kl_divergence
 from .distribution import Distribution, check_distribution, unwrap
 from .errors import InvalidTypeError, NoClosedFormError
-from .relatives import METHODS, by_form_or_quadrature, check_laws, monte_carlo, no_form, registered
+from .relatives import METHODS, by_form_or_quadrature, check_laws, log_affinity, monte_carlo, no_form, registered
+
+_NO_OVERLAP = -50.0  # logarithm of a share that is nothing
 
 
 def _check_method(method: Any) -> None:
@@ -212,8 +216,14 @@ def jensen_shannon(
         laws, names = (p, q), ["p", "q"]
     shape, factor = check_laws(laws, names), _validation.unit_factor(unit)
     _check_method(method)
-    term = integrands.jensen_shannon(_validation.weights(weights, len(laws)))
-    value = by_form_or_quadrature(_none(laws, "jensen_shannon"), term, laws, method, "jensen_shannon")
+    shares = np.asarray(_validation.weights(weights, len(laws)))
+    most, term = -float((shares * np.log(shares)).sum()), integrands.jensen_shannon(tuple(shares))
+    value = _unless_apart(
+        lambda laws: by_form_or_quadrature(_none(laws, "jensen_shannon"), term, laws, method, "jensen_shannon"),
+        laws,
+        method,
+        most,
+    )
     return unwrap(factor * np.broadcast_to(value, shape))
 
 
@@ -222,6 +232,27 @@ def _none(laws: Sequence[Distribution], name: str) -> Callable[[], Any]:
         raise no_form(laws, f"{name}(p, q)")
 
     return form
+
+
+def _unless_apart(
+    value: Callable[[Sequence[Distribution]], Any], laws: Sequence[Distribution], method: str | None, most: float
+) -> Any:
+    """What a bounded divergence is, its largest value where an affinity says that nothing overlaps.
+
+    Of Jensen-Shannon and of total variation at most log(2) times the sum of affinities of pairs is missing.
+    """
+    is_apart: Any = np.bool_(method is None and all(law._table() is None for law in laws))
+    for first, second in itertools.combinations(laws, 2):
+        try:
+            overlap = log_affinity(first, second, 0.5, "closed_form", "") if np.any(is_apart) else 0.0
+        except NoClosedFormError:
+            overlap = 0.0
+        is_apart = is_apart & np.less(overlap, math.log(most) + _NO_OVERLAP)
+    if not np.any(is_apart):
+        return value(laws)
+    if np.all(is_apart):
+        return most
+    return quadrature.loop(lambda items: float(_unless_apart(value, items, method, most)), laws)
 
 
 def total_variation(p: Distribution, q: Distribution, *, method: str | None = None) -> Any:
@@ -260,13 +291,13 @@ def total_variation(p: Distribution, q: Distribution, *, method: str | None = No
     shape = check_laws((p, q), ("p", "q"))
     _check_method(method)
 
-    def form() -> Any:
-        found = registered("total_variation", p, q)
-        if found is None:
-            raise no_form((p, q), "total_variation(p, q)")
-        return found(p, q)
+    def of(laws: Sequence[Distribution]) -> Any:
+        return by_form_or_quadrature(
+            _none(laws, "total_variation"), integrands.total_variation, laws, method, "total_variation"
+        )
 
-    value = by_form_or_quadrature(form, integrands.total_variation, (p, q), method, "total_variation")
+    found = registered("total_variation", p, q) if method != "quadrature" else None
+    value = found(p, q) if found is not None else _unless_apart(of, (p, q), method, 1.0)
     return unwrap(np.broadcast_to(np.minimum(value, 1.0), shape))
 
 
@@ -298,6 +329,8 @@ def f_divergence(p: Distribution, q: Distribution, f: Callable[[np.ndarray], Any
         Where neither applies; the message names `estimate_divergence_monte_carlo`.
     InvalidTypeError
         Where f is no function of an array.
+    InvalidParameterError
+        Where f(1) is not 0, and where f has no values at ratios > 0, or not one for each.
 
     References
     ----------

@@ -12,20 +12,27 @@ import numpy as np
 
 from ._formula import Formula
 from ._scalar import expm1_minus_x
+from .errors import InvalidParameterError, InvalidTypeError
 
 Term = Callable[[np.ndarray], np.ndarray]
 
 _NEAR = 0.5  # of log-ratios: further apart, nothing cancels
-_LEAST = -1.7e308
+LEAST = -1.7e308  # of a log-density that overflows where there is one; -inf where there is none
 _NEGLIGIBLE = -709.0  # log of a density that weighs nothing, even times a log-ratio beyond the range of float64
-_FAR, _FARTHER = 1e150, 1e300
+_OVERFLOWS = 0.999 * LEAST
+_DIRECTLY = 200.0  # log of ratios up to which a generator is evaluated
+_STRAIGHT = 1e-9  # what is straight to this precision is a law
+_LITTLE = 1e-14  # beside the usual size of a generator: no change
+_SLOW = 0.05  # slope of log f over the logarithm of the ratio: no power
+_ROUNDING = 1e-12
+_NOTHING = -760.0  # log of a density below all float64, also times a logarithm
 
 _expm1_minus_x = Formula(expm1_minus_x)
 
 
 def _log_ratio(log_p: np.ndarray, log_q: np.ndarray) -> np.ndarray:
     """log(q / p); where both are 0 it is 0."""
-    return np.maximum(log_q, _LEAST) - np.maximum(log_p, _LEAST)
+    return np.maximum(log_q, LEAST) - np.maximum(log_p, LEAST)
 
 
 def _relative_entropy(log_p: np.ndarray, log_ratio: np.ndarray, log_q: np.ndarray) -> np.ndarray:
@@ -36,7 +43,13 @@ def _relative_entropy(log_p: np.ndarray, log_ratio: np.ndarray, log_q: np.ndarra
         p * _expm1_minus_x(np.minimum(log_ratio, _NEAR)),
         np.exp(log_q) - np.where(p > 0.0, p * (1.0 + log_ratio), 0.0),
     )
-    return np.where(np.isneginf(log_q) & (log_p > _NEGLIGIBLE), np.inf, value)
+    return _where_q_is_0(value, log_p, log_q)
+
+
+def _where_q_is_0(value: np.ndarray, log_p: np.ndarray, log_q: np.ndarray) -> np.ndarray:
+    """A term that grows with p / q: inf where there is p and no q, nan where log q overflows and p underflows."""
+    is_inf = np.isneginf(log_q) | (log_p > _NEGLIGIBLE)
+    return np.where((log_q < _OVERFLOWS) & (log_p > _OVERFLOWS), np.where(is_inf, np.inf, np.nan), value)
 
 
 def kl(logs: np.ndarray) -> np.ndarray:
@@ -48,8 +61,8 @@ def jeffreys(logs: np.ndarray) -> np.ndarray:
     """(p - q) log(p / q)."""
     size = np.abs(_log_ratio(logs[0], logs[1]))
     top = np.maximum(logs[0], logs[1])
-    value = np.exp(top) * -np.expm1(-size) * size
-    return np.where(np.isneginf(logs).any(axis=0) & (top > _NEGLIGIBLE), np.inf, np.where(size > 0.0, value, 0.0))
+    value = np.where(size > 0.0, np.exp(top) * -np.expm1(-size) * size, 0.0)
+    return _where_q_is_0(value, top, logs.min(axis=0))
 
 
 def total_variation(logs: np.ndarray) -> np.ndarray:
@@ -63,7 +76,7 @@ def jensen_shannon(weights: Sequence[float]) -> Term:
 
 
 def _jensen_shannon(weights: np.ndarray, logs: np.ndarray) -> np.ndarray:
-    top = np.maximum(logs.max(axis=0), _LEAST)
+    top = np.maximum(logs.max(axis=0), LEAST)
     column = weights.reshape(-1, *[1] * (logs.ndim - 1))
     with np.errstate(divide="ignore"):
         log_mixture = top + np.log((column * np.exp(logs - top)).sum(axis=0))
@@ -98,7 +111,7 @@ def _power(alpha: float, logs: np.ndarray) -> np.ndarray:
 def log_power(alpha: float, log_p: np.ndarray, log_q: np.ndarray) -> np.ndarray:
     """Logarithm of p^a q^(1 - a); a product with 0 is 0, and p / 0 is inf."""
     value = alpha * log_p + (1.0 - alpha) * log_q
-    outside = np.isneginf(log_q) & (log_p > _NEGLIGIBLE) if alpha > 1.0 else np.zeros(log_p.shape, bool)
+    outside = np.isneginf(log_q) & (log_p > _OVERFLOWS) if alpha > 1.0 else np.zeros(log_p.shape, bool)
     return np.where(outside, np.inf, np.where(np.isneginf(log_p) | np.isneginf(log_q), -np.inf, value))
 
 
@@ -109,33 +122,89 @@ def affinity(alpha: float) -> Term:
 
 def of_generator(f: Callable[[np.ndarray], np.ndarray]) -> Term:
     """q f(p / q), with its limits where p or q is 0."""
+
+    def mirrored(ratio: np.ndarray) -> np.ndarray:  # p f*(q / p) is the same
+        return ratio * _values(f, 1.0 / ratio)
+
+    if not abs(at_1 := float(_values(f, np.ones(1))[0])) <= _ROUNDING:
+        raise InvalidParameterError(f"f(1) must be 0, for no divergence is left where p = q; got {at_1}.")
     with np.errstate(all="ignore"):
-        at_zero = _value(f, 0.0)
-        at_zero = _value(f, 5e-324) if np.isnan(at_zero) else at_zero
-        slope, earlier = _value(f, _FARTHER) / _FARTHER, _value(f, _FAR) / _FAR
-    slope = slope if abs(slope - earlier) <= 1e-9 * abs(slope) + 1e-30 else np.inf
+        ends = [_End(functools.partial(_values, f)), _End(mirrored)]
+        at_zero = float(_values(f, np.zeros(1), may_be_nan=True)[0])
+        limits = [ends[0].limit if np.isnan(at_zero) else at_zero, ends[1].limit]
 
     def term(logs: np.ndarray) -> np.ndarray:
         log_p, log_q = logs[0], logs[1]
         log_ratio = -_log_ratio(log_p, log_q)
-        ratio = np.exp(np.clip(log_ratio, -700.0, 690.0))
-        values = np.asarray(f(ratio), dtype=np.float64)
-        inside = np.where(log_ratio > 0.0, np.exp(log_p) * (values / ratio), np.exp(log_q) * values)
-        inside = np.where(np.isneginf(log_p), _times(at_zero, log_q), inside)
-        inside = np.where(np.isneginf(log_q), _times(slope, log_p), inside)
-        return np.where(np.isneginf(log_p) & np.isneginf(log_q), 0.0, inside)
+        inside = np.abs(log_ratio) < _DIRECTLY
+        ratio = np.exp(np.where(inside, log_ratio, 0.0))
+        values = _values(f, ratio)
+        value = np.where(log_ratio > 0.0, np.exp(log_p) * (values / ratio), np.exp(log_q) * values)
+        far = ~inside | np.isinf(values) & (np.abs(log_ratio) > 0.5 * _DIRECTLY)  # where squares overflow, too
+        value = np.where(far & (log_ratio < 0.0), ends[0].times(log_q, log_ratio), value)
+        value = np.where(far & (log_ratio > 0.0), ends[1].times(log_p, -log_ratio), value)
+        value = np.where(log_p < _OVERFLOWS, _times(limits[0], log_q), value)
+        value = np.where(log_q < _OVERFLOWS, _times(limits[1], log_p), value)
+        return np.where(logs[:2].max(axis=0) < _OVERFLOWS, 0.0, value)
 
     return term
 
 
-def _value(f: Callable[[np.ndarray], np.ndarray], ratio: float) -> float:
-    return float(np.asarray(f(np.array([ratio])), dtype=np.float64)[0])
+class _End:
+    """How a function goes on towards 0: as a line in the logarithm or as a power, slower than powers, or unknown."""
+
+    _AT = np.array([1e-30, 1e-60, 1e-90])
+
+    def __init__(self, f: Callable[[np.ndarray], np.ndarray]):
+        values, usual = f(self._AT), np.abs(f(np.array([0.5, 2.0]))).max()
+        logs, self._sign = np.log(np.abs(values)), float(np.sign(values[0]))
+        self._log = float(np.log(self._AT[0]))
+        self._first, self._slope = float(values[0]), float(values[1] - values[0]) / self._log
+        self._is_power = self._is_slow = False
+        if abs(values[2] - values[1]) <= _LITTLE * max(usual, abs(values[2])):
+            self._first, self._slope = float(values[2]), 0.0
+        elif not abs(np.diff(values, 2)[0]) <= _STRAIGHT * np.abs(values).max():
+            self._is_power = bool(abs(np.diff(logs, 2)[0]) <= _STRAIGHT * np.abs(logs).max())
+            self._is_slow = bool(abs(logs[2] - logs[1]) <= _SLOW * abs(self._log))
+            self._first, self._slope = float(logs[0]), float(logs[1] - logs[0]) / self._log
+            self._first = self._first if self._is_power or self._is_slow else np.nan
+
+    @property
+    def limit(self) -> float:
+        if self._is_power or self._is_slow:
+            return self._sign * np.inf if self._slope < 0.0 else 0.0 if self._is_power else np.nan
+        return self._first if self._slope == 0.0 else -np.inf * self._slope
+
+    def times(self, log_weight: np.ndarray, log_ratio: np.ndarray) -> np.ndarray:
+        """exp(log_weight) f(exp(log_ratio)) far out."""
+        far = self._first + self._slope * (log_ratio - self._log)
+        if self._is_power:
+            return self._sign * np.exp(log_weight + far)
+        known = np.exp(log_weight) * (np.nan if self._is_slow else far)
+        return np.where(np.isnan(self._first) | (log_weight > _NOTHING), known, 0.0)
+
+
+def _values(f: Callable[[np.ndarray], np.ndarray], ratio: np.ndarray, may_be_nan: bool = False) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        values = f(ratio)
+    try:
+        values = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InvalidTypeError(f"f must return an array of numbers, it returned {values!r}.") from None
+    if values.shape != ratio.shape:
+        raise InvalidParameterError(
+            f"f must return an array of the shape of its argument, {ratio.shape}; it returned {values.shape}."
+        )
+    if not may_be_nan and np.isnan(values).any():
+        bad = float(ratio.reshape(-1)[int(np.argmax(np.isnan(values)))])
+        raise InvalidParameterError(f"f must have values for all ratios > 0; f({bad:g}) is nan.")
+    return values
 
 
 def _times(factor: float, log_density: np.ndarray) -> np.ndarray:
-    """factor * density; of an infinite factor nothing is left where the density is next to nothing."""
+    """factor * density."""
     if np.isinf(factor):
-        return np.where(log_density > _NEGLIGIBLE, factor, 0.0)
+        return np.where(log_density > _OVERFLOWS, factor, 0.0)
     return factor * np.exp(log_density)
 
 
@@ -144,4 +213,4 @@ def cross_entropy(logs: np.ndarray) -> np.ndarray:
     log_p, log_q, log_measure = logs[0], logs[-2], logs[-1]
     p = np.exp(log_p)
     value = np.where(p > 0.0, p * -_log_ratio(log_measure, log_q), 0.0)
-    return np.where(np.isneginf(log_q) & (log_p > _NEGLIGIBLE), np.inf, value)
+    return _where_q_is_0(value, log_p, log_q)

@@ -6,6 +6,8 @@ import numpy as np
 
 _SHARE_OF_TAIL = 0.2
 _FEWEST_IN_TAIL = 5
+_FEWEST_AT_AN_END = 20
+_SURPRISE = 1e-3
 _LARGEST_LOG_RANGE = 600.0  # ratios farther below the largest one are 0 beside it
 _PRIOR_SHAPE, _PRIOR_DRAWS = 0.5, 10
 _PRIOR_SCALE = 3.0
@@ -105,7 +107,21 @@ def _tail(log_ratios: np.ndarray, n: int | None) -> tuple[float, float, float]:
     if len(excess) < _FEWEST_IN_TAIL:
         return math.inf, math.nan, cutoff
     k, scale = fit_generalised_pareto(excess / excess[-1])
+    while len(excess) >= 2 * _FEWEST_AT_AN_END and _falls_short(k, scale, len(excess)):  # so low it is no Pareto tail
+        base = excess[len(excess) // 2]
+        excess, cutoff = (excess[excess > base] - base) / (1.0 + base), cutoff + math.log1p(base)
+        if len(excess) < _FEWEST_IN_TAIL:
+            break
+        k, scale = fit_generalised_pareto(excess / excess[-1])
     return k, scale * excess[-1], cutoff
+
+
+def _falls_short(k: float, scale: float, n: int) -> bool:
+    """Whether a heavy tail is refuted: its n ratios would reach beyond their largest, 1, but once in a thousand."""
+    if not RELIABLE_BELOW < k < math.inf:
+        return False
+    exceeded = -math.log1p(-(_SURPRISE ** (1.0 / n)))
+    return math.log(scale / k) + k * exceeded > math.log1p(scale / k)
 
 
 def fit_generalised_pareto(excess: np.ndarray) -> tuple[float, float]:
@@ -113,9 +129,12 @@ def fit_generalised_pareto(excess: np.ndarray) -> tuple[float, float]:
 
     Their theta = -k / scale is averaged over a grid with profile likelihoods as weights; then k is drawn
     towards 0.5 by a prior worth ten numbers. The shape is inf where the quarter of them are nothing beside
-    the largest.
+    the largest. Numbers that crowd below their largest, in its upper half, have an end: likelihoods grow without bound
+    for shapes below -1, where that of the uniform distribution is taken.
     """
     n = len(excess)
+    if n >= _FEWEST_AT_AN_END and excess[-1] < 2.0 * excess[n // 2]:
+        return -1.0, float(excess[-1])
     n_grid = 30 + math.isqrt(n)
     quartile = excess[int(n / 4 + 0.5) - 1]
     if quartile < 1e-300 * excess[-1]:

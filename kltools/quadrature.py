@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ._charts import End, Middle
+from ._charts import VISIBLE, End, Middle
 from ._summation import summed
 from .distribution import Distribution, broadcast_shapes
 from .errors import InvalidTypeError, NoClosedFormError, ShapeMismatchError
@@ -60,6 +60,9 @@ def integral(term: Term, laws: Sequence[Distribution], monte_carlo: str, with_me
     `monte_carlo` is what to call where this does not reach its accuracy; `with_measure` appends the logarithm 0 of
     the measure that densities refer to.
     """
+    kinds = {law.is_continuous for law in laws}
+    if len(kinds) > 1:
+        return _without_overlap(term, laws, with_measure)
     tables = [table for law in laws if (table := law._table()) is not None]
     if tables:
         return _summed_tables(term, laws, tables, with_measure)
@@ -69,12 +72,24 @@ def integral(term: Term, laws: Sequence[Distribution], monte_carlo: str, with_me
             f"method='quadrature' needs scalar distributions with _support() and _bulk(), which {missing._name} "
             f"(event shape {missing.event_shape}) has not; estimate it from draws: {monte_carlo}."
         )
-    kinds = {law.is_continuous for law in laws}
-    if len(kinds) > 1:
-        raise InvalidTypeError(f"{', '.join(law._name for law in laws)}: some have densities, some probabilities.")
     routine = _integrated if kinds == {True} else summed
     with np.errstate(all="ignore"):
         return loop(lambda items: routine(term, items, monte_carlo, with_measure), laws)
+
+
+def _without_overlap(term: Term, laws: Sequence[Distribution], with_measure: bool) -> np.ndarray:
+    """The integral for two distributions, one with a density and one of counts: each alone wherever it is."""
+    if len(laws) > 2:
+        raise InvalidTypeError(f"{', '.join(law._name for law in laws)}: some have densities, some probabilities.")
+    shape = broadcast_shapes(laws[0].batch_shape, laws[1].batch_shape, "the batches.")
+    return np.full(shape, _corners(term, 2, with_measure))
+
+
+def _corners(term: Term, n_laws: int, with_measure: bool = False) -> float:
+    """The integral of a term where each place belongs to one law alone."""
+    logs = np.where(np.eye(n_laws, dtype=bool), 0.0, -np.inf)
+    with np.errstate(all="ignore"):
+        return float(term(np.concatenate([logs, np.zeros((int(with_measure), n_laws))])).sum())
 
 
 def _summed_tables(
@@ -104,16 +119,18 @@ def loop(value: Callable[[list[Distribution]], float], laws: Sequence[Distributi
 
 
 def _integrated(term: Term, laws: list[Distribution], monte_carlo: str, with_measure: bool) -> float:
-    charts = list(_charts(laws, with_measure))
+    charts = list(_charts(laws, with_measure, monte_carlo))
     n_laws = len(laws)
+    most = math.inf if with_measure else _most(term, n_laws)
 
     def rows(chart: Any, at: np.ndarray) -> np.ndarray:
         """The term, the densities, by how much rounding may change the term, and which of two laws has more mass."""
         logs = chart.logs(at)
         value = term(logs)
-        moved = logs.copy()
-        moved[0] += _PERTURBATION * np.maximum(1.0, np.abs(logs[0] - chart.log_jacobian(at)))
-        noise = np.where(np.isfinite(value), np.abs(term(moved) - value), 0.0)
+        step = np.zeros(logs.shape)
+        step[0] = _PERTURBATION * np.maximum(1.0, np.abs(logs[0] - chart.log_jacobian(at)))
+        moves = np.abs(np.array([term(logs + step), term(logs - step)]) - value)
+        noise = np.where(np.isinf(value), np.where(np.isnan(moves).all(axis=0), 0.0, np.inf), moves.max(axis=0))
         side = np.sign(logs[0] - logs[1]) if n_laws > 1 else np.zeros(at.shape)
         return np.concatenate([value[None], np.exp(logs[:n_laws]), noise[None], side[None]])
 
@@ -123,46 +140,62 @@ def _integrated(term: Term, laws: list[Distribution], monte_carlo: str, with_mea
             panels.add(chart, chart.edges)
     scale = panels.sizes()
     ends = [chart for chart in charts if isinstance(chart, End)]
-    samples = [rows(end, end.grid)[: n_laws + 1] for end in ends]
-    for end, values in zip(ends, samples, strict=True):
-        scale = scale + (np.nan_to_num(np.abs(values), posinf=0.0) * end.steps).sum(axis=1)
-    rest = 0.0
-    for end, values in zip(ends, samples, strict=True):
-        found = end.reach(values, scale)
-        if found is None:
-            return math.inf
-        panels.add(end, end.grid[: found[0] + 1])
-        rest += found[1]
+    samples = [rows(end, end.grid)[: n_laws + 2] for end in ends]
+    for end, found in zip(ends, samples, strict=True):
+        is_visible = found[-1] <= VISIBLE * np.abs(found[0])
+        scale = scale + np.where(is_visible, np.nan_to_num(np.abs(found[:-1]), posinf=0.0) * end.steps, 0.0).sum(axis=1)
+    rest, is_infinite = 0.0, False
+    for end, found in zip(ends, samples, strict=True):
+        values, noise = found[:-1], found[-1]
+        last, beyond = end.reach(values, noise, scale)
+        if beyond > RELATIVE_ERROR:
+            is_infinite |= bool((np.isinf(values[0]) & (noise == 0.0)).any()) or (
+                end.diverges(term, values, noise, float(scale[0]))
+            )
+        panels.add(end, end.grid[: last + 1])
+        rest += beyond
     if not panels.refine():
+        is_infinite = True
+    if is_infinite and math.isinf(most):
         return math.inf
     value, bound = panels.result()
-    if (bound := bound + rest) > RELATIVE_ERROR:
+    if not (bound := bound + rest) <= RELATIVE_ERROR:
         raise NoClosedFormError(
             f"quadrature over {', '.join(law._name for law in laws)} does not reach a relative error of "
             f"{RELATIVE_ERROR:g} (it bounds it by {bound:.1g}); estimate from draws: {monte_carlo}."
         )
-    return value
+    return math.copysign(min(abs(value), most), value)
 
 
-def _charts(laws: list[Distribution], with_measure: bool) -> Iterator[Middle | End]:
+def _most(term: Term, n_laws: int) -> float:
+    """The largest size of the integral of a term: that where each place is of one law alone, or all agree."""
+    return max(abs(_corners(term, n_laws)), abs(float(term(np.zeros((n_laws, 1)))[0])))
+
+
+def _charts(laws: list[Distribution], with_measure: bool, monte_carlo: str) -> Iterator[Middle | End]:
     supports = [tuple(map(float, law._support())) for law in laws]  # type: ignore[arg-type]
     places = [(float(place), float(reach)) for place, reach in (law._bulk() for law in laws)]
+    for law, (place, reach) in zip(laws, places, strict=True):
+        if not (math.isfinite(place) and 0.0 < reach < math.inf):
+            raise NoClosedFormError(
+                f"float64 has no numbers among the mass of {law!r}; estimate from draws: {monte_carlo}."
+            )
     ends = sorted({end for support in supports for end in support})
     points = _breakpoints(places, supports)
-    narrowest, widest = min(reach for _, reach in places), max(reach for _, reach in places)
+    reaches = min(reach for _, reach in places), max(reach for _, reach in places)
     for low, high in itertools.pairwise(ends):
         inner = points[(points > low) & (points < high)]
         if not len(inner):
-            inner = np.array([_somewhere(low, high, widest)])
-        common = (laws, with_measure)
+            inner = np.array([_somewhere(low, high, reaches[1])])
+        common = (laws, [first <= low and high <= last for first, last in supports], with_measure)
         yield Middle(*common, inner)
         for end, edge, sign in ((low, inner[0], 1.0), (high, inner[-1], -1.0)):
             if math.isinf(end):
                 center = min((place for place, _ in places), key=lambda place: abs(place - edge))
-                center = center if (edge - center) * sign < 0.0 else edge + sign * widest
-                yield End(*common, center, -sign, abs(edge - center), narrowest)
+                center = center if (edge - center) * sign < 0.0 else edge + sign * reaches[1]
+                yield End(*common, center, -sign, abs(edge - center), reaches)
             else:
-                yield End(*common, end, sign, abs(edge - end), narrowest, is_finite=True)
+                yield End(*common, end, sign, abs(edge - end), reaches, is_finite=True)
 
 
 def _breakpoints(places: list[tuple[float, float]], supports: list[tuple[float, ...]]) -> np.ndarray:
@@ -256,8 +289,9 @@ class _Panels:
         """
         is_verified = False
         for _ in range(_MOST_ROUNDS):
-            if not all(np.isfinite(values[0]).all() for values in self._values):
-                return False
+            sums, noise = (np.concatenate(rows, axis=-1) for rows in (self._values, self._noise))
+            if not np.isfinite(sums[0]).all():
+                return not (np.isinf(sums[0]) & (noise == 0.0)).any()
             bad = self._bad_panels()
             if not any(is_bad.any() for is_bad in bad):
                 if is_verified:
