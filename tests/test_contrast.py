@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial import distance
 from scipy.special import digamma
 
-from kltools.neighbors.contrast import contrast
+from kltools.neighbors.contrast import Some, contrast
 from kltools.neighbors.neighborhood import Search
 
 N, M, KS, RADIUS_K = 240, 300, (3, 5), 4
@@ -33,19 +33,19 @@ def test_contrast_of_all_rows(d, n_jobs):
     fixed, equal = naive_rows(X, Y, KS, RADIUS_K)
     found = contrast(X, Y, Search(KS, n_jobs), RADIUS_K)
     np.testing.assert_allclose([found.fixed, found.equal], [fixed.mean(), equal.mean()], rtol=1e-12)
-    assert contrast(X, Y, Search(KS, n_jobs), RADIUS_K, most_rows=N) == found
+    assert contrast(X, Y, Search(KS, n_jobs), RADIUS_K, Some(N, rng)) == found
 
 
 @pytest.mark.parametrize("d", [1, 3, 20])
 def test_contrast_of_some_rows_is_a_mean_over_these(d):
-    """Which ones is for the search to choose; with all but one row left out, one of the rows is the answer."""
+    """With all but one row left out, one of the rows is the answer."""
     rng = np.random.default_rng(d)
     X, Y = rng.normal(size=(N, d)), rng.normal(0.2, 1.1, (M, d))
     fixed, equal = naive_rows(X, Y, KS, RADIUS_K)
-    found = contrast(X, Y, Search(KS), RADIUS_K, most_rows=1)
+    found = contrast(X, Y, Search(KS), RADIUS_K, Some(1, rng))
     row = int(np.argmin(np.abs(fixed - found.fixed)))
     np.testing.assert_allclose([found.fixed, found.equal], [fixed[row], equal[row]], rtol=1e-12)
-    half = contrast(X, Y, Search(KS), RADIUS_K, most_rows=N // 2)
+    half = contrast(X, Y, Search(KS), RADIUS_K, Some(N // 2, rng))
     assert half != contrast(X, Y, Search(KS), RADIUS_K)
     for value, rows in ((half.fixed, fixed), (half.equal, equal)):
         assert abs(value - rows.mean()) < 4.0 * rows.std() / np.sqrt(N // 2)

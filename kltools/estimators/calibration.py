@@ -10,6 +10,7 @@ import numpy as np
 
 from .._jit import call_all
 from ..neighbors import NEVER_TREE
+from ..neighbors.contrast import Some
 from ..neighbors.neighborhood import Search
 from .model import Model, Pair, Sample
 from .problem import Problem
@@ -105,10 +106,11 @@ def calibrate(model: Model, search: Search, n_draws: int, seed: int) -> Calibrat
     rngs = [np.random.default_rng([seed, i]) for i in range(n_draws)]
     calls = [partial(model.simulated, search.ks, asked, rng) for rng in rngs]
     nearest, of_model = np.array(call_all(calls, search.n_jobs)).T
-    raw = model.observed(search, asked * n_draws)
     bias = float(nearest.mean()) - model.divergence
     deviation = max(_deviation_from_line(nearest, of_model), np.finfo(float).tiny)
-    of_raw = asked / min(model.n_rows, asked * n_draws)
+    n_asked = min(len(model.X), asked * n_draws)
+    raw = model.observed(search, Some(n_asked, np.random.default_rng([seed, n_draws])))
+    of_raw = min(1.0, asked / n_asked + asked / model.n_rows)  # noise of the rows asked, and of those they meet
     error = deviation * math.sqrt(of_raw + 1.0 / n_draws)
     return Calibration(raw - bias, raw, bias, raw - bias - model.value, error)
 

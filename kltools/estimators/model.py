@@ -18,7 +18,7 @@ from ..models.reference import (
     normal_divergence,
     normal_entropy,
 )
-from ..neighbors.contrast import contrast, mean_log_density
+from ..neighbors.contrast import Some, contrast, mean_log_density
 from ..neighbors.neighborhood import Search
 from ..preprocessing import Scaling, column_exponents, deviations, fit_scaling, without_outliers
 from . import gaussian
@@ -86,20 +86,20 @@ class Pair:
     def n_rows(self) -> int:
         return max(len(self.X), len(self.Y))
 
-    def observed(self, search: Search, most_rows: int | None = None) -> float:
-        """The nearest-neighbour estimate, with the mean over all rows of X or over so many of them."""
-        return self._statistic(self.X, self.Y, search, most_rows)
+    def observed(self, search: Search, some: Some) -> float:
+        """The nearest-neighbour estimate, with the mean over some rows of X."""
+        return self._statistic(self.X, self.Y, search, some)
 
-    def simulated(self, ks: tuple[int, ...], most_rows: int | None, rng: np.random.Generator) -> tuple[float, float]:
+    def simulated(self, ks: tuple[int, ...], most_rows: int, rng: np.random.Generator) -> tuple[float, float]:
         """The nearest-neighbour estimate and that of the model for samples drawn from p and q."""
         X, Y = self.p.sample(rng, len(self.X)), self.q.sample(rng, len(self.Y))
         of_model = _normal_estimate(X, Y)[0] if self.is_normal else mean_log_ratio(self.p, self.q, X)
-        return self._statistic(X, Y, Search(ks), most_rows), of_model
+        return self._statistic(X, Y, Search(ks), Some(most_rows, rng)), of_model
 
-    def _statistic(self, X: np.ndarray, Y: np.ndarray, search: Search, most_rows: int | None) -> float:
+    def _statistic(self, X: np.ndarray, Y: np.ndarray, search: Search, some: Some) -> float:
         if self.whiten:
             X, Y = whitened(X, Y)
-        return contrast(X, Y, search, min(_RADIUS_NEIGHBORS, search.ks[-1]), most_rows).value
+        return contrast(X, Y, search, min(_RADIUS_NEIGHBORS, search.ks[-1]), some).value
 
 
 @dataclass(frozen=True)
@@ -130,23 +130,23 @@ class Sample:
     def n_rows(self) -> int:
         return len(self.X)
 
-    def observed(self, search: Search, most_rows: int | None = None) -> float:
+    def observed(self, search: Search, some: Some) -> float:
         """The same estimate; the mean is one over all rows, as that of log q."""
         return _mean_log_p(self.X, search) - self.mean_log_q
 
-    def simulated(self, ks: tuple[int, ...], most_rows: int | None, rng: np.random.Generator) -> tuple[float, float]:
+    def simulated(self, ks: tuple[int, ...], most_rows: int, rng: np.random.Generator) -> tuple[float, float]:
         """The same two estimates for a sample drawn from p, with the mean of log q that was observed."""
         X = self.p.sample(rng, len(self.X))
         of_model = _normal_log_density(X) if self.is_normal else float(self.p.log_density(X).mean())
-        return _mean_log_p(X, Search(ks), most_rows) - self.mean_log_q, of_model - self.mean_log_q
+        return _mean_log_p(X, Search(ks), Some(most_rows, rng)) - self.mean_log_q, of_model - self.mean_log_q
 
 
 Model = Pair | Sample
 
 
-def _mean_log_p(X: np.ndarray, search: Search, most_rows: int | None = None) -> float:
+def _mean_log_p(X: np.ndarray, search: Search, some: Some | None = None) -> float:
     scaling = fit_scaling(X, "whiten")
-    return mean_log_density(scaling.apply(X), search, most_rows) + scaling.log_det
+    return mean_log_density(scaling.apply(X), search, some) + scaling.log_det
 
 
 def _normal_estimate(X: np.ndarray, Y: np.ndarray) -> tuple[float, float]:

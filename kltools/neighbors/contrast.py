@@ -28,16 +28,28 @@ class Contrast:
         return 0.5 * (self.fixed + self.equal)
 
 
-def contrast(X: np.ndarray, Y: np.ndarray, search: Search, radius_k: int, most_rows: int | None = None) -> Contrast:
+@dataclass(frozen=True)
+class Some:
+    """So many rows, chosen at random; their order in a structure is one of places."""
+
+    most_rows: int
+    rng: np.random.Generator
+
+    def of(self, n: int) -> np.ndarray | None:
+        """Numbers of rows, or None for all."""
+        return None if self.most_rows >= n else np.sort(self.rng.choice(n, self.most_rows, replace=False))
+
+
+def contrast(X: np.ndarray, Y: np.ndarray, search: Search, radius_k: int, some: Some | None = None) -> Contrast:
     """Wang, Kulkarni and Verdu (2009), eq. 5 averaged over the search's numbers, and `equal_radius_terms`.
 
-    The mean is that over all rows of X, or over at most so many that lie evenly among them.
+    The mean is that over all rows of X, or over some of them.
     """
     own, other = search.references(X, Y)
     (n, d), m = own.shape, len(Y)
     wanted = tuple(sorted({*search.ks, radius_k}))
     search_all = replace(search, ks=wanted, n_searches=2)
-    chosen = _evenly_chosen(n, most_rows)
+    chosen = None if some is None else some.of(n)
     points = own.points if chosen is None else frozen(own.points[chosen])
     rho, nu = search_all.among(own, chosen).distances, search_all.of(points, other).distances
     constant = math.log(m / (n - 1))
@@ -69,15 +81,11 @@ def equal_radius_terms(
     return _digamma(counts[0]) - _digamma(counts[1])
 
 
-def _evenly_chosen(n: int, most_rows: int | None) -> np.ndarray | None:
-    return None if most_rows is None or most_rows >= n else np.arange(0, n, -(-n // most_rows))
-
-
-def mean_log_density(X: np.ndarray, search: Search, most_rows: int | None = None) -> float:
+def mean_log_density(X: np.ndarray, search: Search, some: Some | None = None) -> float:
     """Mean log-density of a sample at its own rows: minus the entropy of Kozachenko and Leonenko (1987), over `ks`."""
     reference = search.reference(X)
     n, d = reference.shape
-    rhos = search.among(reference, _evenly_chosen(n, most_rows)).distances
+    rhos = search.among(reference, None if some is None else some.of(n)).distances
     ones = np.ones(rhos.shape[1])
     means = [log_ratio_moments(rho, ones, search.n_jobs).mean for rho in rhos]
     mean_digamma = float(_digamma(search.ks).mean())
