@@ -132,3 +132,22 @@ def near_dirichlet_part(own: float, rest: float, change: float, change_of_rest: 
         value += (gamma_rest_drop(a, others) + share * of_whole) * step * step
         total += weight * value
     return total
+
+
+@jit
+def near_wishart_part(excess: float, j: float, d: float, df_p: float, df_q: float, alpha: float) -> float:
+    """What the axis j < d adds for Wishart distributions, from the precision of p less that of q in units of the
+    latter; nan where not near."""
+    if not (are_near(1.0 + excess, 1.0, alpha) and are_near(df_p - (d - 1.0), df_q - (d - 1.0), alpha)):
+        return math.nan
+    change = df_p - df_q
+    cross = product_difference(excess, df_q, change, 1.0)
+    total = 0.0
+    for i in range(N_PLACES):
+        place, weight = bridge_place(alpha, i)
+        df = df_q + place * change
+        left = df - j
+        of_scale, step = cross / (1.0 + place * excess) / df, change / left
+        value = 0.5 * df * of_scale * of_scale
+        total += weight * (value + (0.5 * j * (left / df) + gamma_rest(0.5 * left)) * step * step)
+    return total

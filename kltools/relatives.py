@@ -108,7 +108,7 @@ def by_form_or_quadrature(
 
 
 def _integral(term: Term, laws: Sequence[Distribution], name: str) -> np.ndarray:
-    aligned = registered("aligned", *laws) if len(laws) == 2 else None
+    aligned: Any = registered("aligned", *laws) if len(laws) == 2 else None
     return quadrature.integral(term, laws if aligned is None else aligned(*laws), monte_carlo(name))
 
 

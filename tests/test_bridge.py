@@ -52,6 +52,24 @@ def test_no_order_and_no_nearness_costs_digits(name, distance):
                     assert relative_error(found, truth) <= 1e-12, (p, q, alpha)
 
 
+@pytest.mark.parametrize("name", ["Wishart", "InverseWishart"])
+@pytest.mark.parametrize("distance", DISTANCES[1::2])
+@pytest.mark.parametrize("d", [1, 3])
+def test_near_laws_of_matrices(name, distance, d):
+    cls, rng = getattr(kl, name), np.random.default_rng(8)
+    root, change = rng.normal(size=(2, d, d))
+    scale, change = root @ root.T, 0.3 * root @ (change + change.T) @ root.T / np.linalg.norm(change + change.T)
+    scale, change = (np.tril(a) + np.tril(a, -1).T for a in (scale, change))
+    with mp.workdps(110):
+        for df in (d - 0.9, 5.5, 1e6):
+            for more, steps in ((df * (1.0 + distance), change), (df, change), (df * (1.0 + distance), 0.0 * change)):
+                laws = {"df": df, "scale": scale.tolist()}, {"df": more, "scale": (scale + distance * steps).tolist()}
+                for (p, q), alpha in itertools.product((laws, laws[::-1]), ALPHAS):
+                    truth = exact(name, p, q, alpha) / (mp.mpf(alpha) - 1)
+                    found = kl.renyi(cls(**p), cls(**q), alpha=alpha)
+                    assert relative_error(found, truth) <= 1e-12 * np.linalg.cond(scale), (p, q, alpha)
+
+
 @pytest.mark.parametrize("name", LAWS)
 def test_every_relative_of_near_laws(name):
     cls = getattr(kl, name)
