@@ -238,11 +238,6 @@ def exact(name, p, q, alpha):
     return FORMS[name](*({key: number(value) for key, value in law.items()} for law in (p, q)), mp.mpf(alpha))
 
 
-def tolerance(name, alpha):
-    """The mixed natural parameters are rounded, which is felt in second order, where p and q differ by 1e-8 at all."""
-    return 1e-9 if name in BY_A_MIXED_LAW and abs(alpha - 1.0) < 1e-3 else 1e-12
-
-
 @pytest.mark.parametrize("name", FORMS)
 def test_log_affinity_is_exact(name):
     cls = getattr(kl, name)
@@ -254,7 +249,7 @@ def test_log_affinity_is_exact(name):
                 continue
             assert found > 0.0, (p, q, alpha)
             truth = exact(name, p, q, alpha) / (mp.mpf(alpha) - 1)
-            assert relative_error(found, truth) <= tolerance(name, alpha), (p, q, alpha, found, mp.nstr(truth, 17))
+            assert relative_error(found, truth) <= 1e-12, (p, q, alpha, found, mp.nstr(truth, 17))
 
 
 @pytest.mark.parametrize("name", FORMS)

@@ -36,6 +36,7 @@ LAYERS = (
     ),
     ("_count_validation", "maps"),
     ("_affinity", "_formula", "_stirling", "estimate"),
+    ("_bridge",),
     ("distribution", "neighbors", "integrands"),
     ("_charts", "_summation", "preprocessing"),
     ("quadrature",),

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .._bridge import near_dirichlet_part
 from .._formula import Formula
 from .._jit import jit
 from .._odds import log_odds
@@ -31,6 +32,7 @@ from .._stirling import (
 from .._tilt import log_width_beyond, mean_tilt
 from ..closed_forms import register_kl
 from ..distribution import Distribution, family
+from ..relatives import register_relative
 
 _ASYMPTOTIC = 12.0
 
@@ -326,3 +328,21 @@ def _slope_difference(alpha, beta, total):
     """stirling_slope(beta) - stirling_slope(total), the first term without cancellation."""
     first = -alpha * (1.0 / beta + 1.0 / total) / (12.0 * beta * total)
     return first + (late_stirling_slope(beta) - late_stirling_slope(total))
+
+
+# ---------------------------------------------------------------- affinities
+
+
+@register_relative("near_log_affinity", Beta, Beta)
+def near_log_affinity_beta(alpha_p, beta_p, alpha_q, beta_q, alpha):
+    changes = alpha_p - alpha_q, beta_p - beta_q
+    of_alpha = near_dirichlet_part(alpha_q, beta_q, changes[0], changes[1], alpha)
+    return of_alpha + near_dirichlet_part(beta_q, alpha_q, changes[1], changes[0], alpha)
+
+
+@register_relative("near_log_affinity", Dirichlet, Dirichlet)
+def near_log_affinity_dirichlet(
+    concentration_p, others_p, others_rounding_p, concentration_q, others_q, others_rounding_q, alpha
+):
+    change_of_others = (others_p - others_q) + (others_rounding_p - others_rounding_q)
+    return near_dirichlet_part(concentration_q, others_q, concentration_p - concentration_q, change_of_others, alpha)

@@ -7,6 +7,7 @@ import numpy as np
 
 from .. import _arrays, _special
 from .._affinity import scale_log_affinity
+from .._bridge import near_gamma_log_affinity
 from .._formula import Formula
 from .._jit import jit
 from .._parameters import param
@@ -387,3 +388,13 @@ def kl_exponential_gumbel(rate_p, loc_q, scale_q):
 def log_affinity_exponential(rate_p, rate_q, alpha):
     """log(rate_p^a rate_q^(1 - a) / (a rate_p + (1 - a) rate_q))."""
     return scale_log_affinity(rate_q, rate_p, 1.0, alpha)
+
+
+@register_relative("near_log_affinity", Gamma, Gamma)
+def near_log_affinity_gamma(shape_p, rate_p, shape_q, rate_q, alpha):
+    return near_gamma_log_affinity(shape_p, rate_p, shape_q, rate_q, alpha)
+
+
+@register_relative("near_log_affinity", InverseGamma, InverseGamma)
+def near_log_affinity_inverse_gamma(shape_p, scale_p, shape_q, scale_q, alpha):
+    return near_gamma_log_affinity(shape_p, scale_p, shape_q, scale_q, alpha)

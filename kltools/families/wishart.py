@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from .._bridge import near_wishart_part
 from .._formula import Formula
 from .._jit import jit, run_rows
 from .._parameters import param
@@ -13,7 +14,8 @@ from .._special import log_gamma_remainder_excess, ratio_excess
 from ..closed_forms import register_kl
 from ..distribution import family
 from ..errors import InvalidParameterError
-from .gaussian_full import covariance_excess, solve_lower
+from ..relatives import register_relative
+from .gaussian_full import SMALL, covariance_excess, solve_lower, whiten_difference
 from .matrix import WithFactors, flat_arrays
 
 
@@ -337,3 +339,51 @@ def _kl_wishart_kernel(
         below = bottom[bottom_row[row]], bottom_factor[bottom_factor_row[row]]
         excess = covariance_excess(*above, nu_p / nu_q, (nu_p - nu_q) / nu_q, *below, work)
         out[row] = nu_q * excess + _shape_excess(nu_p, nu_q, d)
+
+
+# ---------------------------------------------------------------- affinities
+
+_near_part = Formula(near_wishart_part)
+
+
+@register_relative("near_log_affinity", Wishart, Wishart)
+def near_log_affinity_wishart(p: Wishart, q: Wishart, *, alpha: float) -> np.ndarray:
+    """Summed over the axes of the scale of p in coordinates in which that of q is the identity."""
+    excess = _near_excess(p, q)
+    return _near_log_affinity(p, q, np.where(np.isinf(excess), excess, -excess / (1.0 + excess)), alpha)
+
+
+@register_relative("near_log_affinity", InverseWishart, InverseWishart)
+def near_log_affinity_inverse_wishart(p: InverseWishart, q: InverseWishart, *, alpha: float) -> np.ndarray:
+    """The same, of which the inverse matrices have the inverse scales."""
+    return _near_log_affinity(p, q, _near_excess(p, q), alpha)
+
+
+def _near_log_affinity(p: Any, q: Any, excess: np.ndarray, alpha: float) -> np.ndarray:
+    axes = np.arange(excess.shape[-1])
+    return _near_part.summed(excess, axes, axes.size, p.df[..., None], q.df[..., None], alpha, n_axes=1)
+
+
+def _near_excess(p: Any, q: Any) -> np.ndarray:
+    """The eigenvalues of L_q^-1 (S_p - S_q) L_q^-T, inf where they are not small."""
+    shape = np.broadcast_shapes(p.scale.shape[:-2], q.scale.shape[:-2])
+    n, d = math.prod(shape), p.event_shape[0]
+    whitened, is_near = np.zeros((n, d, d)), np.empty(n, np.bool_)
+    rows = flat_arrays([(p.scale, 2), (q.scale, 2), (q._factors["scale"], 2)], shape)
+    run_rows(_whiten_kernel, n, *rows, whitened, is_near, row_cost=2 * d**3)
+    return np.where(is_near[:, None], np.linalg.eigvalsh(whitened), math.inf).reshape(*shape, d)
+
+
+@jit
+def _whiten_kernel(start, stop, scale_p, row_p, scale_q, row_q, factor_q, factor_row, out, is_near):
+    d = scale_p.shape[1]
+    work = np.empty((d, d))
+    for row in range(start, stop):
+        for i in range(d):
+            for j in range(i + 1):
+                work[i, j] = work[j, i] = scale_p[row_p[row], i, j] - scale_q[row_q[row], i, j]
+        is_near[row] = whiten_difference(work, scale_q[row_q[row]], factor_q[factor_row[row]]) < SMALL
+        if is_near[row]:
+            for i in range(d):
+                for j in range(d):
+                    out[row, i, j] = work[i, j]
