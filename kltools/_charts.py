@@ -144,13 +144,18 @@ class End:
         x = self._x(inner)
         logs = []
         densities = log_densities(self._laws, self._covers, False, x)
-        for values, fit in zip(densities, self._fits, strict=True):
+        for values, fit, is_inside in zip(densities, self._fits, self._covers, strict=True):
             if fit is not None and beyond.any():
                 continued = fit[0] + fit[1] * log_distance
-                values = np.where(beyond, continued + (fit[2] * np.exp(log_distance) if fit[2] else 0.0), values)
+                continued = continued + (fit[2] * np.exp(log_distance) if fit[2] else 0.0)
+                values = np.where(beyond, np.maximum(continued, LEAST if is_inside else -math.inf), values)
             logs.append(values)
         logs += [np.zeros(at.shape)] * self._with_measure
         return np.array(logs) + log_distance
+
+    def is_unknown(self, logs: np.ndarray) -> np.ndarray:
+        """Where one log-density overflows and the others are next to nothing: what is the product?"""
+        return (logs == LEAST).any(axis=0) & (logs[: len(self._laws)].max(axis=0) < math.log(_NEGLIGIBLE))
 
     def reach(self, values: np.ndarray, noise: np.ndarray, scale: np.ndarray) -> tuple[int, float]:
         """The last edge up to which anything counts, and what share of the term may lie beyond all edges.

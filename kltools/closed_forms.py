@@ -157,7 +157,7 @@ def kl_divergence(
     .. math:: \mathrm{KL}(p \,\|\, q) = \int p(x) \log \frac{p(x)}{q(x)} \, dx
 
     It is never negative, keeps its relative accuracy where p and q nearly agree, and is inf where p has
-    mass that q has not.
+    mass that q has not: always where one has a density and the other counts.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ def kl_divergence(
     method : {"closed_form", "quadrature"}
         "quadrature" integrates over one dimension, or sums over counts, from the log-densities alone: to a relative
         error of 1e-9, but for the rounding of these, which is felt where the divergence is below 1e-12. A divergence
-        that is infinite because of tails comes out as inf.
+        that is infinite because of tails comes out as inf; one whose tail goes on beyond float64 raises.
     unit : {"nats", "bits"}
     n_jobs : int, optional
         Threads for closed forms of large batches; None is 1 unless a joblib context says otherwise, -1 all cores.

@@ -173,8 +173,8 @@ def jensen_shannon(
 
     .. math:: \sum_i w_i \, \mathrm{KL}(p_i \,\|\, m), \qquad m = \sum_i w_i \, p_i
 
-    It is at most the entropy of the weights: log 2 for two distributions. Only distributions over finitely many
-    categories have a closed form.
+    It is at most the entropy of the weights, log 2 for two distributions, and just that where nothing overlaps. Only
+    distributions over finitely many categories have a closed form.
 
     Parameters
     ----------

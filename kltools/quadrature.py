@@ -127,8 +127,11 @@ def _integrated(term: Term, laws: list[Distribution], monte_carlo: str, with_mea
         """The term, the densities, by how much rounding may change the term, and which of two laws has more mass."""
         logs = chart.logs(at)
         value = term(logs)
+        if math.isinf(most) and isinstance(chart, End):
+            value = np.where(chart.is_unknown(logs), np.nan, value)
         step = np.zeros(logs.shape)
-        step[0] = _PERTURBATION * np.maximum(1.0, np.abs(logs[0] - chart.log_jacobian(at)))
+        sizes = np.where(np.isneginf(logs[0]), 0.0, np.abs(logs[0] - chart.log_jacobian(at)))
+        step[0] = _PERTURBATION * np.maximum(1.0, sizes)
         moves = np.abs(np.array([term(logs + step), term(logs - step)]) - value)
         noise = np.where(np.isinf(value), np.where(np.isnan(moves).all(axis=0), 0.0, np.inf), moves.max(axis=0))
         side = np.sign(logs[0] - logs[1]) if n_laws > 1 else np.zeros(at.shape)
@@ -148,10 +151,9 @@ def _integrated(term: Term, laws: list[Distribution], monte_carlo: str, with_mea
     for end, found in zip(ends, samples, strict=True):
         values, noise = found[:-1], found[-1]
         last, beyond = end.reach(values, noise, scale)
+        is_infinite |= bool((np.isinf(values[0]) & (noise == 0.0)).any())
         if beyond > RELATIVE_ERROR:
-            is_infinite |= bool((np.isinf(values[0]) & (noise == 0.0)).any()) or (
-                end.diverges(term, values, noise, float(scale[0]))
-            )
+            is_infinite |= end.diverges(term, values, noise, float(scale[0]))
         panels.add(end, end.grid[: last + 1])
         rest += beyond
     if not panels.refine():

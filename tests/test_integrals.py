@@ -237,6 +237,14 @@ def test_chi_squared_of_logistic_at_the_boundary(scale):
     assert math.isfinite(kl.chi_squared(kl.Logistic(loc=0, scale=1.99 * scale), q))
 
 
+def test_what_falls_below_float64_before_it_grows():
+    """p^2 / q is exp(-2 x + x^2 / 2e9): at x = 2e9 it is exp(-2e9), at 5e9 beyond float64."""
+    assert kl.chi_squared(kl.Laplace(loc=0, scale=1), normal(0, 1e9)) == INF
+    assert kl.renyi(kl.Logistic(loc=0, scale=1), normal(0, 1e12), alpha=1.5) == INF
+    truth = 0.1 / math.sqrt(math.pi) * math.exp(25.0) * (1.0 + math.erf(5.0)) - 1.0
+    assert kl.chi_squared(normal(0, 1), kl.Laplace(loc=0, scale=0.1)) == pytest.approx(truth, rel=1e-9)
+
+
 # ---------------------------------------------------------------- generators
 
 
