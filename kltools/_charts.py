@@ -153,23 +153,22 @@ class End:
         logs += [np.zeros(at.shape)] * self._with_measure
         return np.array(logs) + log_distance
 
-    def is_unknown(self, logs: np.ndarray) -> np.ndarray:
-        """Where one log-density overflows and the others are next to nothing: what is the product?"""
-        return (logs == LEAST).any(axis=0) & (logs[: len(self._laws)].max(axis=0) < math.log(_NEGLIGIBLE))
-
     def reach(self, values: np.ndarray, noise: np.ndarray, scale: np.ndarray) -> tuple[int, float]:
         """The last edge up to which anything counts, and what share of the term may lie beyond all edges.
 
+        A term that has fallen to 0 before it becomes unknown is nothing from there on.
         Values are those of the term, the first row, and of the densities. The share is inf where it may be anything.
         """
         n = self._n_visible(values[0], noise, scale[0])
         sizes = np.abs(values[:, :n]) * self.steps[:n]
         counts = np.flatnonzero((sizes > _NEGLIGIBLE * scale[:, None]).any(axis=0))
-        edge = max(1, min(int(counts[-1]) + 1, n - 1) if len(counts) else 1)
+        edge = max(0, min(int(counts[-1]) + 1, n - 1)) if len(counts) else 0
+        tail = abs(float(values[0, n - 1])) if n else math.inf
+        if tail == 0.0:
+            return edge, 0.0
         if n < 5:
             return edge, math.inf
-        tail = abs(float(values[0, n - 1]))
-        if tail == 0.0 or (edge < n - 1 and noise[n - 1] > VISIBLE * tail):
+        if edge < n - 1 and noise[n - 1] > VISIBLE * tail:
             return edge, 0.0
         (_, decay), allowed = self._decays(np.abs(values[0, :n]), noise[:n])
         return edge, tail / decay / float(scale[0]) if decay > allowed else math.inf

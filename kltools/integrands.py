@@ -18,7 +18,8 @@ Term = Callable[[np.ndarray], np.ndarray]
 
 _NEAR = 0.5  # of log-ratios: further apart, nothing cancels
 LEAST = -1.7e308  # of a log-density that overflows where there is one; -inf where there is none
-_NEGLIGIBLE = -709.0  # log of a density that weighs nothing, even times a log-ratio beyond the range of float64
+_LITTLE_MASS = -35.0  # log of a density whose product with a log-ratio beyond the range of float64 may be anything
+_NOTHING_AT_ALL = -1500.0  # log of a density below the square of the smallest float64
 _OVERFLOWS = 0.999 * LEAST
 _DIRECTLY = 200.0  # log of ratios up to which a generator is evaluated
 _STRAIGHT = 1e-9  # what is straight to this precision is a law
@@ -47,9 +48,16 @@ def _relative_entropy(log_p: np.ndarray, log_ratio: np.ndarray, log_q: np.ndarra
 
 
 def _where_q_is_0(value: np.ndarray, log_p: np.ndarray, log_q: np.ndarray) -> np.ndarray:
-    """A term that grows with p / q: inf where there is p and no q, nan where log q overflows and p underflows."""
-    is_inf = np.isneginf(log_q) | (log_p > _NEGLIGIBLE)
-    return np.where((log_q < _OVERFLOWS) & (log_p > _OVERFLOWS), np.where(is_inf, np.inf, np.nan), value)
+    """A term that grows with log(p / q): inf where there is p and no q; see `_where_one_overflows`."""
+    is_inf = np.isneginf(log_q) & (log_p > _OVERFLOWS)
+    value = np.where((log_q < _OVERFLOWS) & (log_p > _NOTHING_AT_ALL), np.inf, value)
+    return np.where(is_inf, np.inf, _where_one_overflows(value, log_p, log_q))
+
+
+def _where_one_overflows(value: np.ndarray, log_larger: np.ndarray, log_least: np.ndarray) -> np.ndarray:
+    """What is inf because one log-density overflows is unknown, nan, where there is little of the other."""
+    is_unknown = (log_least == LEAST) & (log_larger < _LITTLE_MASS) & np.isinf(value)
+    return np.where(is_unknown, np.nan, value)
 
 
 def kl(logs: np.ndarray) -> np.ndarray:
@@ -134,7 +142,7 @@ def of_generator(f: Callable[[np.ndarray], np.ndarray]) -> Term:
         limits = [ends[0].limit if np.isnan(at_zero) else at_zero, ends[1].limit]
 
     def term(logs: np.ndarray) -> np.ndarray:
-        log_p, log_q = logs[0], logs[1]
+        log_p, log_q, top = logs[0], logs[1], logs[:2].max(axis=0)
         log_ratio = -_log_ratio(log_p, log_q)
         inside = np.abs(log_ratio) < _DIRECTLY
         ratio = np.exp(np.where(inside, log_ratio, 0.0))
@@ -145,7 +153,8 @@ def of_generator(f: Callable[[np.ndarray], np.ndarray]) -> Term:
         value = np.where(far & (log_ratio > 0.0), ends[1].times(log_p, -log_ratio), value)
         value = np.where(log_p < _OVERFLOWS, _times(limits[0], log_q), value)
         value = np.where(log_q < _OVERFLOWS, _times(limits[1], log_p), value)
-        return np.where(logs[:2].max(axis=0) < _OVERFLOWS, 0.0, value)
+        value = _where_one_overflows(value, top, logs[:2].min(axis=0))
+        return np.where(top < _OVERFLOWS, 0.0, value)
 
     return term
 

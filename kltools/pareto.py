@@ -8,6 +8,7 @@ _SHARE_OF_TAIL = 0.2
 _FEWEST_IN_TAIL = 5
 _FEWEST_AT_AN_END = 20
 _SURPRISE = 1e-3
+_ROUNDING = 1e-12
 _LARGEST_LOG_RANGE = 600.0  # ratios farther below the largest one are 0 beside it
 _PRIOR_SHAPE, _PRIOR_DRAWS = 0.5, 10
 _PRIOR_SCALE = 3.0
@@ -35,7 +36,7 @@ def pareto_k(log_ratios: np.ndarray, n: int | None = None) -> float:
     Returns
     -------
     float
-        -inf where all ratios of the tail are the same, which has no tail at all; inf where fewer than five
+        -inf where all ratios of the tail are the same to 1e-12, which has no tail at all; inf where fewer than five
         make the tail (as of fewer than 21 ratios) or come near the largest, so that nothing speaks for a
         lighter one.
 
@@ -100,7 +101,7 @@ def _tail(log_ratios: np.ndarray, n: int | None) -> tuple[float, float, float]:
     if length < _FEWEST_IN_TAIL:
         return math.inf, math.nan, largest
     cutoff = float(np.partition(log_ratios, -length - 1)[-length - 1])
-    if cutoff == largest:
+    if largest - cutoff <= _ROUNDING * max(1.0, abs(largest)):
         return -math.inf, math.nan, cutoff
     cutoff = max(cutoff, largest - _LARGEST_LOG_RANGE)
     excess = np.expm1(np.sort(log_ratios[log_ratios > cutoff]) - cutoff)
@@ -109,9 +110,10 @@ def _tail(log_ratios: np.ndarray, n: int | None) -> tuple[float, float, float]:
     k, scale = fit_generalised_pareto(excess / excess[-1])
     while len(excess) >= 2 * _FEWEST_AT_AN_END and _falls_short(k, scale, len(excess)):  # so low it is no Pareto tail
         base = excess[len(excess) // 2]
-        excess, cutoff = (excess[excess > base] - base) / (1.0 + base), cutoff + math.log1p(base)
-        if len(excess) < _FEWEST_IN_TAIL:
+        beyond = excess[excess > base]
+        if len(beyond) < _FEWEST_IN_TAIL:
             break
+        excess, cutoff = (beyond - base) / (1.0 + base), cutoff + math.log1p(base)
         k, scale = fit_generalised_pareto(excess / excess[-1])
     return k, scale * excess[-1], cutoff
 

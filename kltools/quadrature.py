@@ -127,8 +127,6 @@ def _integrated(term: Term, laws: list[Distribution], monte_carlo: str, with_mea
         """The term, the densities, by how much rounding may change the term, and which of two laws has more mass."""
         logs = chart.logs(at)
         value = term(logs)
-        if math.isinf(most) and isinstance(chart, End):
-            value = np.where(chart.is_unknown(logs), np.nan, value)
         step = np.zeros(logs.shape)
         sizes = np.where(np.isneginf(logs[0]), 0.0, np.abs(logs[0] - chart.log_jacobian(at)))
         step[0] = _PERTURBATION * np.maximum(1.0, sizes)
@@ -154,7 +152,8 @@ def _integrated(term: Term, laws: list[Distribution], monte_carlo: str, with_mea
         is_infinite |= bool((np.isinf(values[0]) & (noise == 0.0)).any())
         if beyond > RELATIVE_ERROR:
             is_infinite |= end.diverges(term, values, noise, float(scale[0]))
-        panels.add(end, end.grid[: last + 1])
+        if last:
+            panels.add(end, end.grid[: last + 1])
         rest += beyond
     if not panels.refine():
         is_infinite = True

@@ -142,3 +142,10 @@ def test_never_nan(scale):
     assert not np.isnan(weights).any()
     if scale >= 1e5:
         assert k == math.inf
+
+
+def test_ratios_that_differ_by_rounding_have_no_tail():
+    rng = np.random.default_rng(0)
+    logs = rng.normal(size=100_000)
+    assert pareto_k((logs + 0.1) - logs) == -math.inf
+    assert pareto_k(-700.0 + (logs + 0.1) - logs) == -math.inf
