@@ -71,6 +71,13 @@ def log_gamma_ratio(x: float, step: float) -> float:
 
 
 @jit
+def log_beta(x: float, y: float) -> float:
+    """Logarithm of the beta function, for x, y > 0."""
+    small, large = min(x, y), max(x, y)
+    return math.lgamma(small) - log_gamma_ratio(large, small)
+
+
+@jit
 def digamma_step(x: float, step: float) -> float:
     """digamma(x + step) - digamma(x) for x, step > 0."""
     if x < _ASYMPTOTIC:

@@ -1,5 +1,7 @@
 """Distributions on intervals and simplices: examples, laws of SciPy, exact divergences."""
 
+import functools
+import itertools
 from types import SimpleNamespace
 
 import numpy as np
@@ -210,7 +212,29 @@ ENDS = {
 }
 
 
+@functools.cache
+def kumaraswamy_log_rest(a, b):
+    """E log(1 - x), over t = -log(1 - x^a), which is exponential with rate b."""
+    if a == 1 or b == 1:  # a Beta distribution
+        return -mp.harmonic(a) / b
+
+    def term(t):
+        rest = mp.exp(-t)
+        log_x = (mp.log(-mp.expm1(-t)) if t < 1 else mp.log1p(-rest)) / a
+        return (mp.log(-mp.expm1(log_x)) if log_x > -90 else -mp.exp(log_x)) * b * mp.exp(-b * t)
+
+    edges, steep, last = [mp.mpf(10) ** -50 / b], max(1, 60 - mp.log(a)), 100 / b
+    while edges[-1] < last:
+        edges.append(min(last, edges[-1] + 1 if 1 <= edges[-1] < steep else 4 * edges[-1]))
+    with mp.workdps(40):
+        return mp.fsum(mp.quad(term, [low, high], maxdegree=5) for low, high in itertools.pairwise(edges))
+
+
 def against_beta(name, p, q):
+    if name == "Kumaraswamy":
+        a, b = p["alpha"], p["beta"]
+        log_rest = kumaraswamy_log_rest(a, b)
+        return log_beta(q["alpha"], q["beta"]) + (q["alpha"] - 1) * mp.harmonic(b) / a - (q["beta"] - 1) * log_rest
     log_rest = beta_log_means(p)[1] if name == "Beta" else uniform_log_means(1 - p["high"], 1 - p["low"])
     return log_beta(q["alpha"], q["beta"]) - (q["alpha"] - 1) * LOG_MEAN[name](p) - (q["beta"] - 1) * log_rest
 
@@ -265,7 +289,7 @@ MINUS_MEAN_LOG_DENSITY = {
 PAIRS = [
     ("Beta", ("Beta", "ContinuousBernoulli", "Exponential", "Gamma", "Normal", "Uniform")),
     ("ContinuousBernoulli", ("ContinuousBernoulli", "Exponential", "Normal", "Uniform")),
-    ("Kumaraswamy", ("Uniform",)),
+    ("Kumaraswamy", ("Beta", "Uniform")),
     ("Uniform", ("Beta", "ContinuousBernoulli", "Exponential", "Gamma", "Gumbel", "Laplace", "Normal", "Pareto")),
     ("Uniform", ("Uniform",)),
 ]

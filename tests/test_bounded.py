@@ -171,6 +171,19 @@ def test_logits_whose_probability_underflows_are_refused(cls, logits):
         cls.from_logits(logits=[0.0, logits])
 
 
+# ---------------------------------------------------------------- Kumaraswamy
+
+
+@pytest.mark.parametrize("step", [1e-8, 0.1])
+def test_kumaraswamy_beside_a_beta_distribution(step):
+    for alpha_p, beta_p, alpha_q, beta_q in ((1, 4, 1, 4), (1, 0.02, 1, 0.02), (30, 1, 30, 1), (1e-3, 2, 1e-3, 2)):
+        p = kl.Kumaraswamy(alpha=alpha_p * (1.0 + step), beta=beta_p * (1.0 + step))
+        q = kl.Beta(alpha=alpha_q, beta=beta_q * (1.0 + 2.0 * step))
+        numbers = ({name: mp.mpf(float(getattr(law, name))) for name in ("alpha", "beta")} for law in (p, q))
+        truth = laws_bounded.EXACT["Kumaraswamy", "Beta"](*numbers)
+        assert kl.kl_divergence(p, q) == pytest.approx(float(truth), rel=1e-12, abs=0)
+
+
 # ---------------------------------------------------------------- uniform
 
 

@@ -7,15 +7,20 @@ import numpy as np
 
 from .._affinity import tilt_log_affinity
 from .._formula import Formula
+from .._gamma_ratio import log_beta
 from .._jit import jit
 from .._odds import ByProbability, log_odds, log_odds_difference
 from .._parameters import param
-from .._scalar import LOG_2PI, half_ratio_excess, standard_difference
-from .._stirling import digamma_change
+from .._scalar import LOG_2PI, NODES, expm1_minus_x, half_ratio_excess, standard_difference
+from .._stirling import digamma_change, kl_beta
 from .._tilt import log_width_beyond, mean_tilt, tilt_excess, tilted_entropy, tilted_mean, tilted_variance
 from ..closed_forms import register_kl
 from ..distribution import Distribution, family
 from ..relatives import register_relative
+
+_NEAR = 0.05  # a divergence below it is that of densities that are much alike
+_SMALLEST_EXPONENT, _LARGEST_EXPONENT = 1e-22, 80.0  # what lies beyond is nothing, for densities that are alike too
+_DIGITS = 39.0  # -log of a share that no digit shows
 
 # ---------------------------------------------------------------- families
 
@@ -72,8 +77,7 @@ class Kumaraswamy(Distribution):
 
     .. math:: p(x) = \alpha \beta \, x^{\alpha - 1} (1 - x^\alpha)^{\beta - 1}
 
-    No closed form is registered for it but that to a `Uniform`: that to a `Beta` takes the mean of log(1 - x), which is
-    an infinite series. Quadrature gives it.
+    Its divergence from a `Beta` takes the mean of log(1 - x), an integral that a fixed rule gives to the last digits.
 
     Parameters
     ----------
@@ -170,13 +174,65 @@ def _negative_entropy(alpha, beta):
     return excess + 2.0 * half_ratio_excess(1.0, alpha) - interaction
 
 
-# ---------------------------------------------------------------- closed forms: from tilted distributions on [0, 1]
+# ---------------------------------------------------------------- closed forms: Kumaraswamy
 
 
 @register_kl(Kumaraswamy, "Uniform")
 def kl_kumaraswamy_uniform(alpha_p, beta_p, low_q, high_q):
     """log(width) minus the entropy, for an interval that contains [0, 1]."""
     return _negative_entropy(alpha_p, beta_p) + log_width_beyond(low_q, high_q)
+
+
+@register_kl(Kumaraswamy, "Beta")
+def kl_kumaraswamy_beta(alpha_p, beta_p, alpha_q, beta_q):
+    """Means of logarithms; where p and q nearly agree, the mean of q/p - 1 - log(q/p), which cannot cancel."""
+    if alpha_p == 1.0 or beta_p == 1.0:
+        return kl_beta(alpha_p, beta_p, alpha_q, beta_q)
+    constant = -(math.log(alpha_p) + math.log(beta_p) + log_beta(alpha_q, beta_q))
+    gap, excess = _means_over_kumaraswamy(alpha_p, beta_p, alpha_q, beta_q, constant)
+    of_alpha = (alpha_q - alpha_p) / alpha_p * digamma_change(beta_p, 1.0, 1.0 + beta_p)
+    of_beta = (beta_q - beta_p) / beta_p - (beta_q - 1.0) * gap
+    divergence = of_alpha + of_beta - constant
+    return divergence if divergence > _NEAR else excess
+
+
+@jit
+def _means_over_kumaraswamy(alpha, beta, alpha_q, beta_q, constant):
+    """Means of log((1 - x) / (1 - x^alpha)) and of q/p - 1 - log(q/p), for a `constant` of the logarithm.
+
+    -beta log(1 - x^alpha) is exponential, and has a scale of its own to which panels are fitted: doubling ones, for
+    functions of its logarithm, but steps of 1 up to where x cannot be told from 1.
+    """
+    gap = excess = 0.0
+    last, steepest = _LARGEST_EXPONENT / beta, max(1.0, _DIGITS - math.log(alpha))
+    low = _SMALLEST_EXPONENT / beta
+    while low < last:
+        high = min(last, low + 1.0 if 1.0 <= low < steepest else 2.0 * low)
+        for node, share in NODES:
+            t = low + (high - low) * node
+            weight = (high - low) * share * beta * math.exp(-beta * t)
+            log_power = math.log(-math.expm1(-t)) if t < 0.7 else math.log1p(-math.exp(-t))
+            log_gap = _log_gap(alpha, log_power, t)
+            gap += weight * log_gap
+            moved = (alpha_q - alpha) * (log_power / alpha) - (beta_q - beta) * t + (beta_q - 1.0) * log_gap
+            excess += weight * expm1_minus_x(constant + moved) if weight > 0.0 else 0.0
+        low = high
+    return gap, excess
+
+
+@jit
+def _log_gap(alpha, log_power, t):
+    """log((1 - x) / (1 - x^alpha)) from the logarithm of x^alpha and t = -log(1 - x^alpha)."""
+    log_x = log_power / alpha
+    if min(log_x, log_power) > -1e-17:  # its limit, for t may be far beyond what has an exponential
+        return -math.log(alpha)
+    step = (alpha - 1.0) * log_x
+    if abs(step) < 0.5:
+        return -math.log1p(math.exp(log_x) * (math.expm1(step) / math.expm1(log_x)))
+    return math.log(-math.expm1(log_x)) + t
+
+
+# ---------------------------------------------------------------- closed forms: from tilted distributions on [0, 1]
 
 
 @register_kl(ContinuousBernoulli, "Uniform")
