@@ -74,13 +74,17 @@ def warn(category: type[Warning], message: str) -> None:
     warnings.warn(message, category, stacklevel=5)
 
 
-def numeric_array(x: Any, name: str, tell: Callable[[type[Warning], str], None] = warn) -> np.ndarray:
+def numeric_array(
+    x: Any, name: str, tell: Callable[[type[Warning], str], None] = warn, copy: bool = False
+) -> np.ndarray:
     """Any array-like of real numbers as a float64 array of any shape (C-contiguous, read-only).
 
-    ``tell`` hears of numbers that float64 cannot hold.
+    ``tell`` hears of numbers that float64 cannot hold. With ``copy`` it is nobody else's array.
     """
     array = host_array(x, name, tell)
     with np.errstate(over="ignore"):
+        if copy:
+            return frozen(np.array(array, np.float64, order="C"))
         # require keeps 0-d arrays 0-d, which ascontiguousarray does not, and aligns
         return frozen(np.require(array, np.float64, ["C", "A"]).view(np.ndarray))
 

@@ -13,16 +13,37 @@ from .errors import InvalidParameterError, ShapeMismatchError
 
 @dataclasses.dataclass(frozen=True)
 class Domain:
-    """Where a parameter may lie: in words, and as a test of finite arrays."""
+    """Where a parameter may lie: in words, and as a test of finite arrays.
+
+    Numbers lie between `low` and `high`, included or not; `contains` says what else must hold.
+    """
 
     requirement: str
-    event_ndim: int
-    contains: Callable[[np.ndarray], bool]
+    event_ndim: int = 0
+    low: float = -math.inf
+    high: float = math.inf
+    is_open: bool = False
+    contains: Callable[[np.ndarray], bool] = lambda array: True
+
+    def holds(self, array: np.ndarray) -> bool:
+        """Whether all of an array lies in it."""
+        return not array.size or (self.bounds(*extremes(array)) and self.contains(array))
+
+    def bounds(self, least: float, largest: float) -> bool:
+        """Whether numbers from the least to the largest are finite, and neither too small nor too large."""
+        if self.is_open:
+            return self.low < least and largest < self.high
+        return -math.inf < least >= self.low and math.inf > largest <= self.high
+
+
+def extremes(array: np.ndarray) -> tuple[float, float]:
+    """The least and the largest number; nan is both of anything it is among."""
+    with np.errstate(invalid="ignore"):
+        return float(array.min()), float(array.max())
 
 
 def _is_simplex(probs: np.ndarray) -> bool:
-    total = probs.sum(axis=-1)
-    return bool((probs >= 0).all() and (np.abs(total - 1.0) <= 1e-6).all())
+    return bool((np.abs(probs.sum(axis=-1) - 1.0) <= 1e-6).all())
 
 
 def _is_direction(vectors: np.ndarray) -> bool:
@@ -42,15 +63,15 @@ def _agrees_with_mirror(matrix: np.ndarray) -> np.ndarray:
 
 
 DOMAINS = {
-    "real": Domain("be finite", 0, lambda a: True),
-    "positive": Domain("be > 0", 0, lambda a: bool(a.min(initial=math.inf) > 0)),
-    "nonnegative": Domain("be >= 0", 0, lambda a: bool(a.min(initial=math.inf) >= 0)),
-    "probability": Domain("be between 0 and 1", 0, lambda a: bool(((a >= 0) & (a <= 1)).all())),
-    "open probability": Domain("lie between 0 and 1, both excluded", 0, lambda a: bool(((a > 0) & (a < 1)).all())),
-    "count": Domain("be whole numbers >= 0", 0, lambda a: bool(((a >= 0) & (a == np.floor(a))).all())),
-    "direction": Domain("be unit vectors (to 1e-6)", 1, _is_direction),
-    "probabilities": Domain("be >= 0 and sum to 1 (to 1e-6) along the last axis", 1, _is_simplex),
-    "symmetric": Domain("be a symmetric square matrix (or a batch of them)", 2, _is_symmetric),
+    "real": Domain("be finite"),
+    "positive": Domain("be > 0", low=0.0, is_open=True),
+    "nonnegative": Domain("be >= 0", low=0.0),
+    "probability": Domain("be between 0 and 1", low=0.0, high=1.0),
+    "open probability": Domain("lie between 0 and 1, both excluded", low=0.0, high=1.0, is_open=True),
+    "count": Domain("be whole numbers >= 0", low=0.0, contains=lambda a: bool((a == np.floor(a)).all())),
+    "direction": Domain("be unit vectors (to 1e-6)", 1, contains=_is_direction),
+    "probabilities": Domain("be >= 0 and sum to 1 (to 1e-6) along the last axis", 1, low=0.0, contains=_is_simplex),
+    "symmetric": Domain("be a symmetric square matrix (or a batch of them)", 2, contains=_is_symmetric),
 }
 
 
@@ -108,16 +129,16 @@ def check_axes(array: np.ndarray, n_axes: int, name: str) -> None:
 
 def check_domain(array: np.ndarray, domain: str, name: str) -> None:
     """Raise where an array is not finite or leaves a domain."""
+    if DOMAINS[domain].holds(array):
+        return
     if not is_finite(array):
         raise InvalidParameterError(f"{name} must be finite, {_describe_infinite(array)}.")
-    if not DOMAINS[domain].contains(array):
-        raise InvalidParameterError(f"{name} must {DOMAINS[domain].requirement}, {_describe_offence(array, domain)}.")
+    raise InvalidParameterError(f"{name} must {DOMAINS[domain].requirement}, {_describe_offence(array, domain)}.")
 
 
 def is_finite(array: np.ndarray) -> bool:
-    """Without an array of booleans: nan is the least and the largest of anything it is among."""
-    with np.errstate(invalid="ignore"):
-        return bool(-math.inf < array.min(initial=0.0) and array.max(initial=0.0) < math.inf)
+    """Without an array of booleans."""
+    return not array.size or DOMAINS["real"].bounds(*extremes(array))
 
 
 def _describe_infinite(array: np.ndarray) -> str:
@@ -156,7 +177,7 @@ def _first_offence(events: np.ndarray, domain: str) -> int:
     low, high = 0, len(events)
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if DOMAINS[domain].contains(events[low:middle]) else (low, middle)
+        low, high = (middle, high) if DOMAINS[domain].holds(events[low:middle]) else (low, middle)
     return low
 
 

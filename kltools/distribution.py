@@ -141,11 +141,11 @@ class Distribution:
 
     def _check_parameter(self, field: dataclasses.Field, value: Any) -> np.ndarray:
         name = f"{field.name} of {self._name}"
-        array = _arrays.numeric_array(value, name)
+        array = _arrays.numeric_array(value, name, copy=True)  # what the caller does to it later must not matter
         domain, n_axes = self._declared(field.name, array.ndim)
         check_axes(array, n_axes, name)
         check_domain(array, domain, name)
-        return _arrays.frozen(array.copy())  # what the caller does to the array later must not matter
+        return array
 
     def _declared(self, name: str, ndim: int) -> tuple[str, int]:
         """Domain and number of event axes of a parameter that was given with ndim axes."""

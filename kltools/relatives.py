@@ -217,12 +217,11 @@ def _between(a: np.ndarray, b: np.ndarray, alpha: float) -> np.ndarray:
 def _lies_in_domain(cls: type, name: str, values: np.ndarray) -> np.ndarray:
     """Over the batch, whether the events of a parameter are what it may be."""
     domain, n_axes = declaration(cls, name)
-    contains, split = DOMAINS[domain].contains, values.ndim - n_axes
-    if np.isfinite(values).all() and contains(values):
+    holds, split = DOMAINS[domain].holds, values.ndim - n_axes
+    if holds(values):
         return np.ones(values.shape[:split], bool)
     events = values.reshape(-1, *values.shape[split:])
-    each = [bool(np.isfinite(event).all()) and contains(event) for event in events]
-    return np.array(each, bool).reshape(values.shape[:split])
+    return np.array([holds(event) for event in events], bool).reshape(values.shape[:split])
 
 
 def _over_batch(values: np.ndarray, p: Distribution, name: str) -> np.ndarray:
