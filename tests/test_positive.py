@@ -24,7 +24,7 @@ OURS = {module.__name__ for module in (positive, positive_scale, weibull)}
 FORMS = {
     (p.__name__, q if isinstance(q, str) else q.__name__): form
     for (p, q), form in _CLOSED_FORMS.items()
-    if p.__module__ in OURS
+    if p.__module__ in OURS and hasattr(form, "parameters")
 }
 SAME = sorted(p for p, q in FORMS if p == q)
 # of other files; the pairs of this one are asked for by their parameters alone
