@@ -11,8 +11,8 @@ from ._scalar import LOG_2PI
 from .distribution import Distribution, check_distribution
 from .errors import InvalidParameterError, InvalidTypeError, NoClosedFormError
 from .families.gaussian import MultivariateNormal, MultivariateNormalDiag, Normal
+from .families.gaussian_mixture import GaussianMixture
 from .families.low_rank import LowRankMultivariateNormal
-from .families.mixture import GaussianMixture
 from .families.real_line import Cauchy
 from .families.structural import Independent, Product
 

@@ -1,4 +1,4 @@
-"""Mixtures of distributions."""
+"""Mixtures of Gaussians."""
 
 import math
 from typing import Any, NoReturn, Self
@@ -12,7 +12,7 @@ from .._scalar import LOG_2PI
 from ..distribution import Distribution, family
 from ..errors import NoClosedFormError
 from .discrete import Categorical
-from .gaussian import cholesky_factor, warn_of_rounding
+from .gaussian import MultivariateNormal, MultivariateNormalDiag, cholesky_factor, warn_of_rounding
 from .gaussian_full import flat_rows, solve_lower
 
 _WIDTH = 16  # rows at a time
@@ -102,6 +102,13 @@ class GaussianMixture(Distribution):
     def _is_diagonal(self) -> bool:
         return self._declared("covs", self.covs.ndim) == ("positive", 2)
 
+    @property
+    def components(self) -> MultivariateNormalDiag | MultivariateNormal:
+        """The Gaussians that are mixed, K along the last axis of their batch."""
+        if self._is_diagonal:
+            return MultivariateNormalDiag(mean=self.means, var=self.covs)
+        return MultivariateNormal._factored(self.means, self.covs, self._factors, False)
+
     def _take(self, positions: np.ndarray) -> Self:
         event = self._factors.shape[-3:]
         factors = np.broadcast_to(self._factors, self.batch_shape + event)
@@ -134,7 +141,11 @@ class GaussianMixture(Distribution):
         return *flat_rows(self.means, 2, shape), *flat_rows(self._factors, 3, shape)
 
     def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        chosen = Categorical(probs=self.weights)._sample(rng, shape).astype(np.intp)
+        return self._sample_components(rng, Categorical(probs=self.weights)._sample(rng, shape).astype(np.intp))
+
+    def _sample_components(self, rng: np.random.Generator, chosen: np.ndarray) -> np.ndarray:
+        """A draw from the component of each number, in an array whose last axes are the batch."""
+        shape = chosen.shape
         draws = rng.standard_normal((chosen.size, *self.event_shape))
         parts = self._flat_components(shape)
         run_rows(_draw_kernel, chosen.size, frozen(chosen.reshape(-1)), *parts, draws, row_cost=draws.shape[1] ** 2)
