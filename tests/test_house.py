@@ -91,6 +91,7 @@ COMPOSED = {
     "families.gaussian_relatives",
     "families.low_rank",
     "families.matrix",
+    "families.mixture",
     "families.gaussian_mixture",
     "families.positive_scale",
     "families.structural_forms",

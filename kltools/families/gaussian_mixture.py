@@ -25,7 +25,7 @@ class GaussianMixture(Distribution):
     .. math:: p(x) = \sum_{k=1}^K w_k \, \mathcal{N}(x; \mu_k, \Sigma_k)
 
     Neither its entropy nor a divergence from or to it has a closed form: `estimate_kl_monte_carlo` takes it for p
-    and for q, `estimate_kl` for the known reference.
+    and for q, `estimate_kl` for the known reference, and `mixture_kl_bounds` tells what is known of their divergence.
 
     Parameters
     ----------
