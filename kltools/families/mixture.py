@@ -1,14 +1,14 @@
 """Mixtures of the distributions of any family."""
 
 import math
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from .._arrays import frozen, numeric_array
 from .._parameters import check_axes, check_domain
 from ..distribution import Distribution, broadcast_shapes, check_distribution
-from ..errors import ShapeMismatchError
+from ..errors import NoClosedFormError, ShapeMismatchError
 from .discrete import Categorical
 from .structural import Composed, flat_positions
 
@@ -115,6 +115,13 @@ class Mixture(Composed):
             block = places[start : start + step]
             draws[start : start + step] = self.components._take(block)._sample(rng, block.shape)
         return draws.reshape(chosen.shape + self.event_shape)
+
+    def _entropy(self) -> NoReturn:
+        raise NoClosedFormError(
+            'the entropy of a Mixture has no closed form; in one dimension use entropy(p, method="quadrature"), else '
+            "average -p.log_prob(x) over draws x of p, or compare p with another distribution: "
+            "estimate_kl_monte_carlo(p, q, n_samples=100_000, random_state=0)."
+        )
 
     def _support(self) -> tuple[Any, Any] | None:
         support = self.components._support()
