@@ -156,6 +156,52 @@ def test_a_row_alone_gives_the_bits_of_many():
     np.testing.assert_array_equal(p.log_prob(x)[::-1], p.log_prob(x[::-1]))
 
 
+@pytest.mark.parametrize("diagonal", [False, True])
+@pytest.mark.parametrize("n_components", [31, 32, 33, 64, 65, 130])
+def test_many_components_meet_many_rows(n_components, diagonal):
+    """Whatever share of a chunk or of a block of rows is left over."""
+    law = parameters(n_components, n_components, 3)
+    x = 6.0 * np.random.default_rng(0).normal(size=(300, 3))
+    matrices = law["covs"]
+    if diagonal:
+        law["covs"] = variances(matrices)
+        matrices = law["covs"][..., None] * np.eye(3)
+    p, truth = kl.GaussianMixture(**law), scipy_log_density(law["weights"], law["means"], matrices, x)
+    for n_rows in (1, 127, 128, 129, 300):
+        np.testing.assert_allclose(p.log_prob(x[:n_rows]), truth[:n_rows], rtol=1e-11, atol=1e-12)
+    np.testing.assert_array_equal(p.log_prob(x), [p.log_prob(row) for row in x])
+
+
+def test_a_hundred_thousand_components():
+    """As the aggregate posterior of a variational autoencoder has."""
+    rng = np.random.default_rng(0)
+    means, var = rng.normal(size=(100_000, 4)), 0.05 + 0.05 * rng.random((100_000, 4))
+    x = rng.normal(size=(20, 4))
+    logs = [-0.5 * ((row - means) ** 2 / var + np.log(2.0 * np.pi * var)).sum(axis=1) for row in x]
+    p = kl.GaussianMixture(weights=np.full(100_000, 1e-5), means=means, covs=var)
+    np.testing.assert_allclose(p.log_prob(x), logsumexp(logs, axis=1) + math.log(1e-5), rtol=1e-12)
+
+
+def test_rows_far_out_leave_the_bits_of_the_others():
+    p = kl.GaussianMixture(**parameters(9, 40, 2))
+    x = p.sample(64, random_state=0)
+    mixed = x.copy()
+    mixed[::3] = 1e200 * (1.0 + np.arange(22.0)[:, None])
+    found = p.log_prob(mixed)
+    assert (found[::3] == -math.inf).all()
+    others = np.arange(64) % 3 != 0
+    np.testing.assert_array_equal(found[others], p.log_prob(x)[others])
+
+
+def test_threads_of_joblib_change_no_bit():
+    joblib = pytest.importorskip("joblib")
+    p = kl.GaussianMixture(**parameters(10, 20, 4))
+    x = p.sample(50_000, random_state=0)
+    with joblib.parallel_config(n_jobs=2, backend="threading"):
+        found = p.log_prob(x)
+    np.testing.assert_array_equal(found, p.log_prob(x))
+
+
 @given(st.integers(1, 4), st.integers(1, 4), st.booleans(), st.floats(0.0, 1.0), st.integers(0, 2**16))
 @settings(deadline=None, derandomize=True, max_examples=100)
 def test_a_component_may_be_told_as_two(n_components, d, diagonal, share, seed):

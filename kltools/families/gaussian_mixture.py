@@ -6,16 +6,17 @@ from typing import Any, NoReturn, Self
 import numpy as np
 
 from .._arrays import frozen
-from .._jit import jit, run_rows
+from .._jit import effective_n_jobs, jit, run_rows
 from .._parameters import param
 from .._scalar import LOG_2PI
 from ..distribution import Distribution, family
 from ..errors import NoClosedFormError
+from ..models.density import BLOCK, LANES, log_density_kernel
 from .discrete import Categorical
 from .gaussian import MultivariateNormal, MultivariateNormalDiag, cholesky_factor, warn_of_rounding
-from .gaussian_full import flat_rows, solve_lower
+from .gaussian_full import flat_rows
 
-_WIDTH = 16  # rows at a time
+_COST_OF_EXP, _AT_ONCE = 20, 8  # operations
 
 
 @family
@@ -99,6 +100,11 @@ class GaussianMixture(Distribution):
         return self._kept  # type: ignore[attr-defined]
 
     @property
+    def _diagonals(self) -> np.ndarray:
+        """Of the factors, (..., K, d)."""
+        return self._factors[..., 0, :] if self._is_diagonal else np.diagonal(self._factors, axis1=-2, axis2=-1)
+
+    @property
     def _is_diagonal(self) -> bool:
         return self._declared("covs", self.covs.ndim) == ("positive", 2)
 
@@ -123,18 +129,19 @@ class GaussianMixture(Distribution):
         n_each = math.prod(shape[: len(shape) - len(self.batch_shape)])
         order = np.arange(n).reshape(n_each, -1 if n else 0).T.reshape(-1)  # mixture after mixture
         rows = (*flat_rows(x, 1, shape), *flat_rows(self._log_constants(), 1, shape), *self._flat_components(shape))
+        rows += flat_rows(-1.0 / self._diagonals, 2, shape)
         out = np.empty(n)
-        cost = self.means.shape[-2] * (self.event_shape[0] ** 2 + 20)
-        run_rows(_log_prob_kernel, n, frozen(order), n_each, *rows, out, row_cost=cost)
+        n_blocks = -(-n_each // BLOCK) * (n // n_each if n else 0)
+        cost = BLOCK * self.means.shape[-2] * (math.prod(self._factors.shape[-2:]) + _COST_OF_EXP) // _AT_ONCE
+        threads = effective_n_jobs(None)
+        run_rows(log_density_kernel, n_blocks, frozen(order), n_each, *rows, out, LANES, row_cost=cost, n_jobs=threads)
         return np.where(np.isnan(x).any(axis=-1), np.nan, out.reshape(shape))
 
     def _log_constants(self) -> np.ndarray:
         """Log of the weighted density of each component at its mean."""
         with np.errstate(divide="ignore"):
             log_weights = np.log(self.weights)
-        factors = self._factors
-        diagonals = factors[..., 0, :] if self._is_diagonal else np.diagonal(factors, axis1=-2, axis2=-1)
-        return log_weights - np.log(diagonals).sum(axis=-1) - 0.5 * self.event_shape[0] * LOG_2PI
+        return log_weights - np.log(self._diagonals).sum(axis=-1) - 0.5 * self.event_shape[0] * LOG_2PI
 
     def _flat_components(self, shape: tuple[int, ...]) -> tuple[np.ndarray, ...]:
         """Means and factors for the kernels, each with its index for every place of the shape."""
@@ -162,74 +169,6 @@ class GaussianMixture(Distribution):
             "the entropy of a GaussianMixture has no closed form; average -p.log_prob(x) over draws x of p, or compare "
             "p with another distribution: estimate_kl_monte_carlo(p, q, n_samples=100_000, random_state=0)."
         )
-
-
-@jit
-def _standardise(factor, columns):
-    """Overwrite deviations from a mean with deviations in units of the component."""
-    if factor.shape[0] > 1:
-        solve_lower(factor, columns)
-        return
-    d, n = columns.shape
-    for i in range(d):
-        for j in range(n):
-            columns[i, j] /= factor[0, i]
-
-
-@jit
-def _weighted_log_density(columns, mean, factor, log_constant, deviation, out):
-    """Log-density of one weighted component, for a row in each column."""
-    d, n = columns.shape
-    for j in range(n):
-        out[j] = 0.0
-    for i in range(d):
-        for j in range(n):
-            deviation[i, j] = columns[i, j] - mean[i]
-    _standardise(factor, deviation)
-    for i in range(d):
-        for j in range(n):
-            if out[j] < math.inf:  # behind an overflow may stand the nan of inf - inf
-                out[j] += deviation[i, j] * deviation[i, j]
-    for j in range(n):
-        out[j] = log_constant - 0.5 * out[j]
-
-
-@jit
-def _log_sum_exp(logs, column):
-    top = -math.inf
-    for k in range(logs.shape[0]):
-        top = max(top, logs[k, column])
-    if top == -math.inf:
-        return top
-    total = 0.0
-    for k in range(logs.shape[0]):
-        total += math.exp(logs[k, column] - top)
-    return top + math.log(total)
-
-
-@jit
-def _log_prob_kernel(
-    start, stop, order, n_each, x, x_row, log_constants, log_constants_row, means, means_row, factors, factors_row, out
-):  # fmt: skip
-    """Rows in an order in which n_each that follow one another belong to one mixture."""
-    n_components, d = means.shape[1:]
-    columns, deviation = np.empty((d, _WIDTH)), np.empty((d, _WIDTH))
-    logs = np.empty((n_components, _WIDTH))
-    row = start
-    while row < stop:
-        n = min(_WIDTH, stop - row, n_each - row % n_each)
-        for j in range(_WIDTH):  # what is left of the width repeats the last row
-            point = x[x_row[order[row + min(j, n - 1)]]]
-            for i in range(d):
-                columns[i, j] = point[i]
-        place = order[row]
-        mean, factor = means[means_row[place]], factors[factors_row[place]]
-        log_constant = log_constants[log_constants_row[place]]
-        for k in range(n_components):
-            _weighted_log_density(columns, mean[k], factor[k], log_constant[k], deviation, logs[k])
-        for j in range(n):
-            out[order[row + j]] = _log_sum_exp(logs, j)
-        row += n
 
 
 @jit
