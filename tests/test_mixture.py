@@ -70,12 +70,20 @@ def test_log_prob_is_that_of_scipy(n_components, d, n_rows):
     np.testing.assert_allclose(kl.GaussianMixture(**law).log_prob(x), truth, rtol=1e-11, atol=1e-12)
 
 
-@pytest.mark.parametrize("covariance_type", ["full", "diag"])
-def test_scikit_learn_agrees(covariance_type):
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+def test_a_fitted_model_of_scikit_learn(covariance_type):
     X = np.random.default_rng(0).normal(size=(400, 3)) * [1.0, 2.0, 0.5] + np.repeat([[0.0], [4.0]], 200, axis=0)
     theirs = SklearnMixture(3, covariance_type=covariance_type, random_state=0).fit(X)
-    ours = kl.GaussianMixture(weights=theirs.weights_, means=theirs.means_, covs=theirs.covariances_)
+    ours = kl.GaussianMixture.from_sklearn(theirs)
     np.testing.assert_allclose(ours.log_prob(X), theirs.score_samples(X), rtol=1e-11, atol=1e-12)
+
+
+def test_what_is_no_fitted_model():
+    with pytest.raises(errors.InvalidParameterError, match=r"\(n_components=2\), which has not been fitted"):
+        kl.GaussianMixture.from_sklearn(SklearnMixture(2))
+    for wrong in (SklearnMixture, np.zeros(3), kl.Normal(mean=0.0, var=1.0), None):
+        with pytest.raises(errors.InvalidTypeError, match=r"a fitted GaussianMixture of scikit-learn is needed"):
+            kl.GaussianMixture.from_sklearn(wrong)
 
 
 @pytest.mark.parametrize("diagonal", [False, True])

@@ -10,7 +10,7 @@ from .._jit import effective_n_jobs, jit, run_rows
 from .._parameters import param
 from .._scalar import LOG_2PI
 from ..distribution import Distribution, family
-from ..errors import NoClosedFormError
+from ..errors import InvalidParameterError, InvalidTypeError, NoClosedFormError
 from ..models.density import BLOCK, LANES, log_density_kernel
 from .discrete import Categorical
 from .gaussian import MultivariateNormal, MultivariateNormalDiag, cholesky_factor, warn_of_rounding
@@ -70,6 +70,37 @@ class GaussianMixture(Distribution):
     weights: Any = param("probabilities")
     means: Any = param("real", event_ndim=2)
     covs: Any = param("symmetric")
+
+    @classmethod
+    def from_sklearn(cls, model: Any) -> Self:
+        """From a fitted mixture model of scikit-learn, with covariances of any type.
+
+        Parameters
+        ----------
+        model : sklearn.mixture.GaussianMixture or BayesianGaussianMixture
+            Of the latter the expected weights, means and covariances are taken, as its ``score_samples`` does not.
+
+        Raises
+        ------
+        InvalidTypeError
+            For what is no such model.
+        InvalidParameterError
+            Where it has not been fitted.
+        """
+        kind = getattr(model, "covariance_type", None)
+        if isinstance(model, type) or kind not in ("full", "tied", "diag", "spherical"):
+            raise InvalidTypeError(
+                f"model is {model!r}; a fitted GaussianMixture of scikit-learn is needed, as in "
+                "GaussianMixture.from_sklearn(sklearn.mixture.GaussianMixture(2).fit(X))."
+            )
+        if not hasattr(model, "covariances_"):
+            raise InvalidParameterError(f"model is {model!r}, which has not been fitted; call its fit(X) first.")
+        means, covs = np.asarray(model.means_), np.asarray(model.covariances_)
+        if kind == "tied":
+            covs = np.broadcast_to(covs, means.shape[:1] + covs.shape)
+        if kind == "spherical":
+            covs = np.broadcast_to(covs[:, None], means.shape)
+        return cls(weights=model.weights_, means=means, covs=covs)
 
     def _declared(self, name: str, ndim: int) -> tuple[str, int]:
         if name != "covs":
