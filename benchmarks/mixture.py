@@ -30,7 +30,7 @@ CASES = [
     case("full", 100_000, 8, 2),
     case("full", 100_000, 16, 32),
     case("diagonal", 100_000, 64, 8),
-    case("diagonal", 1000, 100_000, 32, peers=("sklearn", "torch"), rounds=3),
+    case("diagonal", 200, 100_000, 32, rounds=3, peers=("sklearn", "torch")),
 ]
 
 
