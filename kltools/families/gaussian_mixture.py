@@ -7,11 +7,12 @@ import numpy as np
 
 from .._arrays import frozen
 from .._jit import effective_n_jobs, jit, run_rows
+from .._once import once
 from .._parameters import param
 from .._scalar import LOG_2PI
 from ..distribution import Distribution, family
 from ..errors import InvalidParameterError, InvalidTypeError, NoClosedFormError
-from ..models.density import BLOCK, LANES, log_density_kernel
+from ..models.density import BLOCK, lanes_for, log_density_kernel, pack_kernel, packed_length
 from .discrete import Categorical
 from .gaussian import MultivariateNormal, MultivariateNormalDiag, cholesky_factor, warn_of_rounding
 from .gaussian_full import flat_rows
@@ -135,6 +136,17 @@ class GaussianMixture(Distribution):
         """Of the factors, (..., K, d)."""
         return self._factors[..., 0, :] if self._is_diagonal else np.diagonal(self._factors, axis1=-2, axis2=-1)
 
+    @once
+    def _whitenings(self) -> np.ndarray:
+        """Inverses of the factors as `log_density_kernel` wants them, (..., K, length)."""
+        if self._factors.shape[-2] == 1:
+            return frozen(1.0 / self._factors[..., 0, :])
+        d = self.event_shape[0]
+        flat = frozen(self._factors.reshape(-1, d, d))
+        packed = np.empty((len(flat), packed_length(d)))
+        run_rows(pack_kernel, len(flat), flat, packed, row_cost=d**3)
+        return frozen(packed.reshape(*self._factors.shape[:-2], -1))
+
     @property
     def _is_diagonal(self) -> bool:
         return self._declared("covs", self.covs.ndim) == ("positive", 2)
@@ -156,17 +168,17 @@ class GaussianMixture(Distribution):
 
     def _log_prob(self, x: np.ndarray) -> np.ndarray:
         shape = np.broadcast_shapes(x.shape[:-1], self.batch_shape)
-        n = math.prod(shape)
-        n_each = math.prod(shape[: len(shape) - len(self.batch_shape)])
-        order = np.arange(n).reshape(n_each, -1 if n else 0).T.reshape(-1)  # mixture after mixture
-        rows = (*flat_rows(x, 1, shape), *flat_rows(self._log_constants(), 1, shape), *self._flat_components(shape))
-        rows += flat_rows(-1.0 / self._diagonals, 2, shape)
-        out = np.empty(n)
-        n_blocks = -(-n_each // BLOCK) * (n // n_each if n else 0)
-        cost = BLOCK * self.means.shape[-2] * (math.prod(self._factors.shape[-2:]) + _COST_OF_EXP) // _AT_ONCE
-        threads = effective_n_jobs(None)
-        run_rows(log_density_kernel, n_blocks, frozen(order), n_each, *rows, out, LANES, row_cost=cost, n_jobs=threads)
-        return np.where(np.isnan(x).any(axis=-1), np.nan, out.reshape(shape))
+        split = len(shape) - len(self.batch_shape)
+        n_each, mixtures = math.prod(shape[:split]), shape[split:]
+        points, constants = flat_rows(x, 1, shape), flat_rows(self._log_constants(), 1, mixtures)
+        rows = (*points, *constants, *self._flat_components(mixtures), *flat_rows(self._whitenings, 2, mixtures))
+        out = np.empty(shape)
+        n_mixtures = math.prod(mixtures)
+        n_blocks = -(-n_each // BLOCK) * n_mixtures
+        cost = BLOCK * self.means.shape[-2] * (self._whitenings.shape[-1] + _COST_OF_EXP) // _AT_ONCE
+        arguments = (n_each, n_mixtures, *rows, out.reshape(-1), lanes_for(n_each))
+        run_rows(log_density_kernel, n_blocks, *arguments, row_cost=cost, n_jobs=effective_n_jobs(None))
+        return out
 
     def _log_constants(self) -> np.ndarray:
         """Log of the weighted density of each component at its mean."""

@@ -5,66 +5,110 @@ import math
 import numpy as np
 
 from .._jit import jit
-from .._simd import Const, constant, everywhere, exp, fma, less, load, log, maximum, select, splat, store
+from .._simd import (
+    Const,
+    constant,
+    everywhere,
+    exp,
+    fma,
+    fma_many,
+    less,
+    load,
+    log,
+    maximum,
+    select,
+    splat,
+    splat_many,
+    store,
+)
+from .em import invert
 
-LANES = Const(16)
 BLOCK = 128  # rows of one mixture, in groups that meet a chunk of components one after the other
+_FEW = 8
 _CHUNK = 32  # components whose logarithms are kept
+_PAIR = 2  # rows of a whitening that are added up at once
+_PAIR_ROWS = Const(_PAIR)
 _NEGLIGIBLE = -50.0  # logarithm of a share that a hundred thousand times changes no digit
+
+
+def lanes_for(n_rows: int) -> Const:
+    """So many that sums of several rows hide that each waits for its last term, and one vector for a few rows."""
+    return Const(32 if n_rows > _FEW else _FEW)
+
+
+def packed_length(d: int) -> int:
+    """Of one whitening."""
+    return sum(_PAIR * min(first + _PAIR, d) for first in range(0, d, _PAIR))
+
+
+@jit
+def pack_kernel(start, stop, factors, packed):
+    """Inverses of lower triangles, pair of rows after pair of rows, column by column; a missing row is zero."""
+    d = factors.shape[1]
+    inverse = np.zeros((d, d))
+    for k in range(start, stop):
+        invert(factors[k], inverse)
+        at = 0
+        for first in range(0, d, _PAIR):
+            for j in range(min(first + _PAIR, d)):
+                for i in range(first, first + _PAIR):
+                    packed[k, at] = inverse[i, j] if i < d else 0.0
+                    at += 1
 
 
 @jit
 def log_density_kernel(
-    start, stop, order, n_each, x, x_row, log_constants, log_constants_row, means, means_row, factors, factors_row,
-    scales, scales_row, out, lanes,
+    start, stop, n_each, n_mixtures, x, x_row, log_constants, log_constants_row, means, means_row, factors, factors_row,
+    whitenings, whitenings_row, out, lanes,
 ):  # fmt: skip
-    """Blocks of rows, in an order in which n_each that follow one another belong to one mixture.
+    """Blocks of rows that belong to one mixture: the i-th of its n_each rows has the place i * n_mixtures + its number.
 
-    Factors are lower triangles, or one row of what is their diagonal; scales are -1 / diagonal.
+    Factors are lower triangles and whitenings their packed inverses, or both are diagonals.
     """
     width, d = constant(lanes), means.shape[2]
     columns = np.empty((BLOCK // width, d * width))
-    scratch = np.empty(d * width), np.empty(_CHUNK * width)
+    logs, zeros = np.empty(_CHUNK * width), np.zeros(_PAIR)
     tops, sums = np.empty(BLOCK), np.empty(BLOCK)
     parts = (n_each + BLOCK - 1) // BLOCK
     for block in range(start, stop):
-        row = block // parts * n_each + block % parts * BLOCK
-        n = min(BLOCK, n_each - block % parts * BLOCK)
+        number, row = block // parts, block % parts * BLOCK
+        n = min(BLOCK, n_each - row)
         n_groups = (n + width - 1) // width
         for lane in range(n_groups * width):  # what is left of the width repeats the last row
-            point = x[x_row[order[row + min(lane, n - 1)]]]
+            point = x_row[(row + min(lane, n - 1)) * n_mixtures + number]
             for i in range(d):
-                columns[lane // width, i * width + lane % width] = point[i]
+                columns[lane // width, i * width + lane % width] = x[point, i]
             tops[lane], sums[lane] = -math.inf, 0.0
-        place = order[row]
-        log_constant, mean = log_constants[log_constants_row[place]], means[means_row[place]]
-        factor, scale = factors[factors_row[place]], scales[scales_row[place]]
-        mixture = log_constant, mean, factor, scale
+        log_constant, mean = log_constants[log_constants_row[number]], means[means_row[number]]
+        factor, whitening = factors[factors_row[number]], whitenings[whitenings_row[number]]
+        mixture = log_constant, mean, factor, whitening
         for first in range(0, mean.shape[0], _CHUNK):
             last = min(first + _CHUNK, mean.shape[0])
             for group in range(n_groups):
-                _meet(columns[group], *mixture, first, last, scratch, tops, sums, group * width, lanes)
+                _meet(columns[group], *mixture, first, last, zeros, logs, tops, sums, group * width, lanes)
         for group in range(n_groups):
             density = load(tops, group * width, lanes) + log(load(sums, group * width, lanes))
             store(tops, group * width, density)
         for lane in range(n):
-            out[order[row + lane]] = tops[lane]
+            out[(row + lane) * n_mixtures + number] = tops[lane]
 
 
 @jit
-def _meet(columns, log_constant, mean, factor, scale, first, last, scratch, tops, sums, at, lanes):
+def _meet(columns, log_constant, mean, factor, whitening, first, last, zeros, logs, tops, sums, at, lanes):
     """Add some components to the sum of exponentials of a group of rows, relative to the largest so far."""
     width = constant(lanes)
-    whitened, logs = scratch
     previous = load(tops, at, lanes)
     top = previous
     for k in range(first, last):
-        squares = _squares(columns, mean, factor, scale, k, whitened, lanes)
+        if factor.shape[1] > 1:
+            squares = _full_squares(columns, mean, whitening, k, zeros, lanes)
+        else:
+            squares = _diagonal_squares(columns, mean, whitening, k, lanes)
         result = log_constant[k] - 0.5 * squares
         place = (k - first) * width
         store(logs, place, result)
         if not everywhere(less(squares, np.inf)):
-            _far_out(columns, mean[k], factor[k], log_constant[k], whitened, logs, place, width)
+            _far_out(columns, mean, factor, log_constant, k, logs, place, width)
             result = load(logs, place, lanes)
         top = maximum(result, top)
     level = select(less(-np.inf, top), top, 0.0)
@@ -72,33 +116,44 @@ def _meet(columns, log_constant, mean, factor, scale, first, last, scratch, tops
     for k in range(last - first):
         share = load(logs, k * width, lanes) - level
         if not everywhere(less(share, _NEGLIGIBLE)):
-            total = total + select(less(share, _NEGLIGIBLE), 0.0, exp(share))  # whatever the other rows are
+            part = exp(maximum(share, _NEGLIGIBLE))  # the quick way, however far out some rows are
+            total = total + select(less(share, _NEGLIGIBLE), 0.0, part)  # whatever the other rows are
     store(sums, at, total)
     store(tops, at, top)
 
 
 @jit
-def _squares(columns, mean, factor, scale, k, whitened, lanes):
+def _full_squares(columns, mean, whitening, k, zeros, lanes):
     """Sum of squared deviations from component k, in its units."""
     width, d = constant(lanes), mean.shape[1]
     squares = splat(0.0, lanes)
-    is_full = factor.shape[1] > 1
-    for i in range(d):
-        value = load(columns, i * width, lanes) - mean[k, i]
-        if is_full:
-            for j in range(i):
-                value = fma(factor[k, i, j], load(whitened, j * width, lanes), value)
-        value = value * scale[k, i]
-        if is_full:
-            store(whitened, i * width, value)
+    at = k * whitening.shape[1]
+    for first in range(0, d, _PAIR):
+        values = splat_many(zeros, 0, lanes, _PAIR_ROWS)
+        for j in range(min(first + _PAIR, d)):
+            values = fma_many(values, load(columns, j * width, lanes) - mean[k, j], whitening, at)
+            at += _PAIR
+        for value in values:
+            squares = fma(value, value, squares)
+    return squares
+
+
+@jit
+def _diagonal_squares(columns, mean, whitening, k, lanes):
+    width = constant(lanes)
+    squares = splat(0.0, lanes)
+    for i in range(mean.shape[1]):
+        value = (load(columns, i * width, lanes) - mean[k, i]) * whitening[k, i]
         squares = fma(value, value, squares)
     return squares
 
 
 @jit
-def _far_out(columns, mean, factor, log_constant, whitened, logs, place, width):
+def _far_out(columns, means, factors, log_constants, k, logs, place, width):
     """Logarithms again, of lanes in which squares are beyond float64, or the nan of inf - inf behind one that is."""
+    mean, factor = means[k], factors[k]
     d = mean.shape[0]
+    whitened = np.empty(d)
     for lane in range(width):
         if logs[place + lane] > -math.inf:
             continue
@@ -108,9 +163,9 @@ def _far_out(columns, mean, factor, log_constant, whitened, logs, place, width):
             if factor.shape[0] > 1:
                 for j in range(i):
                     if factor[i, j] != 0.0:  # 0 times inf would be nan
-                        value -= factor[i, j] * whitened[j * width + lane]
+                        value -= factor[i, j] * whitened[j]
             value /= factor[i, i] if factor.shape[0] > 1 else factor[0, i]
-            whitened[i * width + lane] = value
+            whitened[i] = value
             if squares < math.inf:
                 squares += value * value
-        logs[place + lane] = log_constant - 0.5 * squares
+        logs[place + lane] = log_constants[k] - 0.5 * squares
