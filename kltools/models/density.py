@@ -12,6 +12,7 @@ from .._simd import (
     exp,
     fma,
     fma_many,
+    has_avx512,
     less,
     load,
     log,
@@ -32,8 +33,8 @@ _NEGLIGIBLE = -50.0  # logarithm of a share that a hundred thousand times change
 
 
 def lanes_for(n_rows: int) -> Const:
-    """So many that sums of several rows hide that each waits for its last term, and one vector for a few rows."""
-    return Const(32 if n_rows > _FEW else _FEW)
+    """As many as registers take, so that sums of many rows hide that each waits for its last term."""
+    return Const(_FEW if n_rows <= _FEW else 32 if has_avx512() else 16)
 
 
 def packed_length(d: int) -> int:
