@@ -8,6 +8,7 @@ import math
 import os
 import sys
 import time
+from pathlib import Path
 
 
 def mixture(case):
@@ -64,7 +65,8 @@ def sklearn(threads):
         model.weights_, model.means_, model.covariances_ = weights, means, covs
         inverse = np.linalg.inv(np.linalg.cholesky(covs)) if is_full else covs**-0.5
         model.precisions_cholesky_ = np.swapaxes(inverse, -1, -2) if is_full else inverse
-        return lambda: model.score_samples(x)
+        rows = max(1, 2**26 // len(weights))
+        return lambda: np.concatenate([model.score_samples(x[i : i + rows]) for i in range(0, len(x), rows)])
 
     return prepare
 
@@ -94,6 +96,18 @@ def check_threads(threads: int) -> None:
         assert pool["num_threads"] == threads, pool
 
 
+def resident(kind: str) -> float:
+    """MiB of the process: now (VmRSS), or the most since `forget_peak` (VmHWM)."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(kind):
+            return int(line.split()[1]) / 1024
+    return math.nan
+
+
+def forget_peak() -> None:
+    Path("/proc/self/clear_refs").write_text("5")
+
+
 def main() -> None:
     name, threads = sys.argv[1], int(sys.argv[2])
     prepare = globals()[name](threads)
@@ -105,10 +119,11 @@ def main() -> None:
             run, known = prepare(weights, means, covs, x), case
             prepare(weights, means, covs, x[:1000])()
         check_threads(threads)
-        began = time.perf_counter()
+        forget_peak()
+        before, began = resident("VmRSS"), time.perf_counter()
         values = run()
         seconds = time.perf_counter() - began
-        print(json.dumps([seconds, math.fsum(values)]), flush=True)
+        print(json.dumps([seconds, resident("VmHWM") - before, math.fsum(values)]), flush=True)
 
 
 if __name__ == "__main__":
