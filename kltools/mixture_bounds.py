@@ -22,7 +22,8 @@ from .families.gaussian_mixture import GaussianMixture
 from .power_divergences import bhattacharyya
 
 _BLOCK_NUMBERS = 2**20  # of a block of pairs
-_MOST_PAIRS = 2**24  # that are kept at once, 128 MiB
+_MOST_PAIRS = 2**24  # of p and q, which are kept at once: 128 MiB
+_MOST_OWN_PAIRS = 2**28  # of p, which take minutes
 _MOST_ROUNDS, _SETTLED = 1000, 1e-10
 
 LogPairs = Callable[[Any, Any], np.ndarray]  # of two batches of components, a table of logarithms
@@ -169,7 +170,8 @@ def mixture_kl_bounds(
     ShapeMismatchError
         For batches, and where events differ.
     InvalidParameterError
-        Where p and q have more than 2**24 pairs of components.
+        Where p and q have more than 2**24 pairs of components, or p more than 2**14 components: as an aggregate
+        posterior has. `estimate_kl_monte_carlo` takes those.
 
     References
     ----------
@@ -193,12 +195,8 @@ def mixture_kl_bounds(
     first, second = _weighted(p, "p"), _weighted(q, "q")
     if first.event_shape != second.event_shape:
         raise ShapeMismatchError(f"events differ: p draws shape {p.event_shape}, q draws shape {q.event_shape}.")
-    n_pairs = len(first.weights) * len(second.weights)
-    if n_pairs > _MOST_PAIRS:
-        raise InvalidParameterError(
-            f"p and q have {n_pairs} pairs of components, more than {_MOST_PAIRS}; use estimate_kl_monte_carlo(p, q, "
-            "n_samples=100_000, random_state=0), which needs no pairs."
-        )
+    _check_pairs("p and q have", len(first.weights) * len(second.weights), _MOST_PAIRS)
+    _check_pairs("p has", len(first.weights) ** 2, _MOST_OWN_PAIRS)
     rng = _validation.generator(random_state)
     bounds = {name: factor * value for name, value in _bounds(first, second, threads).items()}
     return MixtureBounds(
@@ -226,6 +224,14 @@ def _weighted(law: Any, name: str) -> GaussianMixture:
         return GaussianMixture(weights=[1.0], means=law.mean[None], covs=shape[None])
     has_weight = law.weights > 0.0
     return GaussianMixture(weights=law.weights[has_weight], means=law.means[has_weight], covs=law.covs[has_weight])
+
+
+def _check_pairs(whose: str, n_pairs: int, most: int) -> None:
+    if n_pairs > most:
+        raise InvalidParameterError(
+            f"{whose} {n_pairs} pairs of components, more than {most}; use estimate_kl_monte_carlo(p, q, "
+            "n_samples=100_000, random_state=0), which needs no pairs."
+        )
 
 
 def _bounds(p: GaussianMixture, q: GaussianMixture, n_jobs: int) -> dict[str, float]:

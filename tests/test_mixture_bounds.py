@@ -294,7 +294,9 @@ def test_the_result_tells_itself():
 
 
 MIXTURE = kl.GaussianMixture(weights=[0.5, 0.5], means=np.zeros((2, 2)), covs=np.ones((2, 2)))
-MANY = kl.GaussianMixture(weights=np.full(5000, 1 / 5000), means=np.zeros((5000, 2)), covs=np.ones((5000, 2)))
+MANY, POSTERIOR = (
+    kl.GaussianMixture(weights=np.full(n, 1 / n), means=np.zeros((n, 2)), covs=np.ones((n, 2))) for n in (5000, 20_000)
+)
 WRONG = [
     ((MIXTURE, [1.0]), {}, errors.InvalidTypeError, "q is a list"),
     ((MIXTURE, kl.Normal(mean=0.0, var=1.0)), {}, errors.InvalidTypeError, "q is a Normal; a GaussianMixture"),
@@ -302,7 +304,8 @@ WRONG = [
     ((MIXTURE, kl.MultivariateNormalDiag(mean=[0.0], var=[1.0])), {}, errors.ShapeMismatchError, "events differ"),
     ((MIXTURE, MIXTURE), {"n_samples": 10}, errors.InvalidParameterError, "n_samples"),
     ((MIXTURE, MIXTURE), {"unit": "digits"}, errors.InvalidParameterError, "unit"),
-    ((MANY, MANY), {}, errors.InvalidParameterError, "25000000 pairs of components"),
+    ((MANY, MANY), {}, errors.InvalidParameterError, "p and q have 25000000 pairs of components"),
+    ((POSTERIOR, MIXTURE), {}, errors.InvalidParameterError, r"p has 400000000 pairs.*estimate_kl_monte_carlo"),
 ]
 
 
