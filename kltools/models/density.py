@@ -13,6 +13,7 @@ from .._simd import (
     fma,
     fma_many,
     has_avx512,
+    item,
     less,
     load,
     log,
@@ -27,8 +28,7 @@ from .em import invert
 BLOCK = 128  # rows of one mixture, in groups that meet a chunk of components one after the other
 _FEW = 8
 _CHUNK = 32  # components whose logarithms are kept
-_PAIR = 2  # rows of a whitening that are added up at once
-_PAIR_ROWS = Const(_PAIR)
+_TWO = Const(2)  # rows of a whitening that are added up at once
 _NEGLIGIBLE = -50.0  # logarithm of a share that a hundred thousand times changes no digit
 
 
@@ -38,23 +38,26 @@ def lanes_for(n_rows: int) -> Const:
 
 
 def packed_length(d: int) -> int:
-    """Of one whitening."""
-    return sum(_PAIR * min(first + _PAIR, d) for first in range(0, d, _PAIR))
+    """Of one whitening, whose last row has zeros beside it where their number is odd."""
+    return d * (d + 1) // 2 + d % 2 * d
 
 
 @jit
 def pack_kernel(start, stop, factors, packed):
-    """Inverses of lower triangles, pair of rows after pair of rows, column by column; a missing row is zero."""
+    """Inverses of lower triangles: for each two rows the columns that both have, and the last number of the second."""
     d = factors.shape[1]
     inverse = np.zeros((d, d))
     for k in range(start, stop):
         invert(factors[k], inverse)
         at = 0
-        for first in range(0, d, _PAIR):
-            for j in range(min(first + _PAIR, d)):
-                for i in range(first, first + _PAIR):
-                    packed[k, at] = inverse[i, j] if i < d else 0.0
-                    at += 1
+        for i in range(0, d, 2):
+            for j in range(i + 1):
+                packed[k, at] = inverse[i, j]
+                packed[k, at + 1] = inverse[i + 1, j] if i + 1 < d else 0.0
+                at += 2
+            if i + 1 < d:
+                packed[k, at] = inverse[i + 1, i + 1]
+                at += 1
 
 
 @jit
@@ -68,7 +71,7 @@ def log_density_kernel(
     """
     width, d = constant(lanes), means.shape[2]
     columns = np.empty((BLOCK // width, d * width))
-    logs, zeros = np.empty(_CHUNK * width), np.zeros(_PAIR)
+    logs, zeros = np.empty(_CHUNK * width), np.zeros(2)
     tops, sums = np.empty(BLOCK), np.empty(BLOCK)
     parts = (n_each + BLOCK - 1) // BLOCK
     for block in range(start, stop):
@@ -129,13 +132,16 @@ def _full_squares(columns, mean, whitening, k, zeros, lanes):
     width, d = constant(lanes), mean.shape[1]
     squares = splat(0.0, lanes)
     at = k * whitening.shape[1]
-    for first in range(0, d, _PAIR):
-        values = splat_many(zeros, 0, lanes, _PAIR_ROWS)
-        for j in range(min(first + _PAIR, d)):
+    for i in range(0, d, 2):
+        values = splat_many(zeros, 0, lanes, _TWO)
+        for j in range(i + 1):
             values = fma_many(values, load(columns, j * width, lanes) - mean[k, j], whitening, at)
-            at += _PAIR
-        for value in values:
-            squares = fma(value, value, squares)
+            at += 2
+        value, other = values
+        if i + 1 < d:
+            other = fma(load(columns, (i + 1) * width, lanes) - mean[k, i + 1], item(whitening, at), other)
+            at += 1
+        squares = fma(other, other, fma(value, value, squares))
     return squares
 
 
