@@ -142,10 +142,10 @@ class GaussianMixture(Distribution):
         if self._factors.shape[-2] == 1:
             return frozen(1.0 / self._factors[..., 0, :])
         d = self.event_shape[0]
-        flat = frozen(self._factors.reshape(-1, d, d))
-        packed = np.empty((len(flat), packed_length(d)))
-        run_rows(pack_kernel, len(flat), flat, packed, row_cost=d**3)
-        return frozen(packed.reshape(*self._factors.shape[:-2], -1))
+        shape = self._factors.shape[:-2]
+        packed = np.empty((math.prod(shape), packed_length(d)))
+        run_rows(pack_kernel, len(packed), self._factors.reshape(len(packed), d, d), packed, row_cost=d**3)
+        return frozen(packed.reshape(*shape, packed_length(d)))
 
     @property
     def _is_diagonal(self) -> bool:
