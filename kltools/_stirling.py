@@ -6,9 +6,10 @@ Where the arguments of gamma functions are large, the parts x log(x) - x cancel 
 import math
 
 from ._jit import jit
-from ._scalar import digamma, x_minus_log1p
+from ._scalar import digamma, everywhere, minus_log, parts, scaled, select, x_minus_log1p
 from ._special import log_gamma_remainder_excess, log_ratio, proportion_excess, remainder_excess
 
+_LOG_2 = math.log(2.0)
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 _ASYMPTOTIC = 12.0
 _SLOPE_SERIES = (1 / 12, 0.0, -1 / 120, 0.0, 1 / 252, 0.0, -1 / 240, 0.0, 1 / 132, 0.0, -691 / 32760)
@@ -31,11 +32,16 @@ def mass_excess(difference: float, p: float, q: float) -> float:
 def product_difference(a: float, b: float, c: float, d: float) -> float:
     """a b - c d, without cancellation (the rounding errors of both products are computed, after Dekker)."""
     first, second = a * b, c * d
-    if not (1e-250 < abs(first) < 1e250 and 1e-250 < abs(second) < 1e250 and max(abs(a), abs(b)) < 1e250):
-        return first - second
-    if max(abs(c), abs(d)) > 1e250:
-        return first - second
-    return (first - second) + (rounding_error(a, b, first) - rounding_error(c, d, second))
+    exact = (abs(first) > 1e-250) & (abs(first) < 1e250) & (abs(second) > 1e-250) & (abs(second) < 1e250)
+    exact = exact & (abs(a) < 1e250) & (abs(b) < 1e250) & (abs(c) < 1e250) & (abs(d) < 1e250)
+    return select(exact, _exact_difference(a, b, c, d), first - second)
+
+
+@jit
+def _exact_difference(a: float, b: float, c: float, d: float) -> float:
+    first, second = a * b, c * d
+    difference = 0.5 * (2.0 * first - 2.0 * second)  # fused or not it is the same
+    return difference + (rounding_error(a, b, first) - rounding_error(c, d, second))
 
 
 @jit
@@ -151,6 +157,44 @@ def digamma_change(difference: float, a: float, b: float) -> float:
     t = difference / a
     total += math.log1p(t) if -0.25 < t < 0.35 else log_ratio(b, a)
     return total + t / b * _change_sum(1.0 / a, 1.0 / b)
+
+
+@jit
+def kl_gamma(shape_p: float, rate_p: float, shape_q: float, rate_q: float) -> float:
+    """Divergence of two Gamma distributions: that of the means, and what shapes in proportion to the rates leave."""
+    return _means_excess(shape_p, rate_p, shape_q, rate_q) + log_gamma_remainder_excess(shape_p, shape_q)
+
+
+@jit
+def _means_excess(shape_p: float, rate_p: float, shape_q: float, rate_q: float) -> float:
+    """shape_q (m - 1 - log m) with the ratio m of p's mean to q's, as if the products were not rounded."""
+    ordinary = _is_moderate(shape_p) & _is_moderate(rate_p) & _is_moderate(shape_q) & _is_moderate(rate_q)
+    below = rate_p * shape_q
+    t = _exact_difference(shape_p, rate_q, rate_p, shape_q) / below
+    excess = shape_q * minus_log(t, shape_p * rate_q / below)
+    if everywhere(ordinary):
+        return excess
+    return select(ordinary, excess, _extreme_means_excess(shape_p, rate_p, shape_q, rate_q))
+
+
+@jit
+def _is_moderate(x: float) -> bool:
+    return (x > 1e-70) & (x < 1e70)
+
+
+@jit
+def _extreme_means_excess(shape_p: float, rate_p: float, shape_q: float, rate_q: float) -> float:
+    """The same from mantissas and exponents."""
+    (a, of_a), (b, of_b), (c, of_c), (d, of_d) = parts(shape_p), parts(rate_q), parts(rate_p), parts(shape_q)
+    exponent = of_a + of_b - of_c - of_d
+    near = (exponent > -4.0) & (exponent < 4.0)
+    a = a * scaled(1.0 + 0.0 * a, select(near, exponent, 0.0))
+    t, ratio = _exact_difference(a, b, c, d) / (c * d), a * b / (c * d)
+    of_mean = of_a + of_b - of_c
+    of_mean = select(of_mean > 2000.0, 2000.0, select(of_mean < -2000.0, -2000.0, of_mean))
+    mean = scaled(a * b / c, of_mean)  # shape_q times the ratio of the means
+    far = mean - (shape_q + shape_q * (math.log(ratio) + exponent * _LOG_2))
+    return select(near, shape_q * minus_log(t, ratio), select(mean < math.inf, far, mean))
 
 
 @jit
