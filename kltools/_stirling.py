@@ -100,10 +100,10 @@ def log_gamma_shift_excess(a: float, b: float, shift_a: float, shift_b: float, c
 
     The integral of the derivative along the way, by Gauss and Legendre's rule with three nodes.
     """
-    total = 0.0
+    total = 0.0 * a
     for weight, place in ((5 / 18, 0.1127016653792583), (4 / 9, 0.5), (5 / 18, 0.8872983346207417)):
         difference = (b - a) + place * change
-        total += weight * _shift_slope(difference, a + place * shift_a, b + place * shift_b, shift_a, change)
+        total = total + weight * _shift_slope(difference, a + place * shift_a, b + place * shift_b, shift_a, change)
     return total
 
 
@@ -113,36 +113,39 @@ def _shift_slope(difference: float, a: float, b: float, shift: float, change_of_
 
     As shift times the Bregman divergence of -s', which is convex, minus the other part; difference = b - a.
     """
-    excess = change = 0.0
-    while min(a, b) < _ASYMPTOTIC:  # s'(x) = s'(x + 1) - 1/x + log(1 + 1/x)
-        w = difference / a / (b + 1.0)
-        beyond = x_minus_log1p(w) if -0.25 < w < 0.25 else w - log_ratio(b / (b + 1.0), a / (a + 1.0))
-        excess += w * (difference / a) * ((a + b + 1.0) / ((a + 1.0) * b)) - beyond
-        change += w / b + beyond
-        a += 1.0
-        b += 1.0
+    excess = change = 0.0 * difference
+    for _ in range(12):  # s'(x) = s'(x + 1) - 1/x + log(1 + 1/x)
+        slope = difference / a
+        w = slope / (b + 1.0)
+        far = w - log_ratio(b / (b + 1.0), a / (a + 1.0))
+        beyond = select((w > -0.25) & (w < 0.25), minus_log(w, 1.0 + w), far)
+        excess = excess + w * slope * ((a + b + 1.0) / ((a + 1.0) * b)) - beyond
+        change = change + w / b + beyond
+        a = a + 1.0
+        b = b + 1.0
     x, y = 1.0 / a, 1.0 / b
-    power = weighted = order = 1.0  # x^(m - 1); the sum of (i + 1) x^i y^(m - 1 - i) over i < m; m
-    excess_sum = 0.5
+    order = 1.0  # m
+    power = weighted = 1.0 + 0.0 * x  # x^(m - 1); the sum of (i + 1) x^i y^(m - 1 - i) over i < m
+    excess_sum = 0.5 + 0.0 * x
     for coefficient in _SLOPE_SERIES:
-        order += 1.0
-        power *= x
+        order = order + 1.0
+        power = power * x
         weighted = weighted * y + order * power
-        excess_sum += coefficient * weighted
-    change += difference * x * y * _change_sum(x, y)
-    excess += difference * x * (difference * y) * x * excess_sum
+        excess_sum = excess_sum + coefficient * weighted
+    change = change + difference * x * y * _change_sum(x, y)
+    excess = excess + difference * x * (difference * y) * x * excess_sum
     return shift * excess - change_of_shift * change
 
 
 @jit
 def _change_sum(x: float, y: float) -> float:
     """(t(y) - t(x)) / (y - x) of t(x) = x/2 + x^2/12 - x^4/120 + ..., which is log(1/x) - digamma(1/x)."""
-    power = plain = 1.0  # x^(m - 1); the sum of x^i y^(m - 1 - i) over i < m
-    total = 0.5
+    power = plain = 1.0 + 0.0 * x  # x^(m - 1); the sum of x^i y^(m - 1 - i) over i < m
+    total = 0.5 + 0.0 * x
     for coefficient in _SLOPE_SERIES:
-        power *= x
+        power = power * x
         plain = plain * y + power
-        total += coefficient * plain
+        total = total + coefficient * plain
     return total
 
 
@@ -200,8 +203,10 @@ def _extreme_means_excess(shape_p: float, rate_p: float, shape_q: float, rate_q:
 @jit
 def kl_beta(alpha_p: float, beta_p: float, alpha_q: float, beta_q: float) -> float:
     """Divergence of two Beta distributions."""
-    of_alpha = dirichlet_part(alpha_p, beta_p, alpha_q, beta_q, beta_q - beta_p)
-    return of_alpha + dirichlet_part(beta_p, alpha_p, beta_q, alpha_q, alpha_q - alpha_p)
+    of_alpha, of_beta = alpha_q - alpha_p, beta_q - beta_p
+    of_total = remainder_excess(of_alpha + of_beta, alpha_p + beta_p, alpha_q + beta_q)
+    part_of_alpha = _dirichlet_part(alpha_p, beta_p, alpha_q, beta_q, of_beta, of_total)
+    return part_of_alpha + _dirichlet_part(beta_p, alpha_p, beta_q, alpha_q, of_alpha, of_total)
 
 
 @jit
@@ -212,18 +217,40 @@ def dirichlet_part(own_p: float, rest_p: float, own_q: float, rest_q: float, cha
     x log(x) - x there remains the divergence of the mean proportions, times the total of q; each coordinate bears its
     share own_p / total_p of what is subtracted of the other part of lgamma, so that sums do not cancel.
     """
+    of_total = remainder_excess((own_q - own_p) + change_of_rest, own_p + rest_p, own_q + rest_q)
+    return _dirichlet_part(own_p, rest_p, own_q, rest_q, change_of_rest, of_total)
+
+
+@jit
+def _dirichlet_part(
+    own_p: float, rest_p: float, own_q: float, rest_q: float, change_of_rest: float, of_total: float
+) -> float:
+    """The same, given `remainder_excess` of the totals."""
+    total_p, proportions = own_p + rest_p, _proportions_excess(own_p, rest_p, own_q, rest_q, change_of_rest)
+    apart = proportions + (log_gamma_remainder_excess(own_p, own_q) - own_p / total_p * of_total)
+    is_shared = (rest_p > 1e-2) | (rest_q > 1e-2) | (rest_p > 1e-2 * own_p) | (rest_q > 1e-2 * own_q)
+    if everywhere(is_shared):
+        return apart
+    shifted = log_gamma_shift_excess(own_p, own_q, rest_p, rest_q, change_of_rest)
+    return select(is_shared, apart, proportions + (shifted + rest_p / total_p * of_total))
+
+
+@jit
+def _proportions_excess(own_p: float, rest_p: float, own_q: float, rest_q: float, change_of_rest: float) -> float:
+    """own_q (m - 1 - log m) with the ratio m of the mean proportions, p's to q's."""
     total_p, total_q = own_p + rest_p, own_q + rest_q
     change = own_q - own_p
-    if abs(change) < 0.5 * own_p and abs(change_of_rest) < 0.5 * rest_p:
-        cross = product_difference(own_p, change_of_rest, rest_p, change)
-    else:
-        cross = product_difference(own_p, rest_q, rest_p, own_q)
-    proportions = mass_excess(cross / total_p, own_q, own_p * (total_q / total_p))
-    of_total = remainder_excess(change + change_of_rest, total_p, total_q)
-    if max(rest_p, rest_q) < 1e-2 and rest_p < 1e-2 * own_p and rest_q < 1e-2 * own_q:
-        shifted = log_gamma_shift_excess(own_p, own_q, rest_p, rest_q, change_of_rest)
-        return proportions + (shifted + rest_p / total_p * of_total)
-    return proportions + (log_gamma_remainder_excess(own_p, own_q) - own_p / total_p * of_total)
+    near = (abs(change) < 0.5 * own_p) & (abs(change_of_rest) < 0.5 * rest_p)
+    cross = product_difference(own_p, select(near, change_of_rest, rest_q), rest_p, select(near, change, own_q))
+    t = cross / total_p / own_q
+    of_own = own_p / own_q
+    ratio = of_own * (total_q / total_p)
+    excess = own_q * minus_log(t, ratio)
+    ordinary = (of_own > 1e-290) & (of_own < 1e290) & (ratio > 1e-290) & (ratio < 1e290)
+    if everywhere(ordinary):
+        return excess
+    far = own_p * (total_q / total_p) - own_q - own_q * (log_ratio(own_p, own_q) + log_ratio(total_q, total_p))
+    return select(ordinary, excess, far)
 
 
 @jit

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .._bridge import near_dirichlet_part
-from .._formula import Formula
+from .._formula import Formula, on_lanes
 from .._jit import jit
 from .._odds import log_odds
 from .._once import once
@@ -225,12 +225,14 @@ _entropy_of_total_of = Formula(_entropy_of_total)
 
 
 @register_kl(Beta, Beta)
+@on_lanes
 def kl_beta_beta(alpha_p, beta_p, alpha_q, beta_q):
     """Bregman divergence of log B(alpha, beta)."""
     return kl_beta(alpha_p, beta_p, alpha_q, beta_q)
 
 
 @register_kl(Dirichlet, Dirichlet)
+@on_lanes
 def kl_dirichlet_dirichlet(concentration_p, others_p, others_rounding_p, concentration_q, others_q, others_rounding_q):
     """Bregman divergence of the sum of lgamma(a_k) minus lgamma of their total, a part for each coordinate."""
     change_of_others = (others_q - others_p) + (others_rounding_q - others_rounding_p)
