@@ -6,7 +6,7 @@ Where the arguments of gamma functions are large, the parts x log(x) - x cancel 
 import math
 
 from ._jit import jit
-from ._scalar import digamma, everywhere, minus_log, parts, scaled, select, x_minus_log1p
+from ._scalar import digamma, everywhere, minus_log, parts, scaled, select
 from ._special import log_gamma_remainder_excess, log_ratio, proportion_excess, remainder_excess
 
 _LOG_2 = math.log(2.0)
@@ -52,6 +52,26 @@ def rounding_error(a: float, b: float, product: float) -> float:
     high_b = split * b - (split * b - b)
     low_a, low_b = a - high_a, b - high_b
     return low_a * low_b - (((product - high_a * high_b) - low_a * high_b) - high_a * low_b)
+
+
+@jit
+def two_sum(a: float, b: float) -> tuple[float, float]:
+    """A sum and its rounding error (Knuth)."""
+    total = a + b
+    shared = total - a
+    return total, (a - (total - shared)) + (b - shared)
+
+
+@jit
+def rest_of_sum(own: float, largest: float, others: float, rounding: float) -> tuple[float, float]:
+    """A sum of positive numbers without one of them, and its rounding error.
+
+    Of the numbers are given the largest, the sum of the others, and the rounding error of this. Nothing cancels, since
+    the rest is at least the largest, or own is the largest.
+    """
+    short, error_of_short = two_sum(largest, 0.0 - own)
+    rest, error_of_rest = two_sum(short, others)
+    return rest, (error_of_short + error_of_rest) + rounding
 
 
 @jit
