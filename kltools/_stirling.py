@@ -139,7 +139,7 @@ def _shift_slope(difference: float, a: float, b: float, shift: float, change_of_
         w = slope / (b + 1.0)
         far = w - log_ratio(b / (b + 1.0), a / (a + 1.0))
         beyond = select((w > -0.25) & (w < 0.25), minus_log(w, 1.0 + w), far)
-        excess = excess + w * slope * ((a + b + 1.0) / ((a + 1.0) * b)) - beyond
+        excess = excess + shift * w * slope * ((a + b + 1.0) / ((a + 1.0) * b)) - shift * beyond
         change = change + w / b + beyond
         a = a + 1.0
         b = b + 1.0
@@ -153,8 +153,8 @@ def _shift_slope(difference: float, a: float, b: float, shift: float, change_of_
         weighted = weighted * y + order * power
         excess_sum = excess_sum + coefficient * weighted
     change = change + difference * x * y * _change_sum(x, y)
-    excess = excess + difference * x * (difference * y) * x * excess_sum
-    return shift * excess - change_of_shift * change
+    excess = excess + shift * (difference * x) * (difference * y) * x * excess_sum
+    return excess - change_of_shift * change
 
 
 @jit
@@ -259,18 +259,37 @@ def _dirichlet_part(
 def _proportions_excess(own_p: float, rest_p: float, own_q: float, rest_q: float, change_of_rest: float) -> float:
     """own_q (m - 1 - log m) with the ratio m of the mean proportions, p's to q's."""
     total_p, total_q = own_p + rest_p, own_q + rest_q
-    change = own_q - own_p
-    near = (abs(change) < 0.5 * own_p) & (abs(change_of_rest) < 0.5 * rest_p)
-    cross = product_difference(own_p, select(near, change_of_rest, rest_q), rest_p, select(near, change, own_q))
-    t = cross / total_p / own_q
-    of_own = own_p / own_q
-    ratio = of_own * (total_q / total_p)
-    excess = own_q * minus_log(t, ratio)
-    ordinary = (of_own > 1e-290) & (of_own < 1e290) & (ratio > 1e-290) & (ratio < 1e290)
+    t = _proportions_change(own_p, rest_p, own_q, rest_q, own_q - own_p, change_of_rest)
+    excess = own_q * minus_log(t, own_p / own_q * (total_q / total_p))
+    ordinary = _is_moderate(own_p) & _is_moderate(own_q) & _is_moderate(total_p) & _is_moderate(total_q)
     if everywhere(ordinary):
         return excess
+    return select(ordinary, excess, _extreme_proportions_excess(own_p, rest_p, own_q, rest_q, change_of_rest))
+
+
+@jit
+def _proportions_change(
+    own_p: float, rest_p: float, own_q: float, rest_q: float, change: float, change_of_rest: float
+) -> float:
+    """The ratio of the mean proportions, less 1."""
+    near = (abs(change) < 0.5 * own_p) & (abs(change_of_rest) < 0.5 * rest_p)
+    cross = product_difference(own_p, select(near, change_of_rest, rest_q), rest_p, select(near, change, own_q))
+    return cross / (own_p + rest_p) / own_q
+
+
+@jit
+def _extreme_proportions_excess(
+    own_p: float, rest_p: float, own_q: float, rest_q: float, change_of_rest: float
+) -> float:
+    """The same in units of the totals."""
+    total_p, total_q = own_p + rest_p, own_q + rest_q
+    (_, of_p), (_, of_q) = parts(total_p), parts(total_q)
+    p, q = 0.0 - of_p, 0.0 - of_q
+    own, rest = scaled(own_q, q), scaled(rest_q, q)
+    changes = scaled(own_q - own_p, q), scaled(change_of_rest, q)
+    t = _proportions_change(scaled(own_p, p), scaled(rest_p, p), own, rest, changes[0], changes[1])
     far = own_p * (total_q / total_p) - own_q - own_q * (log_ratio(own_p, own_q) + log_ratio(total_q, total_p))
-    return select(ordinary, excess, far)
+    return select((t > -0.25) & (t < 0.35), own_q * minus_log(t, 1.0 + t), far)
 
 
 @jit
