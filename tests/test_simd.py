@@ -645,6 +645,24 @@ def test_split(width):
         assert 0.5 <= Fraction(mantissa) ** 2 < 2
 
 
+@jit
+def _parts(x, mantissas, exponents, width):
+    for i in range(0, len(x), simd.constant(width)):
+        mantissa, exponent = simd.parts(simd.load(x, i, width))
+        simd.store(mantissas, i, mantissa)
+        simd.store(exponents, i, exponent)
+
+
+@every_width
+def test_parts_of_subnormal_numbers_too(width):
+    x = np.concatenate([spread(1600, -1074), [5e-324, 2.0**-1022, 2.0**-1023, np.finfo(float).max] * 4])
+    mantissas, exponents = np.empty((2, len(x)))
+    _parts(x, mantissas, exponents, Const(width))
+    for number, mantissa, exponent in zip(x.tolist(), mantissas.tolist(), exponents.tolist(), strict=True):
+        assert Fraction(mantissa) * Fraction(2) ** int(exponent) == Fraction(number)
+        assert 0.5 <= Fraction(mantissa) ** 2 < 2
+
+
 @every_width
 def test_nearest_whole(width):
     rng = np.random.default_rng(0)

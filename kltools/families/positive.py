@@ -273,7 +273,6 @@ class InverseGamma(OnHalfLine):
 
 
 @register_kl(Exponential, Exponential)
-@on_lanes
 def kl_exponential_exponential(rate_p, rate_q):
     """rate_q / rate_p - 1 - log(rate_q / rate_p), without cancellation."""
     return 2.0 * half_ratio_excess(rate_q, rate_p)
