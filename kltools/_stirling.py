@@ -139,8 +139,8 @@ def _shift_slope(difference: float, a: float, b: float, shift: float, change_of_
         w = slope / (b + 1.0)
         far = w - log_ratio(b / (b + 1.0), a / (a + 1.0))
         beyond = select((w > -0.25) & (w < 0.25), minus_log(w, 1.0 + w), far)
-        excess = excess + shift * w * slope * ((a + b + 1.0) / ((a + 1.0) * b)) - shift * beyond
-        change = change + w / b + beyond
+        excess = excess + shift / b * w * slope * (1.0 + b / (a + 1.0)) - shift * beyond
+        change = change + change_of_shift / b * w + change_of_shift * beyond
         a = a + 1.0
         b = b + 1.0
     x, y = 1.0 / a, 1.0 / b
@@ -152,9 +152,9 @@ def _shift_slope(difference: float, a: float, b: float, shift: float, change_of_
         power = power * x
         weighted = weighted * y + order * power
         excess_sum = excess_sum + coefficient * weighted
-    change = change + difference * x * y * _change_sum(x, y)
+    change = change + change_of_shift * (difference * x * y * _change_sum(x, y))
     excess = excess + shift * (difference * x) * (difference * y) * x * excess_sum
-    return excess - change_of_shift * change
+    return excess - change
 
 
 @jit
@@ -248,18 +248,24 @@ def _dirichlet_part(
     """The same, given `remainder_excess` of the totals."""
     total_p, proportions = own_p + rest_p, _proportions_excess(own_p, rest_p, own_q, rest_q, change_of_rest)
     apart = proportions + (log_gamma_remainder_excess(own_p, own_q) - own_p / total_p * of_total)
-    is_shared = (rest_p > 1e-2) | (rest_q > 1e-2) | (rest_p > 1e-2 * own_p) | (rest_q > 1e-2 * own_q)
-    if everywhere(is_shared):
+    ordinary = (of_total < math.inf) & (
+        (rest_p > 1e-2) | (rest_q > 1e-2) | (rest_p > 1e-2 * own_p) | (rest_q > 1e-2 * own_q)
+    )
+    if everywhere(ordinary):
         return apart
     shifted = log_gamma_shift_excess(own_p, own_q, rest_p, rest_q, change_of_rest)
-    return select(is_shared, apart, proportions + (shifted + rest_p / total_p * of_total))
+    dominant = select(of_total < math.inf, proportions + (shifted + rest_p / total_p * of_total), of_total)
+    return select(ordinary, apart, dominant)
 
 
 @jit
 def _proportions_excess(own_p: float, rest_p: float, own_q: float, rest_q: float, change_of_rest: float) -> float:
     """own_q (m - 1 - log m) with the ratio m of the mean proportions, p's to q's."""
     total_p, total_q = own_p + rest_p, own_q + rest_q
-    t = _proportions_change(own_p, rest_p, own_q, rest_q, own_q - own_p, change_of_rest)
+    change = own_q - own_p
+    near = (abs(change) < 0.5 * own_p) & (abs(change_of_rest) < 0.5 * rest_p)
+    cross = product_difference(own_p, select(near, change_of_rest, rest_q), rest_p, select(near, change, own_q))
+    t = cross / total_p / own_q
     excess = own_q * minus_log(t, own_p / own_q * (total_q / total_p))
     ordinary = _is_moderate(own_p) & _is_moderate(own_q) & _is_moderate(total_p) & _is_moderate(total_q)
     if everywhere(ordinary):
@@ -268,27 +274,22 @@ def _proportions_excess(own_p: float, rest_p: float, own_q: float, rest_q: float
 
 
 @jit
-def _proportions_change(
-    own_p: float, rest_p: float, own_q: float, rest_q: float, change: float, change_of_rest: float
-) -> float:
-    """The ratio of the mean proportions, less 1."""
-    near = (abs(change) < 0.5 * own_p) & (abs(change_of_rest) < 0.5 * rest_p)
-    cross = product_difference(own_p, select(near, change_of_rest, rest_q), rest_p, select(near, change, own_q))
-    return cross / (own_p + rest_p) / own_q
-
-
-@jit
 def _extreme_proportions_excess(
     own_p: float, rest_p: float, own_q: float, rest_q: float, change_of_rest: float
 ) -> float:
-    """The same in units of the totals."""
-    total_p, total_q = own_p + rest_p, own_q + rest_q
-    (_, of_p), (_, of_q) = parts(total_p), parts(total_q)
-    p, q = 0.0 - of_p, 0.0 - of_q
-    own, rest = scaled(own_q, q), scaled(rest_q, q)
-    changes = scaled(own_q - own_p, q), scaled(change_of_rest, q)
-    t = _proportions_change(scaled(own_p, p), scaled(rest_p, p), own, rest, changes[0], changes[1])
-    far = own_p * (total_q / total_p) - own_q - own_q * (log_ratio(own_p, own_q) + log_ratio(total_q, total_p))
+    """The same in units of powers of 2 for each."""
+    total_p, total_q, change = own_p + rest_p, own_q + rest_q, own_q - own_p
+    (_, a), (_, b), (_, c), (_, d) = parts(own_p), parts(rest_q), parts(rest_p), parts(own_q)
+    close = (a + b - c - d > -5.0) & (a + b - c - d < 5.0)
+    near = (abs(change) < 0.5 * own_p) & (abs(change_of_rest) < 0.5 * rest_p)
+    own = scaled(own_p, select(close, b - c - d, 0.0 - a))
+    rest = scaled(select(near, change_of_rest, rest_q), 0.0 - b)
+    cross = product_difference(own, rest, scaled(rest_p, 0.0 - c), scaled(select(near, change, own_q), 0.0 - d))
+    apart = own_p / total_p * (rest_q / own_q) - rest_p / total_p
+    t = select(close, cross / scaled(total_p, 0.0 - c) / scaled(own_q, 0.0 - d), apart)
+    mean = select(total_p < total_q, own_p / total_p * total_q, own_p * (total_q / total_p))
+    far = mean - own_q - own_q * (log_ratio(own_p, own_q) + log_ratio(total_q, total_p))
+    far = select(mean < math.inf, far, mean)
     return select((t > -0.25) & (t < 0.35), own_q * minus_log(t, 1.0 + t), far)
 
 
