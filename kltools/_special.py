@@ -178,12 +178,12 @@ def _shift_excess(difference: float, a: float, b: float) -> float:
     and v_k = (10 - k) h / (a + k) there remain v_0 - log(1 + v_0), times 1 + b, the same of v_1, ..., v_9, and
     -h (b - a) / a times the sum of k / (a + k).
     """
-    ordinary = (a > 1e-150) & (a < 1e150) & (b > 1e-150) & (b < 1e150)
     share = difference / (b + _SHIFT)
     slope = difference / a
     product, excess, ratio, places, _ = _later_shifts(share, a)
     v = _SHIFT * share / a
     first = minus_log(v, select(v > -0.5, 1.0 + v, b / (b + _SHIFT) * ((a + _SHIFT) / a)))
+    ordinary = (a > 1e-150) & (a < 1e150) & (b > 1e-150) & (b < 1e150) & (v < 20.0)
     shifted = (1.0 + b) * first + (minus_log(product, ratio) - excess) - share * slope * places
     if everywhere(ordinary):
         return shifted
@@ -215,7 +215,10 @@ def _later_shifts(share: float, a: float) -> tuple[float, float, float, float, f
 
 @jit
 def _extreme_shift_excess(difference: float, a: float, b: float) -> float:
-    """The same where products over- or underflow: then a, if it is large, is as good as infinite."""
+    """The same where products over- or underflow, and where b/a is large and decides: term by term.
+
+    If a is as large as that, it is as good as infinite.
+    """
     inside = (a < 1e100) & (b < 1e100)
     c, d = select(a < 1e100, a, 1e100), select(b < 1e100, b, 1e100)
     slope = select(inside, difference, d - c) / c
