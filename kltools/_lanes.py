@@ -22,6 +22,8 @@ _ON_LANES: dict[Any, Any] = {
     _scalar.select: _simd.select,
     _scalar.everywhere: _simd.everywhere,
     _scalar.minus_log: _simd.minus_log,
+    _scalar.parts: _simd.parts,
+    _scalar.scaled: _simd.scale,
     _scalar.expm1_minus_x: _simd.expm1_minus_x,
 }
 

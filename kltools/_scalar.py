@@ -71,6 +71,20 @@ def minus_log(t: float, r: float) -> float:
 
 
 @jit
+def parts(x: float) -> tuple[float, float]:
+    """A mantissa between 1/2 and 2, and the exponent of 2 that belongs to it, of x > 0."""
+    mantissa, exponent = math.frexp(x)
+    return mantissa, float(exponent)
+
+
+@jit
+def scaled(x: float, exponent: float) -> float:
+    """x times 2 to a whole number of magnitude up to 2000."""
+    half = math.floor(0.5 * exponent)
+    return x * math.ldexp(1.0, int(half)) * math.ldexp(1.0, int(exponent - half))
+
+
+@jit
 def half_ratio_excess(a: float, b: float) -> float:
     """(r - 1 - log r) / 2 with r = a / b, for a, b > 0, with full relative accuracy around a = b."""
     inverse = 1.0 / b

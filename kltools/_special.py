@@ -7,11 +7,12 @@ the gamma function splits into parts that are all convex, and nothing cancels.
 import math
 
 from ._jit import jit
-from ._scalar import EULER_GAMMA, digamma, x_minus_log1p
+from ._scalar import EULER_GAMMA, digamma, everywhere, minus_log, select, x_minus_log1p
 
 _LOG_2 = math.log(2.0)
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 _ASYMPTOTIC = 12.0  # from here on Stirling's series, of six terms, is exact to the last digit
+_SHIFT = 10.0  # and with eight terms from here on
 _GRID = 67108864.0  # 2^26: products of two numbers of 26 bits are exact
 
 # ---------------------------------------------------------------- ratios
@@ -20,11 +21,13 @@ _GRID = 67108864.0  # 2^26: products of two numbers of 26 bits are exact
 @jit
 def log_ratio(a: float, b: float) -> float:
     """log(a / b) for a, b > 0, accurate around a = b, also where a / b under- or overflows."""
-    t = (a - b) / b
-    if -0.25 < t < 0.35:
-        return math.log1p(t)
-    ratio = a / b
-    return math.log(ratio) if 1e-290 < ratio < 1e290 else math.log(a) - math.log(b)
+    t, ratio = (a - b) / b, a / b
+    near = (t > -0.25) & (t < 0.35)
+    ordinary = (ratio > 1e-290) & (ratio < 1e290)
+    value = select(near, math.log1p(select(near, t, 0.0)), math.log(select(ordinary, ratio, 1.0)))
+    if everywhere(ordinary):
+        return value
+    return select(ordinary, value, math.log(a) - math.log(b))
 
 
 @jit
@@ -37,8 +40,12 @@ def ratio_excess(difference: float, a: float, b: float) -> float:
 @jit
 def proportion_excess(difference: float, a: float, b: float) -> float:
     """b log(b/a) - (b - a) for a, b > 0 and difference = b - a; also the divergence of Poisson counts of means b, a."""
-    t = difference / b
-    return b * x_minus_log1p(-t) if -0.35 < t < 0.25 else b * log_ratio(b, a) - difference
+    ratio = a / b
+    excess = b * minus_log(0.0 - difference / b, ratio)
+    ordinary = (ratio > 1e-290) & (ratio < 1e290)
+    if everywhere(ordinary):
+        return excess
+    return select(ordinary, excess, b * (math.log(b) - math.log(a)) - difference)
 
 
 @jit
@@ -136,22 +143,13 @@ def log_gamma_remainder_excess(a: float, b: float) -> float:
 
 @jit
 def remainder_excess(difference: float, a: float, b: float) -> float:
-    below = 0.0
-    while min(a, b) < _ASYMPTOTIC:
-        below += _step_excess(difference, a, b)
-        a += 1.0
-        b += 1.0
-    return below + 0.5 * ratio_excess(difference, a, b) + _series_excess(difference, a, b)
-
-
-@jit
-def _step_excess(difference: float, a: float, b: float) -> float:
-    """That of (x + 1) log(1 + 1/x), which lgamma(x) - x log(x) + x loses from x to x + 1; difference = b - a."""
-    w = difference / b / (a + 1.0)
-    if -0.25 < w < 0.25:
-        return difference / a * w - (b + 1.0) * x_minus_log1p(-w)
-    slope = difference / a
-    return slope if math.isinf(slope) else slope + (b + 1.0) * log_ratio(a / (a + 1.0), b / (b + 1.0))
+    """The same for difference = b - a, which the caller knows better than a and b do."""
+    large = (a > _SHIFT) & (b > _SHIFT)
+    x, y = select(large, a, a + _SHIFT), select(large, b, b + _SHIFT)
+    beyond = 0.5 * minus_log(difference / x, y / x) + _series_excess(difference, x, y)
+    if everywhere(large):
+        return beyond
+    return select(large, beyond, beyond + _shift_excess(difference, a, b))
 
 
 @jit
@@ -161,15 +159,79 @@ def _series_excess(difference: float, a: float, b: float) -> float:
     For x^-m it is the sum of (m - i) a^-(m - 1 - i) b^-i over i < m, times (b - a)^2 / (a^2 b).
     """
     x, y = 1.0 / a, 1.0 / b
-    plain = weighted = first = 1.0  # sums of a^-(m - 1 - i) b^-i, without and with the weights m - i
-    total = 1.0 / 12.0
-    for coefficient in (-1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360):
-        for _ in range(2):
-            first *= y
-            plain = plain * x + first
-            weighted = weighted * x + plain
-        total += coefficient * weighted
-    return difference * x * (difference * y) * x * total
+    once = twice = thrice = 0.0 * x - 3617 / 122400  # of Horner's scheme, at y, x and x
+    for coefficient in (1 / 156, -691 / 360360, 1 / 1188, -1 / 1680, 1 / 1260, -1 / 360, 1 / 12):
+        once = once * y
+        twice = twice * x + once
+        thrice = thrice * x + twice
+        once = once * y + coefficient
+        twice = twice * x + once
+        thrice = thrice * x + twice
+    return difference * x * (difference * y) * x * thrice
+
+
+@jit
+def _shift_excess(difference: float, a: float, b: float) -> float:
+    """How much less `log_gamma_remainder_excess` is at a + 10, b + 10 than at a, b; difference = b - a.
+
+    lgamma loses the logarithms of x, ..., x + 9, and the part x log(x) - x what it may: with h = (b - a) / (b + 10)
+    and v_k = (10 - k) h / (a + k) there remain v_0 - log(1 + v_0), times 1 + b, the same of v_1, ..., v_9, and
+    -h (b - a) / a times the sum of k / (a + k).
+    """
+    share = difference / (b + _SHIFT)
+    slope = difference / a
+    product, excess, ratio, places, _ = _later_shifts(share, a)
+    v = _SHIFT * share / a
+    first = minus_log(v, select(v > -0.5, 1.0 + v, b / (b + _SHIFT) * ((a + _SHIFT) / a)))
+    ordinary = (a > 1e-150) & (a < 1e150) & (b > 1e-150) & (b < 1e150) & (v < 20.0)
+    shifted = (1.0 + b) * first + (minus_log(product, ratio) - excess) - share * slope * places
+    if everywhere(ordinary):
+        return shifted
+    return select(ordinary, shifted, _extreme_shift_excess(difference, a, b))
+
+
+@jit
+def _later_shifts(share: float, a: float) -> tuple[float, float, float, float, float]:
+    """Of v_1, ..., v_9: the product of 1 + v_k less 1; it less the sum of v_k; the product; sums of k and 1 / (a + k).
+
+    The places k and 10 - k are taken together: (a + k) (a + 10 - k) = a (a + 10) + k (10 - k).
+    """
+    inverse = 1.0 / (a + 5.0)
+    product = 5.0 * share * inverse
+    excess, ratio = 0.0 * product, 1.0 + product
+    places, inverses = 5.0 * inverse, inverse
+    for k in (9.0, 16.0, 21.0, 24.0):  # k (10 - k)
+        inverse = 1.0 / (a * (a + _SHIFT) + k)
+        both = share * share * (k * inverse)
+        change = share * ((10.0 * a + (100.0 - 2.0 * k)) * inverse) + both
+        excess = excess + both + product * change
+        product = product + change + product * change
+        ratio = ratio * (1.0 + change)
+        places = places + (10.0 * a + 2.0 * k) * inverse
+        inverses = inverses + (2.0 * a + _SHIFT) * inverse
+    ratio = select(product > -0.85, 1.0 + product, ratio)
+    return product, excess, ratio, places, inverses
+
+
+@jit
+def _extreme_shift_excess(difference: float, a: float, b: float) -> float:
+    """The same where products over- or underflow, and where b/a is large and decides: term by term.
+
+    If a is as large as that, it is as good as infinite.
+    """
+    inside = (a < 1e100) & (b < 1e100)
+    c, d = select(a < 1e100, a, 1e100), select(b < 1e100, b, 1e100)
+    slope = select(inside, difference, d - c) / c
+    share = select(inside, difference, d - c) / (d + _SHIFT)
+    product, excess, ratio, places, inverses = _later_shifts(share, c)
+    v = slope * (_SHIFT / (d + _SHIFT))
+    near = (1.0 + d) * minus_log(v, 1.0 + v) + (minus_log(product, ratio) - excess) - share * slope * places
+    unit = select(b > 1e100, 2.0**-20, 1.0)
+    change = unit * select(a < 1e100, difference, b - c)
+    apart = log_ratio(c + _SHIFT, c) - log_ratio(d + _SHIFT, d)  # where one of them is large
+    logarithm = select((c < 1.0) & (d < 1.0), log_ratio(d, c) + log_ratio(c + _SHIFT, d + _SHIFT), apart)
+    far = change / c + change * inverses - (unit + unit * b) * logarithm - unit * math.log(ratio)
+    return select((v > -0.5) & (v < 0.5), near, far / unit)
 
 
 @jit

@@ -59,6 +59,35 @@ def test_dirichlet_near_equality(size):
             assert error_of("Dirichlet", q, "Dirichlet", p) <= 1e-13
 
 
+EXTREME_PAIRS = [
+    ([2.6e-136, 8.9e-122], [6.3e-12, 7.8e132]),  # the first nearly has no share, and all are far
+    ([7.5e148, 683.0, 1e143], [7.5e148 * (1 + 1e-8), 683.0, 1e143 * (1 + 1e-8)]),  # products overflow
+    ([1.7e147, 1.4e-31, 3.2e-136], [1.6e-89, 8.2e-112, 3.9e-86]),  # a mean underflows
+    ([1e-300, 1.0, 1e300], [1e300, 1.0, 1e-300]),
+    ([1e-300, 2e-300], [2e-300, 1e-300]),
+    ([1e-160, 1.0, 1.0], [1e-160 * (1 + 1e-8), 1.0, 1.0]),
+]
+
+
+@pytest.mark.parametrize(("p", "q"), EXTREME_PAIRS)
+def test_dirichlet_of_extreme_concentrations(p, q):
+    with mp.workdps(1000):
+        assert error_of("Dirichlet", {"concentration": p}, "Dirichlet", {"concentration": q}) <= 1e-13
+
+
+@pytest.mark.parametrize("p", [[3.0, 3.0, 1e-20, 1e-40], [1e300, 1.0, 1e-300], [0.1, 0.2, 0.3, 1e17], [5.0]])
+def test_rest_of_a_sum(p):
+    """The sum of all others, to twice the digits, whether own is the largest or vanishes beside it."""
+    law = kl.Dirichlet(concentration=p)
+    with mp.workdps(1000):
+        for k, own in enumerate(p):
+            rest, rounding = _stirling.rest_of_sum(
+                own, float(law.largest), float(law.others), float(law.others_rounding)
+            )
+            truth = mp.fsum(mp.mpf(x) for j, x in enumerate(p) if j != k)
+            assert abs(mp.mpf(rest) + mp.mpf(rounding) - truth) <= truth * mp.mpf(2) ** -100
+
+
 def test_dirichlet_of_two_is_beta_and_merging_does_not_add():
     p, q = kl.Dirichlet(concentration=[2.0, 5.0]), kl.Dirichlet(concentration=[0.3, 4.0])
     both = kl.kl_divergence(kl.Beta(alpha=2.0, beta=5.0), kl.Beta(alpha=0.3, beta=4.0))

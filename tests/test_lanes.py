@@ -10,7 +10,7 @@ import pytest
 from mpmath import mp
 
 import kltools as kl
-from kltools import _scalar
+from kltools import _scalar, _special
 from kltools._formula import on_lanes
 from kltools._jit import jit
 from kltools._lanes import for_vectors
@@ -82,6 +82,33 @@ def test_excesses_of_ratios_keep_relative_accuracy(name):
     assert (values >= 0.0).all()
 
 
+GAMMA_EXCESSES = {
+    "log_gamma_excess": lambda a, b: mp.loggamma(b) - mp.loggamma(a) - (b - a) * mp.digamma(a),
+    "log_gamma_remainder_excess": lambda a, b: (
+        mp.loggamma(b) - mp.loggamma(a) - (b - a) * (mp.digamma(a) - 1) - b * mp.log(b / a)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GAMMA_EXCESSES)
+def test_excesses_of_the_gamma_function_keep_relative_accuracy(name):
+    """Lanes of every kind beside each other: both arguments beyond 10, one, or none, extremes, and neighbours."""
+    sizes = np.array([1e-300, 1e-8, 0.3, 2.0, 9.9, 10.1, 40.0, 1e9, 1e155, 1e300])
+    a, b = (x.ravel() for x in np.meshgrid(sizes, sizes))
+    steps = np.array([1e-12, -1e-8, 1e-3, -0.2, 0.5, -0.9])
+    near = np.repeat(sizes[1:8], steps.size), np.outer(sizes[1:8], 1.0 + steps).ravel()
+    order = RNG.permutation(a.size + near[0].size)
+    a, b = np.append(a, near[0])[order], np.append(b, near[1])[order]
+    values = vectors_of(getattr(_special, name))(a, b)
+    with mp.workdps(700):
+        for value, x, y in zip(values, a, b, strict=True):
+            truth = GAMMA_EXCESSES[name](mp.mpf(float(x)), mp.mpf(float(y)))
+            if truth < 1.7e308:
+                assert exact.relative_error(float(value), truth) <= 3e-14, (x, y)
+            else:
+                assert value == math.inf
+
+
 def test_expm1_minus_x_keeps_relative_accuracy():
     x = np.concatenate([np.linspace(-3, 3, 601), np.linspace(-800, 709.7, 800), [0.0, -1e300, -1e5]])
     x = np.concatenate([x, *(s * 10.0 ** np.arange(-150.0, 0.0, 3) for s in (1, -1))])
@@ -141,6 +168,30 @@ def test_neighbours_and_threads_change_no_bit(d):
     for n_jobs in (2, 3, -1):
         np.testing.assert_array_equal(kl.kl_divergence(p, q, n_jobs=n_jobs), values)
     for i in range(0, 501, 50):
+        assert kl.kl_divergence(p[i], q[i]) == values[i]
+
+
+FAMILIES = {
+    "Gamma": lambda a, b: kl.Gamma(shape=a[:, 0], rate=b[:, 0]),
+    "InverseGamma": lambda a, b: kl.InverseGamma(shape=a[:, 0], scale=b[:, 0]),
+    "Chi2": lambda a, b: kl.Chi2(df=a[:, 0]),
+    "Beta": lambda a, b: kl.Beta(alpha=a[:, 0], beta=b[:, 0]),
+    "Dirichlet of 3": lambda a, b: kl.Dirichlet(concentration=a[:, :3]),
+    "Dirichlet of 11": lambda a, b: kl.Dirichlet(concentration=a),
+}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_neighbours_and_threads_change_no_bit_of_gamma_functions(name):
+    a, b = RNG.uniform(0.01, 30.0, (2, 301, 11))
+    a[::7, 0], b[::9, 0], a[::11, 1:] = 1e-200, 1e200, 1e-9
+    p, q = FAMILIES[name](a, b), FAMILIES[name](a[::-1], b[::-1])
+    values = kl.kl_divergence(p, q)
+    assert (values >= 0.0).all()
+    assert values[150] == 0.0  # itself
+    for n_jobs in (2, 3, -1):
+        np.testing.assert_array_equal(kl.kl_divergence(p, q, n_jobs=n_jobs), values)
+    for i in range(0, 301, 25):
         assert kl.kl_divergence(p[i], q[i]) == values[i]
 
 

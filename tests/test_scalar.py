@@ -143,3 +143,16 @@ def test_accepts_every_real_type(name):
     function = FUNCTIONS[name]
     assert function(2) == function(2.0) == function(np.float64(2.0)) == function(np.int64(2))
     assert function(np.float32(0.5)) == pytest.approx(function(0.5), rel=1e-6, abs=0)
+
+
+@pytest.mark.parametrize("x", [*MAGNITUDES, 5e-324, LARGEST, 1.0, 2.0, 0.5])
+def test_parts_and_what_is_put_together_from_them(x):
+    mantissa, exponent = _scalar.parts(x)
+    assert 0.5 <= mantissa < 2.0
+    assert Fraction(mantissa) * Fraction(2) ** int(exponent) == Fraction(x)
+    assert _scalar.scaled(mantissa, exponent) == x
+
+
+def test_scaled_beyond_the_range():
+    assert _scalar.scaled(1.5, 2000.0) == math.inf
+    assert _scalar.scaled(1.5, -2000.0) == 0.0

@@ -32,7 +32,7 @@ every_kind = pytest.mark.parametrize(("dtype", "width"), KINDS, ids=_name)
 every_width = pytest.mark.parametrize("width", [2, 4, 8, 16])
 every_norm = pytest.mark.parametrize("norm", [EUCLIDEAN, MAXIMUM], ids=["euclidean", "maximum"])
 ARITHMETIC = (operator.add, operator.sub, operator.mul, operator.truediv)
-COMPARISONS = (operator.lt, operator.gt, operator.and_)
+COMPARISONS = (operator.lt, operator.gt, operator.and_, operator.or_)
 
 
 @pytest.fixture(autouse=True)
@@ -123,6 +123,7 @@ def _operations(x, y, z):
         simd.select(x > y, y, z),
         simd.select(x > 0.1, y, z),
         simd.select((x < y) & (z > 0.0), y, z),
+        simd.select((x < y) | (z > 0.0), y, z),
         x + y,
         x - y,
         x * y,
@@ -159,6 +160,7 @@ def _meanings(x, y, z):
         ">": y if x > y else z,
         "0.1 <": y if x > tenth else z,
         "&": y if x < y and z > 0.0 else z,
+        "|": y if x < y or z > 0.0 else z,
         "add": x + y,
         "sub": x - y,
         "mul": x * y,
@@ -640,6 +642,24 @@ def test_split(width):
     for number, mantissa, exponent in zip(x.tolist(), mantissas.tolist(), exponents.tolist(), strict=True):
         assert Fraction(mantissa) * Fraction(2) ** int(exponent) == Fraction(number)
         assert exponent == int(exponent)
+        assert 0.5 <= Fraction(mantissa) ** 2 < 2
+
+
+@jit
+def _parts(x, mantissas, exponents, width):
+    for i in range(0, len(x), simd.constant(width)):
+        mantissa, exponent = simd.parts(simd.load(x, i, width))
+        simd.store(mantissas, i, mantissa)
+        simd.store(exponents, i, exponent)
+
+
+@every_width
+def test_parts_of_subnormal_numbers_too(width):
+    x = np.concatenate([spread(1600, -1074), [5e-324, 2.0**-1022, 2.0**-1023, np.finfo(float).max] * 4])
+    mantissas, exponents = np.empty((2, len(x)))
+    _parts(x, mantissas, exponents, Const(width))
+    for number, mantissa, exponent in zip(x.tolist(), mantissas.tolist(), exponents.tolist(), strict=True):
+        assert Fraction(mantissa) * Fraction(2) ** int(exponent) == Fraction(number)
         assert 0.5 <= Fraction(mantissa) ** 2 < 2
 
 

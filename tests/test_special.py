@@ -28,7 +28,9 @@ TRUTHS = {
 }
 LIMITS = [1e-308, 1e-300, 1e-200, 1e-100, 1e-20, 1.0, 12.0, 1e20, 1e100, 1e200, 1e300]
 MAGNITUDES = 10.0 ** np.linspace(-12.0, 12.0, 33)
-SWITCHES = [1.4616321449683623, 2.0, *(12.0 - k for k in range(12)), 11.999999999999998, 12.000000000000002]
+SWITCHES = [1.4616321449683623, 2.0, *(10.0 - k for k in range(10)), 9.999999999999998, 10.000000000000002, 12.0]
+SEAM = [1e-150, 1e-5, 0.3, 5.0, 9.9, 9.999999999999998, 10.0, 10.000000000000002, 10.1, 20.0, 1e5, 1e150]
+EXTREMES = [5e-324, 1e-323, 1e-308, 1e-10, 0.5, 3.0, 12.0, 1e100, 1e200, 1.7e308]
 every_function = pytest.mark.parametrize("name", TRUTHS)
 positive = st.floats(min_value=1e-300, max_value=1e300)
 
@@ -64,10 +66,20 @@ def test_keeps_relative_accuracy_at_any_ratio(name):
 
 
 @every_function
+def test_keeps_relative_accuracy_where_one_form_takes_over_from_another(name):
+    """Around the shift by 10, both arguments; and where rounded factors take over from 1 + v (v = -1/2, or -0.85)."""
+    beside = [(a, b) for a in SEAM for b in SEAM if a != b]
+    falling = [(a, a * r) for a in (1e-3, 0.5, 3.0, 9.0, 30.0) for r in np.linspace(0.02, 0.9, 45).tolist()]
+    error, at = worst(name, beside + falling, digits=400)
+    assert error <= TRUTHS[name][1], at
+
+
+@every_function
 def test_keeps_relative_accuracy_to_the_ends_of_the_range(name):
     apart = [(a, b) for a in LIMITS for b in LIMITS if a != b]
     together = [(a, b) for a in LIMITS for b in (a * (1 + 1e-8), a * (1 - 1e-8), a * 1.5, a * 20.0)]
-    error, at = worst(name, apart + together, digits=700)
+    ends = [(a, b) for a in EXTREMES for b in EXTREMES if a != b and b < 1e300 * max(a, 1e-8)]
+    error, at = worst(name, apart + together + ends, digits=1000)
     assert error <= TRUTHS[name][1], at
 
 

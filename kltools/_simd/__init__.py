@@ -6,7 +6,7 @@ with NUMBA_DISABLE_JIT=1, and its lowering. Compile-time integers come as `Const
 the *type* of an argument, so that each value is compiled, and found on disk, separately.
 """
 
-from .elementary import exp, expm1_minus_x, log, log1p, minus_log
+from .elementary import exp, expm1_minus_x, log, log1p, minus_log, parts
 from .exponents import nearest_whole, scale, scale_normal, split
 from .lanes import (
     bits,
@@ -78,6 +78,7 @@ __all__ = [
     "minimum",
     "minus_log",
     "nearest_whole",
+    "parts",
     "scale",
     "scale_normal",
     "select",

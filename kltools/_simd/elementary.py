@@ -62,11 +62,18 @@ def log(x):
     if everywhere(less_equal(_SMALLEST_NORMAL, x)) and everywhere(less(x, np.inf)):
         mantissa, exponent = split(x)
         return _log_of_parts(mantissa, exponent)
-    tiny = less(x, _SMALLEST_NORMAL)
-    mantissa, exponent = split(select(tiny, x * 2.0**54, x))
-    result = _log_of_parts(mantissa, select(tiny, exponent - 54.0, exponent))
+    mantissa, exponent = parts(x)
+    result = _log_of_parts(mantissa, exponent)
     at_most_zero = select(less(x, 0.0), np.nan, -np.inf)
     return select(less(0.0, x), select(less(x, np.inf), result, x), select(less_equal(x, 0.0), at_most_zero, x))
+
+
+@jit
+def parts(x):
+    """Mantissas in [sqrt(1/2), sqrt(2)) and exponents of positive numbers, also of subnormal ones."""
+    tiny = less(x, _SMALLEST_NORMAL)
+    mantissa, exponent = split(select(tiny, x * 2.0**54, x))
+    return mantissa, select(tiny, exponent - 54.0, exponent)
 
 
 @jit

@@ -210,16 +210,23 @@ less_equal = _comparison("<=", lambda x, y: np.less_equal(x, y))
 equal = _comparison("==", lambda x, y: np.equal(x, y))
 
 
-@infer_global(operator.and_)
-class _BothMasks(AbstractTemplate):
-    def generic(self, args, kws):
-        if all(isinstance(x, Simd) and x.dtype == types.boolean for x in args):
-            return signature(args[0], *args)
+def _define_connective(function, instruction):
+    """Let the Python operator connect masks."""
+
+    @infer_global(function)
+    class Typing(AbstractTemplate):
+        def generic(self, args, kws):
+            if all(isinstance(x, Simd) and x.dtype == types.boolean for x in args):
+                return signature(args[0], *args)
+
+    def lower(target, builder, sig, args):
+        return getattr(builder, instruction)(*args)
+
+    lower_builtin(function, Simd, Simd)(lower)
 
 
-@lower_builtin(operator.and_, Simd, Simd)
-def _both_masks(target, builder, sig, args):
-    return builder.and_(*args)
+for _function, _instruction in ((operator.and_, "and_"), (operator.or_, "or_")):
+    _define_connective(_function, _instruction)
 
 
 def _define_comparison(function, symbol):

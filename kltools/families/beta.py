@@ -5,9 +5,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .._arrays import frozen
 from .._bridge import near_dirichlet_part
-from .._formula import Formula
-from .._jit import jit
+from .._formula import Formula, on_lanes
+from .._jit import jit, run_rows
 from .._odds import log_odds
 from .._once import once
 from .._parameters import param
@@ -27,7 +28,9 @@ from .._stirling import (
     late_stirling_slope,
     mass_excess,
     product_difference,
+    rest_of_sum,
     stirling_slope,
+    two_sum,
 )
 from .._tilt import log_width_beyond, mean_tilt
 from ..closed_forms import register_kl
@@ -104,25 +107,30 @@ class Dirichlet(Distribution):
     """
 
     scipy_name = "dirichlet"
-    _derived: ClassVar[dict[str, int]] = {"others": 1, "others_rounding": 1}
+    _derived: ClassVar[dict[str, int]] = {"largest": 0, "others": 0, "others_rounding": 0}
     concentration: Any = param("positive", event_ndim=1)
 
     @once
-    def _sums_of_others(self) -> tuple[np.ndarray, np.ndarray]:
-        before, error_before = _sums_before(self.concentration)
-        after, error_after = (sums[..., ::-1] for sums in _sums_before(self.concentration[..., ::-1]))
-        total, error = _two_sum(before, after)
-        return total, error + (error_before + error_after)
+    def _sums(self) -> tuple[np.ndarray, ...]:
+        rows = frozen(np.ascontiguousarray(self.concentration).reshape(-1, self.event_shape[0]))
+        sums = np.empty((3, len(rows)))
+        run_rows(_largest_and_others, len(rows), rows, sums, row_cost=10 * rows.shape[1])
+        return tuple(sums.reshape(3, *self.batch_shape))
+
+    @property
+    def largest(self) -> np.ndarray:
+        """The largest entry of the concentration."""
+        return self._sums[0]
 
     @property
     def others(self) -> np.ndarray:
-        """For each entry of the concentration the sum of all others."""
-        return self._sums_of_others[0]
+        """The sum of the others."""
+        return self._sums[1]
 
     @property
     def others_rounding(self) -> np.ndarray:
-        """What rounding took from these sums."""
-        return self._sums_of_others[1]
+        """What rounding took from this sum."""
+        return self._sums[2]
 
     def _log_prob(self, x: np.ndarray) -> np.ndarray:
         total = self.concentration.sum(axis=-1)
@@ -152,20 +160,15 @@ class Dirichlet(Distribution):
         return {"concentration": concentration}
 
 
-def _sums_before(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each entry the sum of those before it, and what rounding took from it."""
-    sums, errors = np.zeros_like(a), np.zeros_like(a)
-    for k in range(1, a.shape[-1]):
-        sums[..., k], error = _two_sum(sums[..., k - 1], a[..., k - 1])
-        errors[..., k] = errors[..., k - 1] + error
-    return sums, errors
-
-
-def _two_sum(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A sum and its rounding error (Knuth)."""
-    total = a + b
-    shared = total - a
-    return total, (a - (total - shared)) + (b - shared)
+@jit
+def _largest_and_others(start, stop, rows, sums):
+    for row in range(start, stop):
+        largest = others = rounding = 0.0
+        for k in range(rows.shape[1]):
+            others, lost = two_sum(others, min(largest, rows[row, k]))
+            rounding += lost
+            largest = max(largest, rows[row, k])
+        sums[0, row], sums[1, row], sums[2, row] = largest, others, rounding
 
 
 # ---------------------------------------------------------------- densities and entropies
@@ -225,16 +228,29 @@ _entropy_of_total_of = Formula(_entropy_of_total)
 
 
 @register_kl(Beta, Beta)
+@on_lanes
 def kl_beta_beta(alpha_p, beta_p, alpha_q, beta_q):
     """Bregman divergence of log B(alpha, beta)."""
     return kl_beta(alpha_p, beta_p, alpha_q, beta_q)
 
 
 @register_kl(Dirichlet, Dirichlet)
-def kl_dirichlet_dirichlet(concentration_p, others_p, others_rounding_p, concentration_q, others_q, others_rounding_q):
+@on_lanes
+def kl_dirichlet_dirichlet(
+    concentration_p,
+    largest_p,
+    others_p,
+    others_rounding_p,
+    concentration_q,
+    largest_q,
+    others_q,
+    others_rounding_q,
+):
     """Bregman divergence of the sum of lgamma(a_k) minus lgamma of their total, a part for each coordinate."""
-    change_of_others = (others_q - others_p) + (others_rounding_q - others_rounding_p)
-    return dirichlet_part(concentration_p, others_p, concentration_q, others_q, change_of_others)
+    rest_p, rounding_p = rest_of_sum(concentration_p, largest_p, others_p, others_rounding_p)
+    rest_q, rounding_q = rest_of_sum(concentration_q, largest_q, others_q, others_rounding_q)
+    change_of_rest = (rest_q - rest_p) + (rounding_q - rounding_p)
+    return dirichlet_part(concentration_p, rest_p, concentration_q, rest_q, change_of_rest)
 
 
 @register_kl(Beta, "Uniform")
@@ -342,7 +358,17 @@ def near_log_affinity_beta(alpha_p, beta_p, alpha_q, beta_q, alpha):
 
 @register_relative("near_log_affinity", Dirichlet, Dirichlet)
 def near_log_affinity_dirichlet(
-    concentration_p, others_p, others_rounding_p, concentration_q, others_q, others_rounding_q, alpha
+    concentration_p,
+    largest_p,
+    others_p,
+    others_rounding_p,
+    concentration_q,
+    largest_q,
+    others_q,
+    others_rounding_q,
+    alpha,
 ):
-    change_of_others = (others_p - others_q) + (others_rounding_p - others_rounding_q)
-    return near_dirichlet_part(concentration_q, others_q, concentration_p - concentration_q, change_of_others, alpha)
+    rest_p, rounding_p = rest_of_sum(concentration_p, largest_p, others_p, others_rounding_p)
+    rest_q, rounding_q = rest_of_sum(concentration_q, largest_q, others_q, others_rounding_q)
+    change_of_rest = (rest_p - rest_q) + (rounding_p - rounding_q)
+    return near_dirichlet_part(concentration_q, rest_q, concentration_p - concentration_q, change_of_rest, alpha)

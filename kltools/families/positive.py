@@ -8,11 +8,12 @@ import numpy as np
 from .. import _arrays, _special
 from .._affinity import scale_log_affinity
 from .._bridge import near_gamma_log_affinity
-from .._formula import Formula
+from .._formula import Formula, on_lanes
 from .._jit import jit
 from .._parameters import param
 from .._scalar import digamma, expm1_minus_x, half_ratio_excess, x_minus_log1p
-from .._special import deviation, log_gamma_excess, log_gamma_remainder_excess, product_excess, product_ratio, quotient
+from .._special import deviation, log_gamma_excess, product_excess, product_ratio, quotient
+from .._stirling import kl_gamma
 from ..closed_forms import register_kl
 from ..distribution import Distribution, family
 from ..errors import InvalidParameterError
@@ -277,25 +278,22 @@ def kl_exponential_exponential(rate_p, rate_q):
     return 2.0 * half_ratio_excess(rate_q, rate_p)
 
 
-@jit
-def _gamma_divergence(shape_p: float, rate_p: float, shape_q: float, rate_q: float) -> float:
-    """shape_q (m - 1 - log m) with the ratio m of the means, plus what shapes in proportion to the rates leave."""
-    return product_excess(shape_p, 1.0, rate_q, rate_p, shape_q) + log_gamma_remainder_excess(shape_p, shape_q)
-
-
 @register_kl(InverseGamma, InverseGamma)
+@on_lanes
 def kl_inverse_gamma_inverse_gamma(shape_p, scale_p, shape_q, scale_q):
     """That of the reciprocals, which follow Gamma distributions."""
-    return _gamma_divergence(shape_p, scale_p, shape_q, scale_q)
+    return kl_gamma(shape_p, scale_p, shape_q, scale_q)
 
 
 @register_kl(Gamma, Gamma)
+@on_lanes
 def kl_gamma_gamma(shape_p, rate_p, shape_q, rate_q):
     """Sum of two divergences: of the means, and of the shapes (Penny 2001, eq. 17, without its cancellation)."""
-    return _gamma_divergence(shape_p, rate_p, shape_q, rate_q)
+    return kl_gamma(shape_p, rate_p, shape_q, rate_q)
 
 
 @register_kl(Chi2, Chi2)
+@on_lanes
 def kl_chi2_chi2(df_p, df_q):
     """Equal rates leave the Bregman divergence of the log-gamma function."""
     return log_gamma_excess(0.5 * df_p, 0.5 * df_q)
@@ -303,32 +301,32 @@ def kl_chi2_chi2(df_p, df_q):
 
 @register_kl(Chi2, Gamma)
 def kl_chi2_gamma(df_p, shape_q, rate_q):
-    return _gamma_divergence(0.5 * df_p, 0.5, shape_q, rate_q)
+    return kl_gamma(0.5 * df_p, 0.5, shape_q, rate_q)
 
 
 @register_kl(Gamma, Chi2)
 def kl_gamma_chi2(shape_p, rate_p, df_q):
-    return _gamma_divergence(shape_p, rate_p, 0.5 * df_q, 0.5)
+    return kl_gamma(shape_p, rate_p, 0.5 * df_q, 0.5)
 
 
 @register_kl(Exponential, Gamma)
 def kl_exponential_gamma(rate_p, shape_q, rate_q):
-    return _gamma_divergence(1.0, rate_p, shape_q, rate_q)
+    return kl_gamma(1.0, rate_p, shape_q, rate_q)
 
 
 @register_kl(Gamma, Exponential)
 def kl_gamma_exponential(shape_p, rate_p, rate_q):
-    return _gamma_divergence(shape_p, rate_p, 1.0, rate_q)
+    return kl_gamma(shape_p, rate_p, 1.0, rate_q)
 
 
 @register_kl(Exponential, Chi2)
 def kl_exponential_chi2(rate_p, df_q):
-    return _gamma_divergence(1.0, rate_p, 0.5 * df_q, 0.5)
+    return kl_gamma(1.0, rate_p, 0.5 * df_q, 0.5)
 
 
 @register_kl(Chi2, Exponential)
 def kl_chi2_exponential(df_p, rate_q):
-    return _gamma_divergence(0.5 * df_p, 0.5, 1.0, rate_q)
+    return kl_gamma(0.5 * df_p, 0.5, 1.0, rate_q)
 
 
 @jit

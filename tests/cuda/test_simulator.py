@@ -15,6 +15,7 @@ UNPACKED = {
     4: lambda f: lambda a, i: f(a[0, i], a[1, i], a[2, i], a[3, i]),
     5: lambda f: lambda a, i: f(a[0, i], a[1, i], a[2, i], a[3, i], a[4, i]),
     6: lambda f: lambda a, i: f(a[0, i], a[1, i], a[2, i], a[3, i], a[4, i], a[5, i]),
+    8: lambda f: lambda a, i: f(a[0, i], a[1, i], a[2, i], a[3, i], a[4, i], a[5, i], a[6, i], a[7, i]),
 }
 
 
