@@ -24,8 +24,9 @@ _EXACTLY = np.outer(2.0 ** np.arange(200.0, 900.0, 50.0), [1.0, 1.2345, 1.7]).re
 
 def log_densities(laws: Sequence[Distribution], covers: Sequence[bool], with_measure: bool, x: np.ndarray) -> list:
     """Log-densities of the laws, and of the measure; -inf only outside of a support, `LEAST` where they overflow."""
-    logs = [law._log_prob(x) for law in laws]
-    logs = [np.maximum(log, LEAST) if is_inside else log for log, is_inside in zip(logs, covers, strict=True)]
+    outside = np.full(x.shape, -math.inf)  # whatever a periodic density goes on with
+    pairs = zip(laws, covers, strict=True)
+    logs = [np.maximum(law._log_prob(x), LEAST) if is_inside else outside for law, is_inside in pairs]
     return logs + [np.zeros(x.shape)] * with_measure
 
 
@@ -65,15 +66,15 @@ class End:
         self._point, self._sign = point, sign
         self._is_finite, self._start = is_finite, math.log(distance)
         self._limits = self._near_marks(min(reaches[0], distance)) if is_finite else self._far_marks(reaches)
-        self._fits = [self._fit(law) for law in laws]
+        self._fits = [self._fit(values) for values in self._exact_densities()]
 
     def _far_marks(self, reaches: tuple[float, float]) -> np.ndarray:
         """Logarithms of five distances, from the last one that is evaluated on: as far as no log-density overflows."""
         for scale in sorted({0.0, *(max(0.0, math.log(reach)) for reach in reaches)}, reverse=True):
             last = max(min(scale + _LOG_RANGE, _LOG_LARGEST), self._start + 1.0)
             marks = np.linspace(last, max(0.5 * (last + min(scale, last - 2.0)), self._start), 5)
-            logs = [law._log_prob(self._x(marks[::-1])) for law in self._laws]
-            if not any((np.isneginf(log[1:]) & (log[:-1] > _ABRUPT)).any() for log in logs):
+            logs = log_densities(self._laws, self._covers, False, self._x(marks[::-1]))
+            if not any(((log[1:] == LEAST) & (log[:-1] > _ABRUPT)).any() for log in logs):
                 break
         return marks
 
@@ -88,9 +89,12 @@ class End:
     def _x(self, log_distance: np.ndarray) -> np.ndarray:
         return self._point + self._sign * np.exp(log_distance)
 
-    def _fit(self, law: Distribution) -> np.ndarray | None:
+    def _exact_densities(self) -> list[np.ndarray]:
+        pairs, x = zip(self._laws, self._covers, strict=True), self._exact_points()
+        return [law._log_prob(x) if is_inside else np.full(5, -math.inf) for law, is_inside in pairs]
+
+    def _fit(self, values: np.ndarray) -> np.ndarray | None:
         """Coefficients of 1, log distance and distance; None where there is no such law."""
-        values = law._log_prob(self._exact_points())
         if np.isneginf(values).all():
             return np.array([-math.inf, 0.0, 0.0])
         if not np.isfinite(values).all():

@@ -65,7 +65,7 @@ class _Strata:
 def _moments(values: np.ndarray, n_each: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and unbiased variance of each stratum."""
     starts = np.cumsum(n_each) - n_each
-    with np.errstate(invalid="ignore"):
-        means = np.add.reduceat(values, starts) / n_each
+    with np.errstate(invalid="ignore", over="ignore"):  # sums may overflow where means do not
+        means = np.add.reduceat(values / np.repeat(n_each, n_each), starts)
         squares = np.add.reduceat((values - np.repeat(means, n_each)) ** 2, starts)
     return means, squares / (n_each - 1)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from . import _validation
 from ._jit import effective_n_jobs
-from ._scalar import LOG_2PI
 from ._strata import stratified_kl
 from .closed_forms import pairwise_kl
 from .distribution import check_distribution
-from .errors import InvalidParameterError, InvalidTypeError, ShapeMismatchError
+from .errors import InvalidParameterError, InvalidTypeError, ShapeMismatchError, UnreliableEstimateWarning
 from .estimate import DivergenceEstimate, Report
 from .families.gaussian import MultivariateNormal, MultivariateNormalDiag
 from .families.gaussian_mixture import GaussianMixture
@@ -25,6 +25,9 @@ _BLOCK_NUMBERS = 2**20  # of a block of pairs
 _MOST_PAIRS = 2**24  # of p and q, which are kept at once: 128 MiB
 _MOST_OWN_PAIRS = 2**28  # of p, which take minutes
 _MOST_ROUNDS, _SETTLED = 1000, 1e-10
+_MOST_ERRORS, _ROUNDING = 6.0, 1e-9  # by which an estimate may leave its bounds
+
+LOG_4PI = math.log(4.0 * math.pi)
 
 LogPairs = Callable[[Any, Any], np.ndarray]  # of two batches of components, a table of logarithms
 
@@ -173,6 +176,11 @@ def mixture_kl_bounds(
         Where p and q have more than 2**24 pairs of components, or p more than 2**14 components: as an aggregate
         posterior has. `estimate_kl_monte_carlo` takes those.
 
+    Warns
+    -----
+    UnreliableEstimateWarning
+        Where the Monte Carlo estimate lies more than six standard errors beyond the bounds.
+
     References
     ----------
     J. R. Hershey and P. A. Olsen (2007), Approximating the Kullback Leibler divergence between Gaussian mixture
@@ -198,8 +206,9 @@ def mixture_kl_bounds(
     _check_pairs("p and q have", len(first.weights) * len(second.weights), _MOST_PAIRS)
     _check_pairs("p has", len(first.weights) ** 2, _MOST_OWN_PAIRS)
     rng = _validation.generator(random_state)
-    bounds = {name: factor * value for name, value in _bounds(first, second, threads).items()}
-    return MixtureBounds(
+    with np.errstate(over="ignore"):
+        bounds = {name: factor * value for name, value in _bounds(first, second, threads).items()}
+    found = MixtureBounds(
         monte_carlo=stratified_kl(first, second, n, rng).to(unit),
         kolchinsky_tracey_lower=bounds["variational"] if len(second.weights) == 1 else None,
         n_components_p=len(first.weights),
@@ -207,6 +216,24 @@ def mixture_kl_bounds(
         unit=unit,
         **bounds,
     )
+    return found if _agree(found) else replace(found, monte_carlo=_refuted(found))
+
+
+def _agree(found: MixtureBounds) -> bool:
+    """Whether the estimate lies between the bounds, or no farther from them than chance would have it."""
+    estimate = found.monte_carlo
+    slack = _MOST_ERRORS * estimate.standard_error + _ROUNDING * abs(estimate.value)
+    return found.lower - slack <= estimate.value <= found.upper + slack
+
+
+def _refuted(found: MixtureBounds) -> DivergenceEstimate:
+    """The estimate, which its bounds contradict: its draws were rounded, or missed what matters."""
+    reason = (
+        f"the Monte Carlo estimate, {found.monte_carlo.value:.6g}, is beyond the bounds, {found.lower:.6g} and "
+        f"{found.upper:.6g}: draws were rounded (variances are tiny beside means), or none came where p/q is large"
+    )
+    warnings.warn(f"{reason}; rely on the bounds.", UnreliableEstimateWarning, stacklevel=3)
+    return replace(found.monte_carlo, reliable=False, reasons=(*found.monte_carlo.reasons, reason))
 
 
 def _weighted(law: Any, name: str) -> GaussianMixture:
@@ -278,12 +305,13 @@ def log_mix(weights: np.ndarray, logs: np.ndarray) -> np.ndarray:
 
 def _log_products(f: Any, g: Any) -> np.ndarray:
     """Logarithms of the integrals of products: the densities of sums of independent Gaussians."""
+    half_shift = 0.5 * f.mean[:, None] - 0.5 * g.mean  # halves of sums may be numbers where sums are not
     if isinstance(f, MultivariateNormalDiag) and isinstance(g, MultivariateNormalDiag):
-        var = f.var[:, None] + g.var
-        return -0.5 * ((f.mean[:, None] - g.mean) ** 2 / var + np.log(var) + LOG_2PI).sum(axis=-1)
+        half = 0.5 * f.var[:, None] + 0.5 * g.var
+        return -((half_shift / np.sqrt(half)) ** 2 + 0.5 * (np.log(half) + LOG_4PI)).sum(axis=-1)
     f, g = (law.to_full() if isinstance(law, MultivariateNormalDiag) else law for law in (f, g))
-    shift = f.mean[:, None] - g.mean
-    return MultivariateNormal(mean=np.zeros(shift.shape), cov=f.cov[:, None] + g.cov)._log_prob(shift)
+    law = MultivariateNormal(mean=np.zeros(half_shift.shape), cov=0.5 * f.cov[:, None] + 0.5 * g.cov)
+    return law._log_prob(math.sqrt(2.0) * half_shift) - 0.5 * math.log(2.0) * f.event_shape[0]
 
 
 def _variational_upper(own: np.ndarray, other: np.ndarray, divergences: np.ndarray) -> float:

@@ -363,3 +363,14 @@ def test_ratios_that_crowd_below_an_end():
     for seed in range(20):
         ratios = 1.0 + np.random.default_rng(seed).beta(2.0, 0.5, 5000)  # shape -2
         assert pareto.pareto_k(np.log(ratios)) <= 0.0
+
+
+def test_a_periodic_density_ends_with_its_support():
+    angle, wide = kl.VonMises(loc=0.0, concentration=1.0), normal(0.0, 1.0)
+    x = np.linspace(-math.pi, math.pi, 20_001)
+    terms = np.exp(angle.log_prob(x)) * (angle.log_prob(x) - wide.log_prob(x))
+    truth = np.trapezoid(terms, x)
+    assert integrated(angle, wide) == pytest.approx(truth, rel=1e-6)
+    assert integrated(wide, angle) == INF
+    fit = kl.fit_gaussian(angle)
+    assert fit.var == pytest.approx(np.trapezoid(np.exp(angle.log_prob(x)) * x * x, x), rel=1e-6)

@@ -345,3 +345,12 @@ def test_a_matrix_singular_but_for_rounding_is_told_once():
         warnings.simplefilter("error")
         part, copy = p[1], pickle.loads(pickle.dumps(p))
     assert part.log_prob([0.0, 0.0]) == copy.log_prob([0.0, 0.0])[1]
+
+
+@pytest.mark.parametrize("kind", ["full", "tied", "diag", "spherical"])
+def test_models_of_float32(kind):
+    """scikit-learn computes their covariances in float32, where triangles differ."""
+    model = pytest.importorskip("sklearn.mixture").GaussianMixture(3, covariance_type=kind, random_state=0)
+    X = np.random.default_rng(0).normal(size=(300, 4)).astype(np.float32)
+    law = kl.GaussianMixture.from_sklearn(model.fit(X))
+    np.testing.assert_allclose(law.log_prob(X), model.score_samples(X), rtol=1e-4)

@@ -313,3 +313,28 @@ WRONG = [
 def test_what_is_refused(laws, options, error, message):
     with pytest.raises(error, match=message):
         kl.mixture_kl_bounds(*laws, **options)
+
+
+def test_an_estimate_that_its_bounds_refute_is_told():
+    """Draws of deviations 1e-150 around 2 are 2: they do not see that half of q is wider."""
+    p, q = (
+        kl.GaussianMixture(weights=[0.5, 0.5], means=[[-2.0], [2.0]], covs=[[1e-300], [v]]) for v in (1e-300, 2e-300)
+    )
+    with pytest.warns(errors.UnreliableEstimateWarning, match="is beyond the bounds, .*; rely on the bounds") as told:
+        found = kl.mixture_kl_bounds(p, q, random_state=0)
+    assert told[0].filename == __file__
+    assert found.monte_carlo.reliable is False and "beyond the bounds" in found.monte_carlo.reasons[0]
+    assert (
+        found.lower <= 0.5 * kl.kl_divergence(kl.Normal(mean=0, var=1), kl.Normal(mean=0, var=2)) <= found.upper * 1.01
+    )
+
+
+@pytest.mark.parametrize("var", [1e307, 1e308])
+def test_huge_variances_have_bounds(var):
+    p = kl.GaussianMixture(weights=[0.5, 0.5], means=[[-2.0], [2.0]], covs=[[var], [var]])
+    found = kl.mixture_kl_bounds(p, kl.MultivariateNormalDiag(mean=[0.0], var=[1.0]), random_state=0)
+    truth = 0.5 * var
+    assert found.lower == pytest.approx(truth, rel=1e-9)
+    assert found.upper == pytest.approx(truth, rel=1e-9)
+    full = kl.GaussianMixture(weights=p.weights, means=p.means, covs=p.covs[..., None])
+    assert kl.mixture_kl_bounds(full, p, random_state=0).upper == pytest.approx(0.0, abs=1e-9)

@@ -99,6 +99,8 @@ class GaussianMixture(Distribution):
         means, covs = np.asarray(model.means_), np.asarray(model.covariances_)
         if kind == "tied":
             covs = np.broadcast_to(covs, means.shape[:1] + covs.shape)
+        if kind in ("full", "tied"):  # of models fitted to float32 the triangles differ
+            covs = np.tril(covs) + np.swapaxes(np.tril(covs, -1), -1, -2)
         if kind == "spherical":
             covs = np.broadcast_to(covs[:, None], means.shape)
         return cls(weights=model.weights_, means=means, covs=covs)
