@@ -230,7 +230,8 @@ def _refuted(found: MixtureBounds) -> DivergenceEstimate:
     """The estimate, which its bounds contradict: its draws were rounded, or missed what matters."""
     reason = (
         f"the Monte Carlo estimate, {found.monte_carlo.value:.6g}, is beyond the bounds, {found.lower:.6g} and "
-        f"{found.upper:.6g}: draws were rounded (variances are tiny beside means), overflowed, or missed where p/q is large"
+        f"{found.upper:.6g}: draws were rounded (variances are tiny beside means), overflowed, or missed where p/q is "
+        "large"
     )
     warnings.warn(f"{reason}; rely on the bounds.", UnreliableEstimateWarning, stacklevel=3)
     return replace(found.monte_carlo, reliable=False, reasons=(*found.monte_carlo.reasons, reason))
