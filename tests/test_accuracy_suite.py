@@ -537,6 +537,7 @@ def test_the_report_says_it_all():
 # ---------------------------------------------------------------- simulations of the goals
 
 
+@pytest.mark.slow
 def test_simulated_goals_measure_what_they_say():
     assert [goal.met for goal in goals.unbiased_gaussian(60)] == ["yes"] * 3
     with warnings.catch_warnings():
