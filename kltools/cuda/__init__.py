@@ -11,6 +11,8 @@ _MODULES = {  # of what has a twin on the CPU, and of what is public besides
     "evaluate_sum": "formulas",
     "total": "formulas",
     "memory_limit": "memory",
+    "kl_from_full_prior": "vae",
+    "settle_latents": "vae",
 }
 
 

@@ -88,6 +88,7 @@ if SIMULATED:
     from numba import cuda as _simulator
     from numba import types
     from numba.cuda.simulator import kernel as _kernel
+    from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray
 
     cuda: Any = _Simulated()
     TARGET = "simulator"
@@ -147,7 +148,7 @@ def flat_array(pointer: int, n: int, dtype: np.dtype, owner: Any) -> Any:
     """n numbers in memory that belongs to somebody else, as kernels take them."""
     if SIMULATED:
         memory = (ctypes.c_char * (n * dtype.itemsize)).from_address(pointer)
-        return np.frombuffer(memory, dtype=dtype)
+        return FakeCUDAArray(np.frombuffer(memory, dtype=dtype))
     return cuda.as_cuda_array(_Flat(pointer, n, dtype, owner), sync=False)
 
 

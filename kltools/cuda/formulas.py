@@ -9,7 +9,7 @@ import numpy as np
 
 from .._formula import Formula
 from ._compat import MOST_BLOCKS, THREADS, Kernel, cuda, device, types
-from .interop import Place, View, shape_of
+from .interop import Place, View
 from .memory import telling_shortage, workspace
 
 float64 = types.float64

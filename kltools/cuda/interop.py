@@ -141,16 +141,23 @@ class Place:
             return flat.reshape(shape) if math.prod(shape) else cuda.device_array(shape, np.float64), flat
         return made, _describe(made).view().flat
 
+    def deliver(self, array: np.ndarray) -> Any:
+        """A copy of an array of the host in the library of the caller."""
+        out, flat = self.result(array.shape)
+        fill = np.ascontiguousarray(array, dtype=np.float64).reshape(-1)
+        flat.copy_to_device(fill if array.size else np.zeros(1), stream=self.stream)
+        return out
 
-def host_array(x: Any, name: str) -> Any:
-    """What lives on the host as a NumPy array (float32 stays), what lives on a device as it is."""
-    if _device.is_on_gpu(x) or (isinstance(x, np.ndarray) and x.dtype == np.float32):
-        return x
-    return numeric_array(x, name)
 
-
-def shape_of(x: Any) -> tuple[int, ...]:
-    return tuple(int(n) for n in x.shape)
+def host_copy(x: Any, name: str) -> np.ndarray:
+    """An array of the host or of a device as NumPy array of float64 on the host."""
+    if not _device.is_on_gpu(x):
+        return numeric_array(x, name)
+    with Place(x) as place:
+        view = place.view(x)
+        flat = place.receive(view.flat)
+    steps = [step * flat.itemsize for step in view.strides]
+    return numeric_array(np.lib.stride_tricks.as_strided(flat[view.first :], view.shape, steps), name)
 
 
 # ---------------------------------------------------------------- what arrays say of themselves
