@@ -7,11 +7,15 @@ from ..errors import DeviceUnavailableError
 
 _INSTALL = "pip install 'kltools[cuda13]' (or [cuda12], by what the driver supports)"
 _MODULES = {  # of what has a twin on the CPU, and of what is public besides
+    "estimate_kl_from_log_prob": "log_prob",
     "evaluate": "formulas",
     "evaluate_sum": "formulas",
     "total": "formulas",
     "memory_limit": "memory",
+    "host_copy": "interop",
+    "kl_diagonal_and_full": "gaussian",
     "kl_from_full_prior": "vae",
+    "kl_multivariate_normal": "gaussian",
     "settle_latents": "vae",
 }
 
