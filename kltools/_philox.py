@@ -5,6 +5,8 @@ calls: any number can be had at any time, by any thread, on any device, and is t
 arithmetic on scalars of type uint64, which no product of two words overflows.
 """
 
+import math
+
 import numpy as np
 
 from ._jit import jit, run_rows
@@ -19,6 +21,7 @@ _ROUNDS = 10
 
 _KEPT_OF_HIGH, _DROPPED_OF_LOW = np.uint64(21), np.uint64(11)
 _STEP = 2.0**-53
+_FULL_TURN = 2.0 * math.pi
 _ZERO = np.uint64(0)
 _COUNTER_COST = 100  # operations
 
@@ -54,6 +57,14 @@ def two_uniforms(counter, stream, seed):
         counter & _WORD, counter >> _WORD_BITS, stream & _WORD, stream >> _WORD_BITS, seed & _WORD, seed >> _WORD_BITS
     )
     return uniform_from_words(w0, w1), uniform_from_words(w2, w3)
+
+
+@jit
+def two_normals(counter, stream, seed):
+    """Two standard normal numbers of the same arguments (Box and Muller 1958)."""
+    u, v = two_uniforms(counter, stream, seed)
+    radius, angle = math.sqrt(-2.0 * math.log(u)), _FULL_TURN * v
+    return radius * math.cos(angle), radius * math.sin(angle)
 
 
 @jit

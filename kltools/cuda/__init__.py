@@ -7,7 +7,9 @@ from ..errors import DeviceUnavailableError
 
 _INSTALL = "pip install 'kltools[cuda13]' (or [cuda12], by what the driver supports)"
 _MODULES = {  # of what has a twin on the CPU, and of what is public besides
+    "aggregate_log_prob": "posterior",
     "estimate_kl_from_log_prob": "log_prob",
+    "estimate_kl_monte_carlo": "monte_carlo",
     "evaluate": "formulas",
     "evaluate_sum": "formulas",
     "total": "formulas",
@@ -16,7 +18,9 @@ _MODULES = {  # of what has a twin on the CPU, and of what is public besides
     "kl_diagonal_and_full": "gaussian",
     "kl_from_full_prior": "vae",
     "kl_multivariate_normal": "gaussian",
+    "normals": "random",
     "settle_latents": "vae",
+    "uniforms": "random",
 }
 
 
