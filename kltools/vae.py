@@ -117,7 +117,7 @@ def _settle(value: np.ndarray, mu: np.ndarray, log_var: np.ndarray, reduction: s
         check_finite(log_var, "log_var")
     with np.errstate(over="ignore"):
         if reduction in ("sum", "mean"):
-            value = value.sum() if reduction == "sum" else _mean(value)
+            return float(factor * (value.sum() if reduction == "sum" else _mean(value)))
         return unwrap(factor * value)
 
 

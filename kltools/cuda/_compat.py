@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import functools
 import importlib
+import importlib.util
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -18,9 +19,11 @@ from typing import Any
 import numpy as np
 from numba.core import config
 
-SIMULATED = bool(config.ENABLE_CUDASIM)
+SIMULATED = bool(getattr(config, "ENABLE_CUDASIM", False))
 THREADS = 16 if SIMULATED else 256  # of a block; the simulator makes a thread of the system for each
 MOST_BLOCKS = 2 if SIMULATED else 1 << 14  # kernels stride over what is left
+
+_LOST = "row_stack"  # of NumPy before 2.5
 
 _scope = threading.local()
 
@@ -38,31 +41,28 @@ class _Simulated:
 
 def _load() -> tuple[Any, Any, str]:
     """The module, its types and the name of the target."""
-    prefers_successor = os.environ.get("KLTOOLS_CUDA_TARGET") == "mlir"
-    if not prefers_successor:
-        from numba import cuda
-
-        if getattr(cuda, "implementation", "") == "NVIDIA" or importlib.util.find_spec("numba_cuda_mlir") is None:
-            from numba import types
-
+    successor = "numba_cuda_mlir"
+    has_successor = importlib.util.find_spec(successor) is not None
+    if os.environ.get("KLTOOLS_CUDA_TARGET") != "mlir":
+        module: Any = importlib.import_module("numba.cuda")
+        if getattr(module, "implementation", "") == "NVIDIA" or not has_successor:
             _complete_registry()
             _keep_products_apart()
-            return cuda, types, "numba-cuda"
-    from numba_cuda_mlir import cuda, types
-
-    return cuda, types, "numba-cuda-mlir"
+            return module, importlib.import_module("numba.core.types"), "numba-cuda"
+    module = importlib.import_module(f"{successor}.cuda")
+    return module, importlib.import_module(f"{successor}.types"), "numba-cuda-mlir"
 
 
 def _complete_registry() -> None:
     """numba-cuda asks for `numpy.row_stack` when it compiles its first kernel; NumPy 2.5 has it no more."""
-    if hasattr(np, "row_stack"):
+    if hasattr(np, _LOST):
         return
-    np.row_stack = np.vstack
+    setattr(np, _LOST, np.vstack)
     try:
         with contextlib.suppress(ImportError):  # older ones have no such module, and do not ask
             importlib.import_module("numba.cuda.np.arrayobj")
     finally:
-        del np.row_stack
+        delattr(np, _LOST)
 
 
 def _keep_products_apart() -> None:
@@ -70,7 +70,7 @@ def _keep_products_apart() -> None:
 
     The compiler has an option for that, numba-cuda none: it is set for what is compiled while `_scope` says so.
     """
-    nvvm = importlib.import_module("numba.cuda.cudadrv.nvvm")
+    nvvm: Any = importlib.import_module("numba.cuda.cudadrv.nvvm")
     original = getattr(nvvm, "compile_ir", None)
     if original is None:
         return
@@ -86,7 +86,7 @@ def _keep_products_apart() -> None:
 
 if SIMULATED:
     from numba import cuda as _simulator
-    from numba import types
+    from numba.core import types
     from numba.cuda.simulator import kernel as _kernel
     from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray
 
@@ -147,7 +147,7 @@ def _rebuilt(function: Any) -> Any:
 def flat_array(pointer: int, n: int, dtype: np.dtype, owner: Any) -> Any:
     """n numbers in memory that belongs to somebody else, as kernels take them."""
     if SIMULATED:
-        memory = (ctypes.c_char * (n * dtype.itemsize)).from_address(pointer)
+        memory: Any = (ctypes.c_char * (n * dtype.itemsize)).from_address(pointer)
         return FakeCUDAArray(np.frombuffer(memory, dtype=dtype))
     return cuda.as_cuda_array(_Flat(pointer, n, dtype, owner), sync=False)
 

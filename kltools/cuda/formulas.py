@@ -84,9 +84,7 @@ def _blocks(arrays: list[np.ndarray], batch: tuple[int, ...], axis: int | None) 
         yield (slice(None),) * axis + (slice(start, start + step),)
 
 
-def fill(
-    formula: Formula, views: Sequence[View], shape: tuple[int, ...], n_axes: int, out: Any, place: Place
-) -> None:
+def fill(formula: Formula, views: Sequence[View], shape: tuple[int, ...], n_axes: int, out: Any, place: Place) -> None:
     """Write the formula over views, summed over the last axes of the shape, into a flat array."""
     split = len(shape) - n_axes
     steps = [v.over(shape) for v in views]
@@ -146,7 +144,7 @@ def elementwise(formula: Formula, n_arrays: int, n_axes: int) -> Kernel:
         for i in range(cuda.grid(1), n, cuda.gridsize(1)):
             out[i] = scalar(*read(arrays, layout, place_of(i, shape)))
 
-    kernel.__name__ = f"{formula.__name__}_{n_axes}"
+    kernel.__name__ = f"{formula.function.__name__}_{n_axes}"
     return Kernel(kernel)
 
 
@@ -179,7 +177,7 @@ def summing(formula: Formula, n_arrays: int, n_batch: int, n_event: int, team: i
         if member == 0 and row < n_sums:
             out[row] = kept[thread]
 
-    kernel.__name__ = f"sum_{formula.__name__}_{n_batch}_{n_event}"
+    kernel.__name__ = f"sum_{formula.function.__name__}_{n_batch}_{n_event}"
     return Kernel(kernel)
 
 

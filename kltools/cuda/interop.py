@@ -131,7 +131,8 @@ class Place:
 
     def result(self, shape: tuple[int, ...]) -> tuple[Any, Any]:
         """An empty array of float64 in the library of the caller, and the flat array in it that kernels fill."""
-        x, n = self.example, max(math.prod(shape), 1)
+        x: Any = self.example
+        n = max(math.prod(shape), 1)
         if is_tensor(x):
             made = sys.modules["torch"].empty(shape, dtype=sys.modules["torch"].float64, device=x.device)
         elif type(x).__module__.partition(".")[0] == "cupy":

@@ -53,11 +53,11 @@ def estimate_kl_monte_carlo(
             log_p, log_q = place.scratch(length), place.scratch(length)
             sized = (length, np.uint64(first), seed, d, scratch, *arrays, log_p, log_q)
             kernel(threads // THREADS, THREADS, place.stream, *sized)
-            views = [View.of_contiguous(values, (length,)) for values in (log_p, log_q)]
-            if _any_infinite(views[1], place):
+            view_p, view_q = (View.of_contiguous(values, (length,)) for values in (log_p, log_q))
+            if _any_infinite(view_q, place):
                 n_outside += _count_outside(place.receive(log_q), first)
             else:
-                tally.add_views(*views, length, place)
+                tally.add_views(view_p, view_q, length, place)
     return concluded(tally, unit, n, n, n_outside, {"sampling": sampling}, Notes(), d=d, stacklevel=3)
 
 

@@ -23,7 +23,9 @@ _TOGETHER = 4  # encoders that a thread has at work at once
 def aggregate_log_prob(z: Any, mu: Any, log_var: Any) -> Any:
     r"""Log-density of the aggregate posterior of a VAE, in nats.
 
-    .. math:: \log q(z) = \log \frac1N \sum_{j=1}^N \mathcal{N}\left(z;\, \mu_j, e^{v_j}\right), \qquad v = \text{log\_var}
+    .. math:: \log q(z) = \log \frac1N \sum_{j=1}^N \mathcal{N}\left(z;\, \mu_j, e^{v_j}\right)
+
+    with v = log_var.
 
     Nothing of the size (M, N) is stored; the N M d operations take seconds for N = M = 1e6.
 
