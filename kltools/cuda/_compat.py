@@ -148,6 +148,7 @@ def flat_array(pointer: int, n: int, dtype: np.dtype, owner: Any) -> Any:
     """n numbers in memory that belongs to somebody else, as kernels take them."""
     if SIMULATED:
         memory: Any = (ctypes.c_char * (n * dtype.itemsize)).from_address(pointer)
+        memory.owner = owner
         return FakeCUDAArray(np.frombuffer(memory, dtype=dtype))
     return cuda.as_cuda_array(_Flat(pointer, n, dtype, owner), sync=False)
 
