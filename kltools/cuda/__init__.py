@@ -21,6 +21,7 @@ _MODULES = {  # of what has a twin on the CPU, and of what is public besides
     "normals": "random",
     "settle_latents": "vae",
     "uniforms": "random",
+    "usable_devices": "devices",
 }
 
 

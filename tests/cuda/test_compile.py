@@ -16,7 +16,7 @@ MOST_REGISTERS = {  # what was seen, and some: above 255 the assembler spills
     "elementwise": 104,
     "summing": 112,
     "gaussian": 192,
-    "other": 112,
+    "other": 128,
 }
 
 uint64 = types.uint64
@@ -74,7 +74,7 @@ def test_axes_that_do_not_join(n_axes):
 
 
 @each_capability
-@pytest.mark.parametrize("d", [2, 16, 32, 48, 75, 76, 500])
+@pytest.mark.parametrize("d", [16, 48, 75, 76])
 def test_full_covariances(d, capability):
     size, threads = gaussian._size(d), gaussian._threads(d)
     law = matrix, indices, cube, indices

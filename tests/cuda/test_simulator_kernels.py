@@ -135,7 +135,7 @@ def test_draws_outside_and_bad_ones_are_told_as_on_the_cpu():
     assert estimate.value == math.inf
     assert caught[0].filename == __file__
     log_p[5] = math.nan
-    with pytest.raises(kl.InvalidParameterError, match="log_p holds 1 values.*index 5"):
+    with pytest.raises(kl.InvalidParameterError, match=r"log_p holds 1 values.*index 5"):
         kl.estimate_kl_from_log_prob(log_p, log_q, device="cuda")
     with pytest.raises(kl.ShapeMismatchError):
         kl.estimate_kl_from_log_prob(log_p, log_q[:7], device="cuda")
@@ -249,9 +249,9 @@ def test_monte_carlo_does_not_depend_on_the_workspace():
 
 def test_monte_carlo_refuses_other_laws():
     p, q = kl.Normal(mean=0.0, var=1.0), kl.Laplace(loc=0.0, scale=1.0)
-    with pytest.raises(kl.DeviceUnavailableError, match="q is a Laplace.*device='cpu'"):
+    with pytest.raises(kl.DeviceUnavailableError, match=r"q is a Laplace.*device='cpu'"):
         kl.estimate_kl_monte_carlo(p, q, n_samples=10, device="cuda")
-    with pytest.raises(kl.DeviceUnavailableError, match="sampling='sobol'.*device='cpu'"):
+    with pytest.raises(kl.DeviceUnavailableError, match=r"sampling='sobol'.*device='cpu'"):
         kl.estimate_kl_monte_carlo(p, p, n_samples=10, sampling="sobol", device="cuda")
 
 
