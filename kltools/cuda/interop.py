@@ -84,14 +84,14 @@ class Place:
             )
         self.example = found[0] if found else None
         self.ordinal = ordinals.pop() if ordinals else None
-        self._pointers = {_stream_of(x) for x in found}
+        self._pointers = list(dict.fromkeys(_stream_of(x) for x in found)) or [0]
         self.stream: Any = 0
 
     def __enter__(self) -> Place:
         self._context = cuda.gpus[self.ordinal] if self.ordinal is not None else None
         if self._context is not None:
             self._context.__enter__()
-        own, *others = [*self._pointers] or [0]
+        own, *others = self._pointers  # the first array's, in whose library the result is
         self.stream = stream(own)
         for pointer in others:
             synchronize(stream(pointer))
@@ -132,15 +132,13 @@ class Place:
     def result(self, shape: tuple[int, ...]) -> tuple[Any, Any]:
         """An empty array of float64 in the library of the caller, and the flat array in it that kernels fill."""
         x: Any = self.example
-        n = max(math.prod(shape), 1)
         if is_tensor(x):
             made = sys.modules["torch"].empty(shape, dtype=sys.modules["torch"].float64, device=x.device)
         elif type(x).__module__.partition(".")[0] == "cupy":
             made = sys.modules["cupy"].empty(shape, dtype=np.float64)
         else:
-            flat = self.scratch(n)
-            return flat.reshape(shape) if math.prod(shape) else cuda.device_array(shape, np.float64), flat
-        return made, _describe(made).view().flat
+            made = cuda.device_array(shape, np.float64, stream=self.stream)
+        return made, self.scratch(1) if 0 in shape else _describe(made).view().flat
 
     def deliver(self, array: np.ndarray) -> Any:
         """A copy of an array of the host in the library of the caller."""
