@@ -1,15 +1,16 @@
 """The one place that knows what compiles and runs kernels: Numba's simulator, numba-cuda, or its successor.
 
-The simulator (NUMBA_ENABLE_CUDASIM=1) comes first, then numba-cuda, then numba-cuda-mlir, which
-KLTOOLS_CUDA_TARGET=mlir prefers. A kernel is a plain function that all of them understand: shared arrays have a
-single constant as their shape, threads meet in trees over shared memory, nothing depends on fast mathematics.
+The simulator (NUMBA_ENABLE_CUDASIM=1) comes first, then numba-cuda. numba-cuda-mlir is taken where
+KLTOOLS_CUDA_TARGET=mlir asks for it, and not by itself: it contracts a b + c into one rounding, from which nothing
+keeps it, so that divergences near 0 have fewer digits. A kernel is a plain function that all of them understand: shared
+arrays have a single constant as their shape, threads meet in trees over shared memory, nothing depends on fast
+mathematics.
 """
 
 import contextlib
 import ctypes
 import functools
 import importlib
-import importlib.util
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -41,16 +42,14 @@ class _Simulated:
 
 def _load() -> tuple[Any, Any, str]:
     """The module, its types and the name of the target."""
-    successor = "numba_cuda_mlir"
-    has_successor = importlib.util.find_spec(successor) is not None
-    if os.environ.get("KLTOOLS_CUDA_TARGET") != "mlir":
-        module: Any = importlib.import_module("numba.cuda")
-        if getattr(module, "implementation", "") == "NVIDIA" or not has_successor:
-            _complete_registry()
-            _keep_products_apart()
-            return module, importlib.import_module("numba.core.types"), "numba-cuda"
-    module = importlib.import_module(f"{successor}.cuda")
-    return module, importlib.import_module(f"{successor}.types"), "numba-cuda-mlir"
+    if os.environ.get("KLTOOLS_CUDA_TARGET") == "mlir":
+        successor = "numba_cuda_mlir"
+        module = importlib.import_module(f"{successor}.cuda")
+        return module, importlib.import_module(f"{successor}.types"), successor
+    module = importlib.import_module("numba.cuda")
+    _complete_registry()
+    _keep_products_apart()
+    return module, importlib.import_module("numba.core.types"), "numba-cuda"
 
 
 def _complete_registry() -> None:
@@ -94,6 +93,7 @@ if SIMULATED:
     TARGET = "simulator"
 else:
     cuda, types, TARGET = _load()
+CALLS_WITH_STAR = TARGET != "numba_cuda_mlir"
 
 
 @contextlib.contextmanager
@@ -128,7 +128,7 @@ def device(function: Any) -> Any:
     """A compiled scalar of the CPU, or a plain function, for use inside of kernels: the same source, once."""
     if SIMULATED or (TARGET == "numba-cuda" and hasattr(function, "py_func")):
         return function
-    return _rebuilt(function) if TARGET == "numba-cuda-mlir" else cuda.jit(device=True)(function)
+    return _rebuilt(function) if not CALLS_WITH_STAR else cuda.jit(device=True)(function)
 
 
 @functools.cache

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from .._formula import Formula
-from ._compat import MOST_BLOCKS, THREADS, Kernel, cuda, device, types
+from ..errors import DeviceUnavailableError
+from ._compat import CALLS_WITH_STAR, MOST_BLOCKS, TARGET, THREADS, Kernel, cuda, device, types
 from .interop import Place, View
 from .memory import telling_shortage, workspace
 
@@ -138,11 +139,11 @@ def _team(n_terms: int) -> int:
 
 @functools.cache
 def elementwise(formula: Formula, n_arrays: int, n_axes: int) -> Kernel:
-    scalar, read, place_of = device(formula.scalar), _reader(n_arrays, n_axes), _unraveled(n_axes)
+    scalar, read, place_of = _of_tuple(formula, n_arrays), _reader(n_arrays, n_axes), _unraveled(n_axes)
 
     def kernel(arrays, layout, shape, n, out):
         for i in range(cuda.grid(1), n, cuda.gridsize(1)):
-            out[i] = scalar(*read(arrays, layout, place_of(i, shape)))
+            out[i] = scalar(read(arrays, layout, place_of(i, shape)))
 
     kernel.__name__ = f"{formula.function.__name__}_{n_axes}"
     return Kernel(kernel)
@@ -151,7 +152,7 @@ def elementwise(formula: Formula, n_arrays: int, n_axes: int) -> Kernel:
 @functools.cache
 def summing(formula: Formula, n_arrays: int, n_batch: int, n_event: int, team: int) -> Kernel:
     """Teams of threads sum up parts of events, in the order of a tree."""
-    scalar, read = device(formula.scalar), _reader(n_arrays, n_batch + n_event)
+    scalar, read = _of_tuple(formula, n_arrays), _reader(n_arrays, n_batch + n_event)
     place_of, place_in = _unraveled(n_batch), _unraveled(n_event)
     sums_of_block = THREADS // team
 
@@ -165,7 +166,7 @@ def summing(formula: Formula, n_arrays: int, n_batch: int, n_event: int, team: i
             item = place_of(row // n_parts, batch)
             first = row % n_parts * _PART
             for j in range(first + member, min(first + _PART, n_terms), team):
-                own += scalar(*read(arrays, layout, item + place_in(j, event)))
+                own += scalar(read(arrays, layout, item + place_in(j, event)))
         kept[thread] = own
         cuda.syncthreads()
         reach = team // 2
@@ -179,6 +180,32 @@ def summing(formula: Formula, n_arrays: int, n_batch: int, n_event: int, team: i
 
     kernel.__name__ = f"sum_{formula.function.__name__}_{n_batch}_{n_event}"
     return Kernel(kernel)
+
+
+def _of_tuple(formula: Formula, n: int) -> Callable[..., Any]:
+    """The scalar as a function of a tuple."""
+    scalar = device(formula.scalar)
+    if not CALLS_WITH_STAR:
+        if n > len(_EXPLICIT):
+            raise DeviceUnavailableError(
+                f"{TARGET} cannot compile formulas of more than {len(_EXPLICIT)} parameters; unset KLTOOLS_CUDA_TARGET."
+            )
+        return device(_EXPLICIT[n - 1](scalar))
+
+    def of_tuple(numbers):
+        return scalar(*numbers)
+
+    return device(of_tuple)
+
+
+_EXPLICIT: tuple[Callable[..., Any], ...] = (
+    lambda f: lambda x: f(x[0]),
+    lambda f: lambda x: f(x[0], x[1]),
+    lambda f: lambda x: f(x[0], x[1], x[2]),
+    lambda f: lambda x: f(x[0], x[1], x[2], x[3]),
+    lambda f: lambda x: f(x[0], x[1], x[2], x[3], x[4]),
+    lambda f: lambda x: f(x[0], x[1], x[2], x[3], x[4], x[5]),
+)
 
 
 @functools.cache
