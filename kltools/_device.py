@@ -4,17 +4,24 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from ._arrays import is_tensor
 from .errors import DeviceUnavailableError, InvalidParameterError
 
 DEVICES = ("cpu", "cuda")
+_CUDA_KINDS = (2, 13)  # of DLPack: memory of a device, managed memory
 
 
 def is_on_gpu(x: Any) -> bool:
     """Whether an array lives in the memory of a CUDA device."""
     if is_tensor(x):
         return bool(x.is_cuda)
-    return hasattr(type(x), "__cuda_array_interface__")
+    if isinstance(x, np.ndarray):
+        return False
+    if getattr(x, "__cuda_array_interface__", None) is not None or hasattr(type(x), "__cuda_ndarray__"):
+        return True
+    return hasattr(type(x), "__dlpack_device__") and int(x.__dlpack_device__()[0]) in _CUDA_KINDS
 
 
 def resolve(device: str | None, *arrays: Any) -> str:

@@ -5,6 +5,8 @@ calls: any number can be had at any time, by any thread, on any device, and is t
 arithmetic on scalars of type uint64, which no product of two words overflows.
 """
 
+import math
+
 import numpy as np
 
 from ._jit import jit, run_rows
@@ -19,6 +21,15 @@ _ROUNDS = 10
 
 _KEPT_OF_HIGH, _DROPPED_OF_LOW = np.uint64(21), np.uint64(11)
 _STEP = 2.0**-53
+_QUARTER_TURN = 0.5 * math.pi
+_SERIES = (  # of the cosine beyond x^2 / 2 and of the sine beyond x, for |x| < pi / 4
+    (-1.13596475577881948265e-11, 1.58969099521155010221e-10),
+    (2.08757232129817482790e-09, -2.50507602534068634195e-08),
+    (-2.75573143513906633035e-07, 2.75573137070700676789e-06),
+    (2.48015872894767294178e-05, -1.98412698298579493134e-04),
+    (-1.38888888888741095749e-03, 8.33333333332248946124e-03),
+    (4.16666666666666019037e-02, -1.66666666666666324348e-01),
+)
 _ZERO = np.uint64(0)
 _COUNTER_COST = 100  # operations
 
@@ -54,6 +65,37 @@ def two_uniforms(counter, stream, seed):
         counter & _WORD, counter >> _WORD_BITS, stream & _WORD, stream >> _WORD_BITS, seed & _WORD, seed >> _WORD_BITS
     )
     return uniform_from_words(w0, w1), uniform_from_words(w2, w3)
+
+
+@jit
+def two_normals(counter, stream, seed):
+    """Two standard normal numbers of the same arguments (Box and Muller 1958)."""
+    u, v = two_uniforms(counter, stream, seed)
+    radius = math.sqrt(-2.0 * math.log(u))
+    cosine, sine = point_of_turn(v)
+    return radius * cosine, radius * sine
+
+
+@jit
+def point_of_turn(v):
+    """cos(2 pi v) and sin(2 pi v) for v in [0, 1], the same bits on every device; polynomials of fdlibm 5.3."""
+    quarter = math.floor(4.0 * v + 0.5)
+    x = (4.0 * v - quarter) * _QUARTER_TURN
+    square, tail_cosine, tail_sine = x * x, 0.0, 0.0
+    for c, s in _SERIES:
+        tail_cosine = tail_cosine * square + c
+        tail_sine = tail_sine * square + s
+    half = 0.5 * square
+    less = 1.0 - half
+    cosine = less + (((1.0 - less) - half) + square * square * tail_cosine)
+    sine = x + x * square * tail_sine
+    if quarter == 1.0:
+        return -sine, cosine
+    if quarter == 2.0:
+        return -cosine, -sine
+    if quarter == 3.0:
+        return sine, -cosine
+    return cosine, sine
 
 
 @jit

@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from . import __version__, _cache, _validation, io
+from . import __version__, _cache, _validation, cuda, io
 from ._jit import available_cores
 from .closed_forms import kl_divergence
-from .cuda import require
 from .distribution import Distribution
 from .errors import DeviceUnavailableError, InvalidParameterError, KLToolsError, ShapeMismatchError
 from .estimate import DivergenceEstimate, json_ready
@@ -212,7 +211,18 @@ def _read_gaussian(path: str) -> Distribution:
 
 
 _REQUIRED = ("numpy", "scipy", "scikit-learn", "numba", "llvmlite")
-_OPTIONAL = ("numba-cuda", "dask", "matplotlib", "pandas", "pyarrow", "h5py", "tqdm", "torch")
+_OPTIONAL = (
+    "numba-cuda",
+    "numba-cuda-mlir",
+    "cupy",
+    "dask",
+    "matplotlib",
+    "pandas",
+    "pyarrow",
+    "h5py",
+    "tqdm",
+    "torch",
+)
 
 
 def _doctor(options: argparse.Namespace) -> tuple[str, tuple[str, ...]]:
@@ -231,7 +241,8 @@ def _version(name: str) -> str:
 
 def _cuda_status() -> str:
     try:
-        require()
+        return cuda.usable_devices()
     except DeviceUnavailableError as error:
         return f"not usable: {error}"
-    return "usable"
+    except Exception as error:  # of a driver that answers, and fails
+        return f"not usable: {type(error).__name__}: {error}"

@@ -4,6 +4,7 @@ A message says what came, why it cannot work and what to do, in the words of our
 """
 
 __all__ = [
+    "DeviceMemoryError",
     "DeviceUnavailableError",
     "InfiniteDivergenceWarning",
     "InvalidParameterError",
@@ -47,6 +48,10 @@ class NoClosedFormError(KLToolsError, NotImplementedError):
 
 class DeviceUnavailableError(KLToolsError, RuntimeError):
     """A device was asked for that cannot be used here."""
+
+
+class DeviceMemoryError(KLToolsError, MemoryError):
+    """The memory of a device does not suffice."""
 
 
 class MissingDependencyError(KLToolsError, ImportError):

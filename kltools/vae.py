@@ -47,12 +47,13 @@ def vae_kl(
 
     with v = log_var. It is the reverse divergence KL(approximation || prior), computed from log_var
     without forming the variance, so that it keeps its relative accuracy near collapse, where it is 0.
-    It is for evaluation: results are NumPy, and no gradient flows through them.
+    It is for evaluation: no gradient flows through the result. Arrays come out as NumPy, or, where the latents live
+    on a GPU, there and in the caller's library.
 
     Parameters
     ----------
     mu, log_var : array-like of shape (B, D), or (..., D)
-        Outputs of the encoder, equal shapes; NumPy, torch or nested lists.
+        Outputs of the encoder, equal shapes; NumPy, torch, CuPy or nested lists.
     prior : Normal, MultivariateNormalDiag or MultivariateNormal, optional
         A single distribution; a Normal is taken for every latent dimension.
     reduction : {"none", "sum", "mean", "per_dim"}
@@ -62,6 +63,7 @@ def vae_kl(
     n_jobs : int, optional
         Threads; None is 1 unless a joblib context says otherwise, -1 all cores. The result does not depend on it.
     device : {None, "cpu", "cuda"}
+        None follows the data.
 
     Returns
     -------
@@ -83,37 +85,46 @@ def vae_kl(
     factor = _validation.unit_factor(unit)
     threads = effective_n_jobs(_validation.check_n_jobs(n_jobs))
     place = _device.resolve(device, mu, log_var)
-    means = _latents(mu, "mu")
-    log_variances = _latents(log_var, "log_var")
-    if means.shape != log_variances.shape:
-        raise ShapeMismatchError(f"mu has shape {means.shape}, log_var has shape {log_variances.shape}.")
+    means, log_variances = _latents(mu, "mu", place), _latents(log_var, "log_var", place)
+    shape = tuple(means.shape)
+    if shape != tuple(log_variances.shape):
+        raise ShapeMismatchError(f"mu has shape {shape}, log_var has shape {tuple(log_variances.shape)}.")
+    stays = _device.is_on_gpu(means) or _device.is_on_gpu(log_variances)
     prior = Normal(mean=0.0, var=1.0) if prior is None else check_distribution(prior, "prior")
     if prior.batch_shape:
         raise ShapeMismatchError(f"prior must be a single distribution, it has batch shape {prior.batch_shape}.")
-    if prior.event_shape not in ((), means.shape[-1:]):
-        raise ShapeMismatchError(f"prior draws shape {prior.event_shape}, there are {means.shape[-1]} latents.")
+    if prior.event_shape not in ((), shape[-1:]):
+        raise ShapeMismatchError(f"prior draws shape {prior.event_shape}, there are {shape[-1]} latents.")
     if isinstance(prior, MultivariateNormal):
-        _check_finite(means, "mu")
-        _check_finite(log_variances, "log_var")
         if reduction == "per_dim":
             raise InvalidParameterError("reduction='per_dim' needs a prior with independent dimensions.")
-        value = (_device.twin("vae_kl") if place == "cuda" else _kl_from_full_prior)(means, log_variances, prior)
+        from_prior = _device.twin("kl_from_full_prior") if stays else kl_from_full_prior
+        value = from_prior(means, log_variances, prior, place)
     elif isinstance(prior, Normal | MultivariateNormalDiag):
         arguments = (means, log_variances, prior.mean, prior.var, np.log(prior.var))
         n_axes = int(reduction != "per_dim")
         value = kl_log_var_normal.summed(*arguments, n_axes=n_axes, device=place, n_jobs=threads)
-        if not np.isfinite(value).all():  # only then may the latents be so, and they need not be read twice
-            _check_finite(means, "mu")
-            _check_finite(log_variances, "log_var")
     else:
         raise InvalidTypeError(f"prior must be a Gaussian distribution, got {type(prior).__name__}.")
+    settle = _device.twin("settle_latents") if stays else _settle
+    return settle(value, means, log_variances, reduction, factor)
+
+
+def _settle(value: np.ndarray, mu: np.ndarray, log_var: np.ndarray, reduction: str, factor: float) -> Any:
+    """What the caller wants of the divergences, once it is known that the latents are numbers."""
+    if not np.isfinite(value).all():  # only then may the latents be none, and they need not be read twice
+        check_finite(mu, "mu")
+        check_finite(log_var, "log_var")
     with np.errstate(over="ignore"):
         if reduction in ("sum", "mean"):
-            value = value.sum() if reduction == "sum" else _mean(value)
+            return float(factor * (value.sum() if reduction == "sum" else _mean(value)))
         return unwrap(factor * value)
 
 
-def _kl_from_full_prior(mu: np.ndarray, log_var: np.ndarray, prior: MultivariateNormal) -> np.ndarray:
+def kl_from_full_prior(mu: np.ndarray, log_var: np.ndarray, prior: MultivariateNormal, device: str) -> np.ndarray:
+    """Divergences from a prior with a full covariance, in blocks that bound the memory."""
+    check_finite(mu, "mu")
+    check_finite(log_var, "log_var")
     if log_var.max() > _EXP_OVERFLOWS or log_var.min() < -2.0 * _EXP_OVERFLOWS:
         raise InvalidParameterError(
             f"log_var goes from {log_var.min():g} to {log_var.max():g}; with a prior of full covariance it must lie "
@@ -125,7 +136,7 @@ def _kl_from_full_prior(mu: np.ndarray, log_var: np.ndarray, prior: Multivariate
     out = np.empty(len(means))
     for block in blocks_of_matrices(len(means), n_latents):
         var, std = np.exp(log_variances[block]), np.exp(0.5 * log_variances[block])
-        out[block] = kl_divergence(MultivariateNormal._from_diagonal(means[block], var, std), prior)
+        out[block] = kl_divergence(MultivariateNormal._from_diagonal(means[block], var, std), prior, device=device)
     return out.reshape(mu.shape[:-1])
 
 
@@ -134,15 +145,18 @@ def _mean(values: np.ndarray) -> float:
     return (values / values.size).sum() if np.isinf(mean) else mean  # a sum may overflow where the mean does not
 
 
-def _latents(x: Any, name: str) -> np.ndarray:
-    """float32 stays what it is; formulas compute in float64 whatever they read."""
-    narrow = getattr(x, "dtype", None) == np.float32 and isinstance(x, np.ndarray)
-    array = _arrays.host_array(x, name) if narrow else _arrays.numeric_array(x, name)
-    if array.ndim == 0 or array.size == 0:
-        raise ShapeMismatchError(f"{name} must have shape (B, D), got {array.shape}.")
+def _latents(x: Any, name: str, place: str) -> Any:
+    """float32 stays what it is, and what lives on a GPU where it is; formulas compute in float64 whatever they read."""
+    if place == "cuda" and _device.is_on_gpu(x):
+        array = x
+    else:
+        narrow = getattr(x, "dtype", None) == np.float32 and isinstance(x, np.ndarray)
+        array = _arrays.host_array(x, name) if narrow else _arrays.numeric_array(x, name)
+    if not array.shape or 0 in array.shape:
+        raise ShapeMismatchError(f"{name} must have shape (B, D), got {tuple(array.shape)}.")
     return array
 
 
-def _check_finite(array: np.ndarray, name: str) -> None:
+def check_finite(array: np.ndarray, name: str) -> None:
     if not np.isfinite(array).all():
         raise InvalidParameterError(f"{name} contains {int((~np.isfinite(array)).sum())} values that are not finite.")

@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 
@@ -259,6 +260,14 @@ def test_doctor(capsys):
     assert code == 0
     for word in (kl.__version__, np.__version__, "cores", "cache", "cuda"):
         assert word in out
+
+
+@pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="there may be a GPU")
+def test_doctor_says_what_a_gpu_needs(capsys):
+    _, out, _ = run(capsys, "doctor")
+    status = next(line for line in out.splitlines() if line.startswith("cuda  "))
+    assert "not usable" in status
+    assert "pip install 'kltools[cuda13]'" in status
 
 
 def test_module_and_closed_pipe(samples):

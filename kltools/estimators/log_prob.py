@@ -26,6 +26,7 @@ from ..pareto import RELIABLE_BELOW, smoothed_log_weights
 from ..preprocessing import Notes
 from .terms import ESTIMATORS, FEWEST_TO_FIT, USING_RATIO, Outcome, Tally
 
+_EXTRAS = "estimate_kl_from_log_prob with mask, groups or log_weights"
 _ERRORS_AWAY = 4.0  # standard errors between 1 and a mean of r that is not 1
 _ROUNDING = 1e-9
 
@@ -106,7 +107,7 @@ def estimate_kl_from_log_prob(
     InvalidTypeError
         For what holds no numbers.
     DeviceUnavailableError
-        For arrays on a GPU, unless ``device="cpu"`` copies them.
+        For arrays on a GPU together with ``mask``, ``groups`` or ``log_weights``, unless ``device="cpu"`` copies them.
 
     Warns
     -----
@@ -135,11 +136,16 @@ def estimate_kl_from_log_prob(
     >>> estimate.value.__round__(2), estimate.standard_error.__round__(4)  # the truth is 0.5
     (0.5, 0.0032)
     """
-    if _device.resolve(device, log_p, log_q, log_weights) == "cuda":
-        return _device.twin("estimate_kl_from_log_prob")(log_p, log_q, estimator=estimator, unit=unit)
+    place = _device.resolve(device, log_p, log_q, log_weights)
     _validation.choice(estimator, "estimator", ESTIMATORS)
     _validation.unit_factor(unit)
     _validation.check_n_jobs(n_jobs)
+    if place == "cuda":
+        plain = mask is None and groups is None and log_weights is None
+        counted_there = _device.twin("estimate_kl_from_log_prob" if plain else _EXTRAS)(log_p, log_q, estimator, unit)
+        if counted_there is not None:
+            return counted_there
+        log_p, log_q = (_device.twin("host_copy")(x, name) for x, name in ((log_p, "log_p"), (log_q, "log_q")))
     notes = Notes()
     p = _validation.log_densities(log_p, "log_p", tell=notes.add)
     q = _validation.log_densities(log_q, "log_q", p.shape, tell=notes.add)

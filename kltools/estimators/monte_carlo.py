@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import _validation
+from .. import _device, _validation
 from .._philox import uniforms
 from ..distribution import Distribution, check_distribution
 from ..errors import InvalidParameterError, InvalidTypeError, ShapeMismatchError
@@ -40,6 +40,7 @@ def estimate_kl_monte_carlo(
     estimator: str = "k1",
     random_state: Any = None,
     unit: str = "nats",
+    device: str | None = None,
 ) -> DivergenceEstimate:
     r"""Estimate KL(p || q) of two distributions whose log-densities are known, by drawing from p.
 
@@ -64,6 +65,9 @@ def estimate_kl_monte_carlo(
         As in `estimate_kl_from_log_prob`, which tells what "k3" and "cv" rely on.
     random_state : None, int, numpy.random.Generator or numpy.random.RandomState
     unit : {"nats", "bits"}
+    device : {None, "cpu", "cuda"}
+        "cuda" draws and evaluates on a GPU: Gaussians and mixtures of them, at random, with random numbers of its
+        own. None is the CPU.
 
     Returns
     -------
@@ -79,6 +83,8 @@ def estimate_kl_monte_carlo(
         For log-densities of nan or inf, with the number of the draw.
     ShapeMismatchError
         Where a log-density does not give one number for every draw, or events of p and q differ.
+    DeviceUnavailableError
+        For ``device="cuda"`` without a GPU, or for laws and ``sampling`` that it does not know.
 
     Warns
     -----
@@ -106,6 +112,8 @@ def estimate_kl_monte_carlo(
     densities = {"p": _density(p, "p"), "q": _density(q, "q")}
     _check_pair(p, q)
     rng = _validation.generator(random_state)
+    if _device.resolve(device) == "cuda":
+        return _device.twin("estimate_kl_monte_carlo")(p, q, n, sampling, estimator, rng, unit)
     if sampling == "random":
         replicates = [_sampler(p, rng)]
         d = max(1, replicates[0](2).size // 2)

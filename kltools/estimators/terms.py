@@ -29,12 +29,12 @@ _ENTRY_COST = 30  # operations
 
 
 @jit
-def _ratio_less_one(log_r):
+def ratio_less_one(log_r):
     return math.inf if log_r > _LOG_LARGEST else math.expm1(log_r)
 
 
 @jit
-def _term(log_r, power):
+def term(log_r, power):
     """-log r, (log r)^2 / 2 or r - 1 - log r, of the first, second and third kind."""
     if power == 1:
         return -log_r
@@ -61,8 +61,8 @@ def _moments_kernel(start, stop, size, log_p, log_q, weights, offsets, power, mo
                 w_i = 1.0 if weights is None else weights[i]
                 log_r = log_q[i] - log_p[i]
                 w += w_i
-                a += w_i * _term(log_r, power)
-                b += w_i * _ratio_less_one(log_r)
+                a += w_i * term(log_r, power)
+                b += w_i * ratio_less_one(log_r)
             weight += w
             mean_a += a
             mean_b += b
@@ -82,6 +82,11 @@ def _moments_kernel(start, stop, size, log_p, log_q, weights, offsets, power, mo
         row = moments[chunk]
         row[0], row[1], row[2], row[3] = weight, mean_a, mean_b, w2
         row[4], row[5], row[6], row[7], row[8] = wa, wb, aa, ab, bb
+
+
+def chunk_size(n_groups: int) -> int:
+    """Groups whose moments are summed up together."""
+    return max(1, min(_CHUNK, n_groups // _FOLDS))
 
 
 @dataclass(frozen=True)
@@ -173,7 +178,7 @@ class Tally:
     ) -> None:
         """Count entries; a group lies between two `offsets`, without them each entry is one."""
         n_groups = len(log_p) if offsets is None else len(offsets) - 1
-        size = max(1, min(_CHUNK, n_groups // _FOLDS))
+        size = chunk_size(n_groups)
         rows = np.empty((-(-n_groups // size), 9))
         power = 1 if self.estimator == "cv" else int(self.estimator[1])
         weights = None if log_weights is None else np.exp(log_weights)
@@ -182,15 +187,16 @@ class Tally:
         with np.errstate(over="ignore", invalid="ignore"):  # where r, or a square, overflows
             run_rows(_moments_kernel, len(rows), size, *arrays, power, rows, n_jobs=self._n_jobs, row_cost=cost)
         if self.estimator in USING_RATIO:
-            self._keep_largest(log_q - log_p if log_weights is None else log_q - log_p + log_weights)
+            self.keep_largest(log_q - log_p if log_weights is None else log_q - log_p + log_weights)
         self.parts += [PairMoments.of_row(row) for row in rows]
 
     def add_as_group(self, other: Tally) -> None:
         """Count all that another one has counted as a single group."""
         self.parts.append(merged(other.parts).as_group())
-        self._keep_largest(other._largest)
+        self.keep_largest(other._largest)
 
-    def _keep_largest(self, log_ratios: np.ndarray) -> None:
+    def keep_largest(self, log_ratios: np.ndarray) -> None:
+        """Keep of all logarithms of r the largest, by which its tail is judged."""
         log_ratios, kept = np.concatenate([self._largest, log_ratios]), tail_length(self.n) + 1
         self._largest = np.partition(log_ratios, -kept)[-kept:] if len(log_ratios) > kept else log_ratios
 

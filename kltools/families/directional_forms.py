@@ -35,20 +35,22 @@ def sine_of_half(a: float, b: float) -> float:
 
 
 @register_kl(VonMisesFisher, VonMisesFisher)
-def kl_von_mises_fisher(p: VonMisesFisher, q: VonMisesFisher) -> np.ndarray:
+def kl_von_mises_fisher(p: VonMisesFisher, q: VonMisesFisher, device: str) -> np.ndarray:
     """That at one mean direction, and A(concentration_p) concentration_q (1 - cos) of the angle between the two."""
-    return _kl_von_mises_fisher(float(p.event_shape[0]), p.concentration, q.concentration, _height_between(p, q))
+    height = _height_between(p, q, device)
+    return _kl_von_mises_fisher(float(p.event_shape[0]), p.concentration, q.concentration, height, device=device)
 
 
 @register_kl(PowerSpherical, VonMisesFisher)
-def kl_power_spherical_von_mises_fisher(p: PowerSpherical, q: VonMisesFisher) -> np.ndarray:
+def kl_power_spherical_von_mises_fisher(p: PowerSpherical, q: VonMisesFisher, device: str) -> np.ndarray:
     """Both divergences from the uniform law, less the mean of p times the concentration of q and the cosine."""
-    return _kl_power_fisher(float(p.event_shape[0]), p.concentration, q.concentration, _height_between(p, q))
+    height = _height_between(p, q, device)
+    return _kl_power_fisher(float(p.event_shape[0]), p.concentration, q.concentration, height, device=device)
 
 
-def _height_between(p: Any, q: Any) -> np.ndarray:
+def _height_between(p: Any, q: Any, device: str = "cpu") -> np.ndarray:
     """1 - cos of the angle between two mean directions."""
-    return _half_square.summed(p.mean_direction, q.mean_direction, n_axes=1)
+    return _half_square.summed(p.mean_direction, q.mean_direction, n_axes=1, device=device)
 
 
 @Formula

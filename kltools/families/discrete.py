@@ -124,8 +124,8 @@ def _kl_term(prob_p, log_prob_p, prob_q, log_prob_q):
 
 
 @register_kl(Categorical, Categorical)
-def kl_categorical(p: Categorical, q: Categorical) -> np.ndarray:
+def kl_categorical(p: Categorical, q: Categorical, device: str) -> np.ndarray:
     """sum of p_k log(p_k / q_k), inf where p_k > 0 = q_k."""
     if p.probs.shape[-1] != q.probs.shape[-1]:
         raise ShapeMismatchError(f"p has {p.probs.shape[-1]} categories, q has {q.probs.shape[-1]}.")
-    return _kl_term.summed(p.probs, p.log_probs, q.probs, q.log_probs, n_axes=1)
+    return _kl_term.summed(p.probs, p.log_probs, q.probs, q.log_probs, n_axes=1, device=device)

@@ -231,7 +231,7 @@ class MultivariateNormal(Distribution):
         upper = reverse[..., ::-1, ::-1]  # U with U U^T = precision, so that U^-T is the factor of the covariance
         _warn_of_lost_digits(array, upper, name)
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            factor = _inverse_of_lower(np.swapaxes(upper, -1, -2))
+            factor = inverse_of_lower(np.swapaxes(upper, -1, -2))
             cov = factor @ np.swapaxes(factor, -1, -2)
         _checked_var(np.diagonal(cov, axis1=-2, axis2=-1), "precision", cls)
         return cls._factored(mean, cov, factor, True)
@@ -310,7 +310,7 @@ def _warn_of_lost_digits(precision: np.ndarray, factor: np.ndarray, name: str) -
         )
 
 
-def _inverse_of_lower(factor: np.ndarray) -> np.ndarray:
+def inverse_of_lower(factor: np.ndarray) -> np.ndarray:
     """The inverse of lower triangular matrices, row by row."""
     inverse = np.zeros(factor.shape)
     for i in range(factor.shape[-1]):

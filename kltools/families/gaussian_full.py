@@ -18,7 +18,7 @@ from ..distribution import Distribution
 from .gaussian import MultivariateNormal, MultivariateNormalDiag
 
 SMALL = 0.25  # squared norm of a relative difference up to which that difference is what is computed with
-_LARGE = 0.06  # a divergence that only a difference of a norm beyond that has
+LARGE = 0.06  # a divergence that only a difference of a norm beyond that has
 _MOST_FEATURES = 128  # whose matrices, eight at a time, are at home in a cache
 _WIDTH = Const(8)
 
@@ -173,6 +173,15 @@ def _excess_of_difference(work, factor_p, scale, cov_q, factor_q):
 
 
 @jit
+def less_product(total, rest, a, b):
+    """total + rest - a b, again as a sum and what its rounding left."""
+    product = a * b
+    less = total - product
+    back = total - less
+    return less, rest + (((total - (less + back)) + (back - product)) - rounding_error(a, b, product))
+
+
+@jit
 def fill_beyond_product(work, cov, factor, sign):
     """Fill work with sign (cov - factor factor^T), from products and sums of twice the digits."""
     d = cov.shape[0]
@@ -180,13 +189,7 @@ def fill_beyond_product(work, cov, factor, sign):
         for j in range(i + 1):
             total, rest = cov[i, j], 0.0
             for k in range(j + 1):
-                product = factor[i, k] * factor[j, k]
-                less = total - product
-                back = total - less
-                rest += ((total - (less + back)) + (back - product)) - rounding_error(
-                    factor[i, k], factor[j, k], product
-                )
-                total = less
+                total, rest = less_product(total, rest, factor[i, k], factor[j, k])
             work[i, j] = work[j, i] = sign * (total + rest)
 
 
@@ -294,7 +297,7 @@ def _kl_in_lanes(
     width, d = constant(lanes), mean_p.shape[1]
     weights, columns = np.empty((d, d, width)), np.empty((-(-d // 4) * 4, d, width))
     shift, diagonal, sums = np.empty((d, width)), np.empty((d, width)), np.empty((2, width))
-    least = -1.0 if by_factor_p and by_factor_q else _LARGE
+    least = -1.0 if by_factor_p and by_factor_q else LARGE
     for group in range(start, stop):
         for lane in range(width):
             row = min(group * width + lane, out.size - 1)

@@ -1,0 +1,17 @@
+"""What there is to compute on."""
+
+from ._compat import SIMULATED, TARGET, cuda
+
+
+def usable_devices() -> str:
+    """The target that compiles kernels, and every device with its capability and memory, in words."""
+    if SIMULATED:
+        return f"usable: {TARGET} (NUMBA_ENABLE_CUDASIM is set), on the CPU and slow"
+    described = []
+    for number, device in enumerate(cuda.gpus):
+        with device:
+            name, (major, minor) = device.name, device.compute_capability
+            free, total = cuda.current_context().get_memory_info()
+        name = name.decode() if isinstance(name, bytes) else name
+        described.append(f"{number}: {name}, capability {major}.{minor}, {free >> 20} of {total >> 20} MiB free")
+    return f"usable by {TARGET}; {'; '.join(described)}"
