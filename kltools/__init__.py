@@ -35,6 +35,7 @@ from .estimators.monte_carlo import estimate_kl_monte_carlo
 from .families import *
 from .families import __all__ as _families
 from .fits import fit_gaussian
+from .mixture_bounds import MixtureBounds, mixture_kl_bounds
 from .neighbors import kth_neighbor_distances
 from .power_divergences import bhattacharyya, chi_squared, hellinger, renyi, tsallis
 from .vae import vae_kl
@@ -84,6 +85,7 @@ __all__ = [
     "KLIEPDivergence",
     "KNNDivergence",
     "KNNRadiusDivergence",
+    "MixtureBounds",
     "MixtureDivergence",
     "RatioDivergence",
     "RuLSIFDivergence",
@@ -113,6 +115,7 @@ __all__ = [
     "kl_divergence",
     "kth_neighbor_distances",
     "maps",
+    "mixture_kl_bounds",
     "mutual_information",
     "pairwise_kl",
     "param",

@@ -26,7 +26,7 @@ def summed(term: Term, laws: list[Distribution], monte_carlo: str, with_measure:
         logs = np.array([law._log_prob(k) for law in laws] + [np.zeros(k.shape)] * with_measure)
         return np.concatenate([term(logs)[None], np.exp(logs[: len(laws)])])
 
-    places = [tuple(map(float, law._bulk())) for law in laws]
+    places = [tuple(map(float, piece._bulk())) for law in laws for piece in law._pieces()]
     low = max(least, math.floor(min(place - reach for place, reach in places)))
     high = min(greatest, math.ceil(min(_LARGEST, max(place + reach for place, reach in places))))
     parts, sizes, n_terms = [], np.zeros(len(laws) + 1), 0.0

@@ -253,6 +253,10 @@ class Distribution:
         """A point among most of the mass of a scalar distribution, and roughly how far that reaches to each side."""
         raise NotImplementedError(f"{self._name} defines no _bulk().")
 
+    def _pieces(self) -> tuple["Distribution", ...]:
+        """Of a single scalar distribution, those whose supports and bulks tell where its mass is."""
+        return (self,)
+
     def _moments(self) -> tuple[Any, Any] | None:
         """Mean and variance of every coordinate, inf where there is none; None where they have no formula here."""
         return None

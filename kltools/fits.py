@@ -11,8 +11,8 @@ from ._scalar import LOG_2PI
 from .distribution import Distribution, check_distribution
 from .errors import InvalidParameterError, InvalidTypeError, NoClosedFormError
 from .families.gaussian import MultivariateNormal, MultivariateNormalDiag, Normal
+from .families.gaussian_mixture import GaussianMixture
 from .families.low_rank import LowRankMultivariateNormal
-from .families.mixture import GaussianMixture
 from .families.real_line import Cauchy
 from .families.structural import Independent, Product
 
@@ -44,7 +44,7 @@ def fit_gaussian(target: Distribution, *, direction: str = "forward") -> Any:
     ----------
     target : Distribution
         p, with a density over numbers or vectors; a batch is fitted one by one. Forward: numbers, and vectors of the
-        normal families, of `GaussianMixture` and of `MultivariateStudentT`. Reverse: numbers, vectors of the normal
+        normal families, of mixtures and of `MultivariateStudentT`. Reverse: numbers, vectors of the normal
         families, and a `GaussianMixture` of one coordinate. Both: what `Independent` and `Product` make of these.
     direction : {"forward", "reverse"}
         Which divergence is least. The reverse one may have several minima: it is searched around all components of a
@@ -222,8 +222,9 @@ def _deepest(law: Distribution) -> tuple[float, float]:
 def _bulks(law: Any) -> list[tuple[float, float]]:
     """Places with what lies around them."""
     if not isinstance(law, GaussianMixture):
-        place, reach = law._bulk()
-        return [(float(place), float(reach))]
+        pieces = law._pieces()
+        each = [piece._bulk() for piece in (pieces if len(pieces) == 1 else (*pieces, law))]
+        return [(float(place), float(reach)) for place, reach in each]
     whole = law._moments()
     places = np.append(law.means[:, 0], whole[0])
     return list(zip(places, np.append(law._factors[:, 0, 0], np.sqrt(whole[1])), strict=True))

@@ -174,12 +174,13 @@ def _most(term: Term, n_laws: int) -> float:
 
 
 def _charts(laws: list[Distribution], with_measure: bool, monte_carlo: str) -> Iterator[Middle | End]:
-    supports = [tuple(map(float, law._support())) for law in laws]  # type: ignore[arg-type]
-    places = [(float(place), float(reach)) for place, reach in (law._bulk() for law in laws)]
-    for law, (place, reach) in zip(laws, places, strict=True):
+    pieces = [piece for law in laws for piece in law._pieces()]
+    supports = [tuple(map(float, piece._support())) for piece in pieces]  # type: ignore[arg-type]
+    places = [(float(place), float(reach)) for place, reach in (piece._bulk() for piece in pieces)]
+    for piece, (place, reach) in zip(pieces, places, strict=True):
         if not (math.isfinite(place) and 0.0 < reach < math.inf):
             raise NoClosedFormError(
-                f"float64 has no numbers among the mass of {law!r}; estimate from draws: {monte_carlo}."
+                f"float64 has no numbers among the mass of {piece!r}; estimate from draws: {monte_carlo}."
             )
     ends = sorted({end for support in supports for end in support})
     points = _breakpoints(places, supports)
@@ -188,7 +189,7 @@ def _charts(laws: list[Distribution], with_measure: bool, monte_carlo: str) -> I
         inner = points[(points > low) & (points < high)]
         if not len(inner):
             inner = np.array([_somewhere(low, high, reaches[1])])
-        common = (laws, [first <= low and high <= last for first, last in supports], with_measure)
+        common = (laws, [_covers(law, low, high) for law in laws], with_measure)
         yield Middle(*common, inner)
         for end, edge, sign in ((low, inner[0], 1.0), (high, inner[-1], -1.0)):
             if math.isinf(end):
@@ -197,6 +198,11 @@ def _charts(laws: list[Distribution], with_measure: bool, monte_carlo: str) -> I
                 yield End(*common, center, -sign, abs(edge - center), reaches)
             else:
                 yield End(*common, end, sign, abs(edge - end), reaches, is_finite=True)
+
+
+def _covers(law: Distribution, low: float, high: float) -> bool:
+    supports = (piece._support() for piece in law._pieces())
+    return any(first <= low and high <= last for first, last in supports)  # type: ignore[misc]
 
 
 def _breakpoints(places: list[tuple[float, float]], supports: list[tuple[float, ...]]) -> np.ndarray:

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 from scipy import stats
+from scipy.special import logsumexp
 
 import kltools as kl
 
@@ -21,6 +22,44 @@ def product(rng, batch):
 def transformed(rng, batch):
     base = kl.Normal(mean=0.3 * rng.normal(size=batch), var=0.1 * rng.gamma(3.0, size=batch))
     return kl.Transformed(base, kl.maps.Exp())
+
+
+def mixture(rng, batch):
+    """The last of its components has no weight."""
+    weights = np.concatenate([rng.dirichlet(np.ones(3), size=batch), np.zeros((*batch, 1))], axis=-1)
+    components = kl.Gamma(shape=1.0 + rng.gamma(3.0, size=(*batch, 4)), rate=rng.gamma(3.0, size=(*batch, 4)))
+    return kl.Mixture(weights=weights, components=components)
+
+
+class MixtureLaw:
+    """A mixture of gamma distributions of SciPy."""
+
+    def __init__(self, p):
+        self.weights = p.weights
+        self.laws = [stats.gamma(a, scale=1.0 / b) for a, b in zip(p.components.shape, p.components.rate, strict=True)]
+
+    def _sum(self, function):
+        return sum(weight * function(law) for weight, law in zip(self.weights, self.laws, strict=True))
+
+    def logpdf(self, x):
+        return logsumexp([law.logpdf(x) for law in self.laws], axis=0, b=self.weights.reshape(-1, *[1] * np.ndim(x)))
+
+    def mean(self):
+        return self._sum(lambda law: law.mean())
+
+    def var(self):
+        return self._sum(lambda law: law.var() + (law.mean() - self.mean()) ** 2)
+
+    def cdf(self, x):
+        return self._sum(lambda law: law.cdf(x))
+
+    def support(self):
+        return 0.0, np.inf
+
+    def rvs(self, size, random_state):
+        counts = random_state.multinomial(size, self.weights)
+        parts = zip(self.laws, counts, strict=True)
+        return np.concatenate([law.rvs(count, random_state=random_state) for law, count in parts])
 
 
 class GaussianLaw:
@@ -43,10 +82,16 @@ def product_law(p):
     return GaussianLaw(np.append(one.mean, two.mean), [one.var, two.cov])
 
 
-EXAMPLES = {kl.Independent: independent, kl.Product: product, kl.Transformed: transformed}
+EXAMPLES = {
+    kl.Independent: independent,
+    kl.Mixture: mixture,
+    kl.Product: product,
+    kl.Transformed: transformed,
+}
 ORACLES = {
     kl.Independent: lambda p: GaussianLaw(p.base.mean, list(p.base.var)),
+    kl.Mixture: MixtureLaw,
     kl.Product: product_law,
     kl.Transformed: lambda p: stats.lognorm(s=float(p.base.var) ** 0.5, scale=np.exp(float(p.base.mean))),
 }
-WITHOUT_ENTROPY = {kl.Transformed}
+WITHOUT_ENTROPY = {kl.Mixture, kl.Transformed}

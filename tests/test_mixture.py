@@ -1,4 +1,4 @@
-"""Gaussian mixtures: densities and draws against mpmath, SciPy, scikit-learn and torch; shapes; use in estimates."""
+"""Gaussian mixtures: densities against mpmath, SciPy, scikit-learn and torch; shapes."""
 
 import math
 import pickle
@@ -9,33 +9,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mixtures import parameters, variances
 from mpmath import mp
-from scipy import integrate, stats
+from scipy import stats
 from scipy.special import logsumexp
 from sklearn.mixture import GaussianMixture as SklearnMixture
 
 import kltools as kl
 from kltools import errors
+from kltools.models import density
 
 compiled_only = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="plain Python warns at infinities")
-
-# of one coordinate, for quadrature
-P1 = kl.GaussianMixture(weights=[0.3, 0.7], means=[[-2.0], [1.0]], covs=[[0.5], [1.5]])
-Q1 = kl.GaussianMixture(weights=[0.5, 0.2, 0.3], means=[[-1.0], [0.0], [2.0]], covs=[[[2.0]], [[1.0]], [[3.0]]])
-
-
-def parameters(seed, n_components, d, batch=()):
-    rng = np.random.default_rng(seed)
-    factor = rng.normal(size=(*batch, n_components, d, d + 3))
-    return {
-        "weights": rng.dirichlet(np.ones(n_components), size=batch),
-        "means": 2.0 * rng.normal(size=(*batch, n_components, d)),
-        "covs": factor @ np.swapaxes(factor, -1, -2) / d,
-    }
-
-
-def variances(covs):
-    return np.diagonal(covs, axis1=-2, axis2=-1).copy()
 
 
 def scipy_log_density(weights, means, covs, x):
@@ -70,12 +54,52 @@ def test_log_prob_is_that_of_scipy(n_components, d, n_rows):
     np.testing.assert_allclose(kl.GaussianMixture(**law).log_prob(x), truth, rtol=1e-11, atol=1e-12)
 
 
-@pytest.mark.parametrize("covariance_type", ["full", "diag"])
-def test_scikit_learn_agrees(covariance_type):
+@pytest.mark.parametrize(("n_components", "d"), [(1, 1), (3, 2), (4, 5), (2, 9)])
+def test_full_covariances_in_exact_arithmetic(n_components, d):
+    law = parameters(d, n_components, d)
+    x = 3.0 * np.random.default_rng(d).normal(size=(12, d))
+    with mp.workdps(50):
+        inverses = [mp.inverse(mp.matrix(cov.tolist())) for cov in law["covs"]]
+        scales = [mp.sqrt((2 * mp.pi) ** d * mp.det(mp.matrix(cov.tolist()))) for cov in law["covs"]]
+        truth = []
+        for row in x:
+            shifts = [mp.matrix(row.tolist()) - mp.matrix(mean.tolist()) for mean in law["means"]]
+            squares = [(shift.T * inverse * shift)[0] for shift, inverse in zip(shifts, inverses, strict=True)]
+            parts = [w * mp.exp(-s / 2) / c for w, s, c in zip(law["weights"].tolist(), squares, scales, strict=True)]
+            truth.append(float(mp.log(mp.fsum(parts))))
+    np.testing.assert_allclose(kl.GaussianMixture(**law).log_prob(x), truth, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("condition", [1e4, 1e8, 1e12])
+def test_near_singular_covariances_lose_what_their_condition_costs(condition):
+    rng = np.random.default_rng(0)
+    turn = stats.ortho_group.rvs(4, random_state=0)
+    cov = (turn * np.geomspace(1.0 / condition, 1.0, 4)) @ turn.T
+    cov = 0.5 * (cov + cov.T)
+    x = rng.multivariate_normal(np.zeros(4), cov, size=20)
+    with mp.workdps(60):
+        exact = mp.matrix(cov.tolist())
+        inverse, scale = mp.inverse(exact), mp.log((2 * mp.pi) ** 4 * mp.det(exact)) / 2
+        rows = [mp.matrix(row.tolist()) for row in x]
+        truth = [float(-(row.T * inverse * row)[0] / 2 - scale) for row in rows]
+    p = kl.GaussianMixture(weights=[1.0], means=np.zeros((1, 4)), covs=cov[None])
+    np.testing.assert_allclose(p.log_prob(x), truth, rtol=0.0, atol=1e-15 * condition)
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+def test_a_fitted_model_of_scikit_learn(covariance_type):
     X = np.random.default_rng(0).normal(size=(400, 3)) * [1.0, 2.0, 0.5] + np.repeat([[0.0], [4.0]], 200, axis=0)
     theirs = SklearnMixture(3, covariance_type=covariance_type, random_state=0).fit(X)
-    ours = kl.GaussianMixture(weights=theirs.weights_, means=theirs.means_, covs=theirs.covariances_)
+    ours = kl.GaussianMixture.from_sklearn(theirs)
     np.testing.assert_allclose(ours.log_prob(X), theirs.score_samples(X), rtol=1e-11, atol=1e-12)
+
+
+def test_what_is_no_fitted_model():
+    with pytest.raises(errors.InvalidParameterError, match=r"\(n_components=2\), which has not been fitted"):
+        kl.GaussianMixture.from_sklearn(SklearnMixture(2))
+    for wrong in (SklearnMixture, np.zeros(3), kl.Normal(mean=0.0, var=1.0), None):
+        with pytest.raises(errors.InvalidTypeError, match=r"a fitted GaussianMixture of scikit-learn is needed"):
+            kl.GaussianMixture.from_sklearn(wrong)
 
 
 @pytest.mark.parametrize("diagonal", [False, True])
@@ -154,6 +178,66 @@ def test_a_row_alone_gives_the_bits_of_many():
     x = p.sample(1000, random_state=0)
     np.testing.assert_array_equal(p.log_prob(x), [p.log_prob(row) for row in x])
     np.testing.assert_array_equal(p.log_prob(x)[::-1], p.log_prob(x[::-1]))
+
+
+@pytest.mark.parametrize("diagonal", [False, True])
+@pytest.mark.parametrize("n_components", [31, 32, 33, 64, 65, 130])
+def test_many_components_meet_many_rows(n_components, diagonal):
+    """Whatever share of a chunk or of a block of rows is left over."""
+    law = parameters(n_components, n_components, 3)
+    x = 6.0 * np.random.default_rng(0).normal(size=(300, 3))
+    matrices = law["covs"]
+    if diagonal:
+        law["covs"] = variances(matrices)
+        matrices = law["covs"][..., None] * np.eye(3)
+    p, truth = kl.GaussianMixture(**law), scipy_log_density(law["weights"], law["means"], matrices, x)
+    for n_rows in (1, 127, 128, 129, 300):
+        np.testing.assert_allclose(p.log_prob(x[:n_rows]), truth[:n_rows], rtol=1e-11, atol=1e-12)
+    np.testing.assert_array_equal(p.log_prob(x), [p.log_prob(row) for row in x])
+
+
+def test_a_hundred_thousand_components():
+    """As the aggregate posterior of a variational autoencoder has."""
+    rng = np.random.default_rng(0)
+    means, var = rng.normal(size=(100_000, 4)), 0.05 + 0.05 * rng.random((100_000, 4))
+    x = rng.normal(size=(20, 4))
+    logs = [-0.5 * ((row - means) ** 2 / var + np.log(2.0 * np.pi * var)).sum(axis=1) for row in x]
+    p = kl.GaussianMixture(weights=np.full(100_000, 1e-5), means=means, covs=var)
+    np.testing.assert_allclose(p.log_prob(x), logsumexp(logs, axis=1) + math.log(1e-5), rtol=1e-12)
+
+
+def test_rows_far_out_leave_the_bits_of_the_others():
+    p = kl.GaussianMixture(**parameters(9, 40, 2))
+    x = p.sample(64, random_state=0)
+    mixed = x.copy()
+    mixed[::3] = 1e200 * (1.0 + np.arange(22.0)[:, None])
+    found = p.log_prob(mixed)
+    assert (found[::3] == -math.inf).all()
+    others = np.arange(64) % 3 != 0
+    np.testing.assert_array_equal(found[others], p.log_prob(x)[others])
+
+
+@pytest.mark.parametrize("diagonal", [False, True])
+def test_registers_change_no_bit(diagonal, monkeypatch):
+    law = parameters(11, 40, 5)
+    if diagonal:
+        law["covs"] = variances(law["covs"])
+    p = kl.GaussianMixture(**law)
+    x = np.concatenate([p.sample(150, random_state=0), [[1e200] * 5, [-1e3] * 5]])
+    found = []
+    for has in (True, False):
+        monkeypatch.setattr(density, "has_avx512", lambda has=has: has)
+        found.append(p.log_prob(x))
+    np.testing.assert_array_equal(*found)
+
+
+def test_threads_of_joblib_change_no_bit():
+    joblib = pytest.importorskip("joblib")
+    p = kl.GaussianMixture(**parameters(10, 20, 4))
+    x = p.sample(50_000, random_state=0)
+    with joblib.parallel_config(n_jobs=2, backend="threading"):
+        found = p.log_prob(x)
+    np.testing.assert_array_equal(found, p.log_prob(x))
 
 
 @given(st.integers(1, 4), st.integers(1, 4), st.booleans(), st.floats(0.0, 1.0), st.integers(0, 2**16))
@@ -261,112 +345,3 @@ def test_a_matrix_singular_but_for_rounding_is_told_once():
         warnings.simplefilter("error")
         part, copy = p[1], pickle.loads(pickle.dumps(p))
     assert part.log_prob([0.0, 0.0]) == copy.log_prob([0.0, 0.0])[1]
-
-
-# ---------------------------------------------------------------- draws
-
-
-@pytest.mark.parametrize("p", [P1, Q1], ids=["diagonal", "full"])
-def test_draws_of_one_coordinate_have_the_distribution_function(p):
-    deviation = np.sqrt(p.covs.reshape(-1))
-    laws = [stats.norm(*each) for each in zip(p.means[:, 0], deviation, strict=True)]
-    x = p.sample(5000, random_state=0)[:, 0]
-    function = sum(w * law.cdf(x) for w, law in zip(p.weights, laws, strict=True))
-    assert stats.kstest(function, "uniform").pvalue > 0.01
-
-
-@pytest.mark.parametrize("diagonal", [False, True])
-def test_draws_of_every_component(diagonal):
-    """Components that nobody confuses: how many draws of each, their means and their covariances."""
-    law = parameters(8, 4, 3)
-    law["means"] = 1000.0 * np.arange(12.0).reshape(4, 3)
-    law["weights"] = np.array([0.1, 0.0, 0.6, 0.3])
-    matrices = law["covs"]
-    if diagonal:
-        law["covs"] = variances(matrices)
-        matrices = law["covs"][:, :, None] * np.eye(3)
-    n = 20_000
-    x = kl.GaussianMixture(**law).sample(n, random_state=1)
-    component = np.rint(x[:, 0] / 3000.0).astype(int)
-    counts = np.bincount(component, minlength=4)
-    assert counts[1] == 0
-    assert stats.chisquare(counts[[0, 2, 3]], n * law["weights"][[0, 2, 3]]).pvalue > 0.01
-    for k in (0, 2, 3):
-        z = np.linalg.solve(np.linalg.cholesky(matrices[k]), (x[component == k] - law["means"][k]).T)
-        assert (np.abs(z.mean(axis=1)) < 4.5 / math.sqrt(counts[k])).all()
-        assert (np.abs(z @ z.T / counts[k] - np.eye(3)) < 4.5 * math.sqrt(2 / counts[k])).all()
-
-
-def test_each_of_a_batch_draws_from_its_own():
-    means = np.array([[[0.0, 0.0], [10.0, 10.0]], [[100.0, 0.0], [110.0, 0.0]]])
-    p = kl.GaussianMixture(weights=[[1.0, 0.0], [0.5, 0.5]], means=means, covs=np.full((2, 2), 1e-6))
-    x = p.sample((300, 4), random_state=2)
-    assert x.shape == (300, 4, 2, 2)
-    np.testing.assert_allclose(x[:, :, 0], 0.0, atol=0.01)
-    assert set(np.rint(x[:, :, 1, 0]).reshape(-1)) == {100.0, 110.0}
-    np.testing.assert_allclose(x[:, :, 1, 1], 0.0, atol=0.01)
-
-
-# ---------------------------------------------------------------- estimates
-
-
-def kl_by_quadrature(p, q):
-    """Of two mixtures of one coordinate."""
-    laws = [(law.weights, stats.norm(law.means.reshape(-1), np.sqrt(law.covs.reshape(-1)))) for law in (p, q)]
-
-    def term(x):
-        log_p, log_q = (logsumexp(components.logpdf(x), b=weights) for weights, components in laws)
-        return math.exp(log_p) * (log_p - log_q)
-
-    return integrate.quad(term, -15, 15, epsabs=1e-10, epsrel=1e-10, limit=200)[0]
-
-
-@pytest.mark.parametrize("estimator", ["k1", "k3", "cv"])
-def test_monte_carlo_of_two_mixtures(estimator):
-    truth = kl_by_quadrature(P1, Q1)
-    result = kl.estimate_kl_monte_carlo(P1, Q1, n_samples=40_000, estimator=estimator, random_state=0)
-    assert abs(result.value - truth) < 4.0 * result.standard_error < 0.15 * truth
-
-
-def test_monte_carlo_with_other_families():
-    normal = kl.MultivariateNormalDiag(mean=[0.5], var=[2.0])
-    alone = kl.GaussianMixture(weights=[1.0], means=[[0.5]], covs=[[2.0]])
-    for p, q, same_p, same_q in ((P1, normal, P1, alone), (normal, Q1, alone, Q1)):
-        truth = kl_by_quadrature(same_p, same_q)
-        result = kl.estimate_kl_monte_carlo(p, q, n_samples=40_000, random_state=1)
-        assert abs(result.value - truth) < 4.0 * result.standard_error < 0.15 * truth
-    precise = kl.estimate_kl_monte_carlo(normal, Q1, n_samples=2**13, sampling="sobol", random_state=0)
-    assert precise.value == pytest.approx(truth, abs=1e-3)
-    with pytest.raises(errors.InvalidTypeError, match="inverse distribution function, which GaussianMixture has not"):
-        kl.estimate_kl_monte_carlo(P1, normal, n_samples=100, sampling="sobol")
-
-
-def test_a_mixture_against_itself_is_zero():
-    result = kl.estimate_kl_monte_carlo(P1, P1, n_samples=1000, random_state=0)
-    assert (result.value, result.standard_error) == (0.0, 0.0)
-
-
-@pytest.mark.parametrize("method", ["auto", "knn", "knn_weighted", "kde"])
-def test_a_sample_against_a_known_mixture(method):
-    X = P1.sample(4000, random_state=3)
-    truth = kl_by_quadrature(P1, Q1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", kl.UnreliableEstimateWarning)
-        result = kl.estimate_kl(X, Q1, method=method, random_state=0)
-    assert result.value == pytest.approx(truth, abs=0.06)
-    assert result.n_q is None
-
-
-def test_a_sample_needs_the_coordinates_of_the_mixture():
-    X = np.zeros((50, 2)) + np.arange(50.0)[:, None]
-    with pytest.raises(errors.ShapeMismatchError, match=r"X has 2 features, q draws shape \(1,\)"):
-        kl.estimate_kl(X, Q1)
-    with pytest.raises(errors.ShapeMismatchError, match="batch shape"):
-        kl.estimate_kl(X[:, :1], Q1[None])
-
-
-def test_no_closed_form_names_what_to_do():
-    normal = kl.MultivariateNormalDiag(mean=[0.0], var=[1.0])
-    for p, q in ((P1, Q1), (P1, normal), (normal, P1), (P1[None], Q1)):
-        with pytest.raises(errors.NoClosedFormError, match=r"estimate_kl_monte_carlo\(p, q, n_samples="):
-            kl.kl_divergence(p, q)

@@ -29,7 +29,7 @@ from .lanes import (
     store,
     total,
 )
-from .lowering import Const, Simd
+from .lowering import Const, Simd, has_avx512
 from .strided import first_lanes, gather, gather_each, load_each, store_first, widened
 from .tuples import (
     EUCLIDEAN,
@@ -63,6 +63,7 @@ __all__ = [
     "fma_many",
     "gather",
     "gather_each",
+    "has_avx512",
     "item",
     "less",
     "less_equal",

@@ -1,5 +1,6 @@
 """The types behind SIMD, and how operations become LLVM instructions."""
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from numba.core import cgutils, config, types
 from numba.core.datamodel import models
 from numba.core.errors import TypingError
 from numba.core.imputils import lower_constant
+from numba.core.registry import cpu_target
 from numba.extending import NativeValue, intrinsic, register_model, unbox
 from numba.np.arrayobj import make_array
 
@@ -35,6 +37,12 @@ class Simd(types.Type):
         self.dtype = dtype
         self.width = width
         super().__init__(name=f"simd({dtype}x{width})")
+
+
+@functools.cache
+def has_avx512() -> bool:
+    """Whether the processor that is compiled for has 32 registers of eight float64."""
+    return "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[2].split(",")
 
 
 @unbox(_ConstType)

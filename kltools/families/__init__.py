@@ -7,9 +7,10 @@ from .counts import Bernoulli, Binomial, Multinomial, Poisson
 from .directional import HypersphericalUniform, PowerSpherical, VonMises, VonMisesFisher
 from .discrete import Categorical
 from .gaussian import MultivariateNormal, MultivariateNormalDiag, Normal
+from .gaussian_mixture import GaussianMixture
 from .low_rank import LowRankMultivariateNormal
 from .matrix import MatrixNormal
-from .mixture import GaussianMixture
+from .mixture import Mixture
 from .positive import Chi2, Exponential, Gamma, InverseGamma
 from .positive_scale import HalfCauchy, HalfNormal, InverseGaussian, LogNormal, Pareto
 from .real_line import Cauchy, Gumbel, Laplace, Logistic, StudentT
@@ -47,6 +48,7 @@ __all__ = [
     "Logistic",
     "LowRankMultivariateNormal",
     "MatrixNormal",
+    "Mixture",
     "Multinomial",
     "MultivariateNormal",
     "MultivariateNormalDiag",

@@ -1,237 +1,156 @@
-"""Mixtures of distributions."""
+"""Mixtures of the distributions of any family."""
 
 import math
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn
 
 import numpy as np
 
-from .._arrays import frozen
-from .._jit import jit, run_rows
-from .._parameters import param
-from .._scalar import LOG_2PI
-from ..distribution import Distribution, family
-from ..errors import NoClosedFormError
+from .._arrays import frozen, numeric_array
+from .._parameters import check_axes, check_domain
+from ..distribution import Distribution, broadcast_shapes, check_distribution
+from ..errors import NoClosedFormError, ShapeMismatchError
 from .discrete import Categorical
-from .gaussian import cholesky_factor, warn_of_rounding
-from .gaussian_full import flat_rows, solve_lower
+from .structural import Composed, flat_positions
 
-_WIDTH = 16  # rows at a time
+_BLOCK_NUMBERS = 2**20  # log-densities, or numbers drawn, at a time
 
 
-@family
-class GaussianMixture(Distribution):
-    r"""Mixture of K multivariate Gaussians with full or diagonal covariances.
+class Mixture(Composed):
+    r"""Mixture of K distributions of one family.
 
-    .. math:: p(x) = \sum_{k=1}^K w_k \, \mathcal{N}(x; \mu_k, \Sigma_k)
+    .. math:: p(x) = \sum_{k=1}^K w_k \, p_k(x)
 
-    Neither its entropy nor a divergence from or to it has a closed form: `estimate_kl_monte_carlo` takes it for p
-    and for q, `estimate_kl` for the known reference.
+    Neither its entropy nor a divergence from or to it has a closed form. Where components are scalar there is
+    quadrature, which looks at each of them; `estimate_kl_monte_carlo` takes any. Of Gaussian vectors make a
+    `GaussianMixture`, which is faster, and has `mixture_kl_bounds`.
 
     Parameters
     ----------
     weights : array-like of shape (..., K)
         Probabilities of the components, zeros allowed; they must sum to 1 (nothing is normalised).
-    means : array-like of shape (..., K, d)
-        One coordinate is d = 1: means of shape (K, 1).
-    covs : array-like of shape (..., K, d, d) or (..., K, d)
-        Where it has more axes than ``means``, symmetric positive definite matrices, whose lower triangles are used;
-        else the variances of independent coordinates, > 0. Only the numbers of axes decide, so that (3, 3, 3) with
-        means of shape (3, 3) are three matrices. Write out an axis of length 1 where they would mislead:
-        ``covs[None]`` for matrices that a batch of means shares, ``means[None]`` for means that a batch of
-        variances shares.
+    components : Distribution
+        A batch of shape (..., K). The axes before the last one broadcast against those of the weights.
 
     Raises
     ------
+    ShapeMismatchError
+        Where the last axis of the batch is not as long as that of the weights.
     NoClosedFormError
-        By ``entropy()``, and by `kl_divergence` of two mixtures.
-
-    Warns
-    -----
-    KLToolsWarning
-        Where only rounding keeps a covariance matrix from being singular.
+        By ``entropy()``, and by `kl_divergence` without ``method="quadrature"``.
 
     References
     ----------
-    C. M. Bishop (2006), Pattern Recognition and Machine Learning, eq. 9.7.
+    C. M. Bishop (2006), Pattern Recognition and Machine Learning, section 2.3.9.
 
     Examples
     --------
     >>> import kltools as kl
-    >>> p = kl.GaussianMixture(weights=[0.5, 0.5], means=[[-2.0], [2.0]], covs=[[1.0], [1.0]])
-    >>> p.log_prob([0.0]).__round__(4)
-    -2.9189
-    >>> q = kl.MultivariateNormalDiag(mean=[0.0], var=[5.0])
-    >>> estimate = kl.estimate_kl_monte_carlo(p, q, n_samples=100_000, random_state=0)
-    >>> estimate.value.__round__(2), estimate.standard_error < 0.002  # by quadrature 0.168
-    (0.17, True)
+    >>> p = kl.Mixture(weights=[0.9, 0.1], components=kl.Laplace(loc=0.0, scale=[1.0, 10.0]))
+    >>> p.log_prob(0.0).__round__(4)
+    -0.7875
+    >>> kl.kl_divergence(p, kl.StudentT(df=2.0, loc=0.0, scale=1.0), method="quadrature").__round__(4)
+    0.0312
     """
 
-    weights: Any = param("probabilities")
-    means: Any = param("real", event_ndim=2)
-    covs: Any = param("symmetric")
+    _parts = ("weights", "components")
+    weights: np.ndarray
+    components: Distribution
 
-    def _declared(self, name: str, ndim: int) -> tuple[str, int]:
-        if name != "covs":
-            return super()._declared(name, ndim)
-        return ("symmetric", 3) if ndim > self.means.ndim else ("positive", 2)
+    def __init__(self, *, weights: Any, components: Distribution):
+        probs = numeric_array(weights, "weights of Mixture")
+        check_axes(probs, 1, "weights of Mixture")
+        check_domain(probs, "probabilities", "weights of Mixture")
+        check_distribution(components, "components of Mixture")
+        shape = components.batch_shape
+        if shape[-1:] != probs.shape[-1:]:
+            raise ShapeMismatchError(
+                f"Mixture has {probs.shape[-1]} weights, so the last axis of the batch of components must have that "
+                f"length; the batch has shape {shape}."
+            )
+        batch_shape = broadcast_shapes(probs.shape[:-1], shape[:-1], "the batches of weights and components.")
+        self._keep(weights=frozen(probs.copy()), components=components, is_continuous=components.is_continuous)
+        self._keep(batch_shape=batch_shape, event_shape=components.event_shape)
 
-    def _event_shape(self, *events: tuple[int, ...]) -> tuple[int, ...] | None:
-        weights, means, covs = events
-        fit = weights == means[:1] and covs in (means, means + means[1:])
-        return means[1:] if fit else None
+    def _take(self, positions: np.ndarray) -> "Mixture":
+        weights = np.broadcast_to(self.weights, (*self.batch_shape, self.weights.shape[-1]))
+        each = self._component_positions()
+        return Mixture(
+            weights=weights.reshape(-1, weights.shape[-1])[positions],
+            components=self.components._take(each.reshape(-1, weights.shape[-1])[positions]),
+        )
 
-    def _prepare(self) -> None:
-        if hasattr(self, "_kept"):
-            return
-        if self._is_diagonal:
-            factors = np.sqrt(self.covs)[..., None, :]
-        else:
-            factors = cholesky_factor(self.covs, "covs of GaussianMixture")
-            warn_of_rounding(self.covs, factors, "covs of GaussianMixture")
-        self._keep_factors(factors)
+    def _component_positions(self) -> np.ndarray:
+        """Where the components of each mixture stand in the batch of all."""
+        return np.broadcast_to(flat_positions(self.components), (*self.batch_shape, self.weights.shape[-1]))
 
-    def _keep_factors(self, factors: np.ndarray) -> None:
-        object.__setattr__(self, "_kept", frozen(np.array(factors, order="C")))
-
-    @property
-    def _factors(self) -> np.ndarray:
-        """Cholesky factors, (..., K, d, d), or the standard deviations that are their diagonals, (..., K, 1, d)."""
-        return self._kept  # type: ignore[attr-defined]
-
-    @property
-    def _is_diagonal(self) -> bool:
-        return self._declared("covs", self.covs.ndim) == ("positive", 2)
-
-    def _take(self, positions: np.ndarray) -> Self:
-        event = self._factors.shape[-3:]
-        factors = np.broadcast_to(self._factors, self.batch_shape + event)
-        instance = type(self).__new__(type(self))
-        instance._keep_factors(factors.reshape((-1, *event))[positions])
-        instance.__init__(**{name: self._gather(name, positions) for name in self.parameters})  # type: ignore[misc]
-        return instance
+    def _log_weights(self) -> np.ndarray:
+        with np.errstate(divide="ignore"):
+            return np.log(self.weights)
 
     def _log_prob(self, x: np.ndarray) -> np.ndarray:
-        shape = np.broadcast_shapes(x.shape[:-1], self.batch_shape)
-        n = math.prod(shape)
-        n_each = math.prod(shape[: len(shape) - len(self.batch_shape)])
-        order = np.arange(n).reshape(n_each, -1 if n else 0).T.reshape(-1)  # mixture after mixture
-        rows = (*flat_rows(x, 1, shape), *flat_rows(self._log_constants(), 1, shape), *self._flat_components(shape))
-        out = np.empty(n)
-        cost = self.means.shape[-2] * (self.event_shape[0] ** 2 + 20)
-        run_rows(_log_prob_kernel, n, frozen(order), n_each, *rows, out, row_cost=cost)
-        return np.where(np.isnan(x).any(axis=-1), np.nan, out.reshape(shape))
-
-    def _log_constants(self) -> np.ndarray:
-        """Log of the weighted density of each component at its mean."""
-        with np.errstate(divide="ignore"):
-            log_weights = np.log(self.weights)
-        factors = self._factors
-        diagonals = factors[..., 0, :] if self._is_diagonal else np.diagonal(factors, axis1=-2, axis2=-1)
-        return log_weights - np.log(diagonals).sum(axis=-1) - 0.5 * self.event_shape[0] * LOG_2PI
-
-    def _flat_components(self, shape: tuple[int, ...]) -> tuple[np.ndarray, ...]:
-        """Means and factors for the kernels, each with its index for every place of the shape."""
-        return *flat_rows(self.means, 2, shape), *flat_rows(self._factors, 3, shape)
+        n_event, n_components = len(self.event_shape), self.weights.shape[-1]
+        points, log_weights = np.expand_dims(x, x.ndim - n_event), self._log_weights()
+        shape = np.broadcast_shapes(x.shape[: x.ndim - n_event], self.batch_shape)
+        step = max(1, _BLOCK_NUMBERS // max(1, math.prod(shape)))
+        out = np.full(shape, -math.inf)
+        for start in range(0, n_components, step):
+            logs = self.components[..., start : start + step]._log_prob(points)
+            own = log_weights[..., start : start + step]
+            with np.errstate(invalid="ignore"):
+                logs = np.where(own > -math.inf, own + logs, -math.inf)  # a pole without weight is none
+            for k in range(logs.shape[-1]):
+                out = np.logaddexp(out, logs[..., k])
+        return out
 
     def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        chosen = Categorical(probs=self.weights)._sample(rng, shape).astype(np.intp)
-        draws = rng.standard_normal((chosen.size, *self.event_shape))
-        parts = self._flat_components(shape)
-        run_rows(_draw_kernel, chosen.size, frozen(chosen.reshape(-1)), *parts, draws, row_cost=draws.shape[1] ** 2)
-        return draws.reshape(shape + self.event_shape)
+        return self._sample_components(rng, Categorical(probs=self.weights)._sample(rng, shape).astype(np.intp))
 
-    def _moments(self) -> tuple[Any, Any]:
-        weights = self.weights[..., None]
-        mean = (weights * self.means).sum(axis=-2)
-        variances = self.covs if self._is_diagonal else np.diagonal(self.covs, axis1=-2, axis2=-1)
-        return mean, (weights * (variances + (self.means - mean[..., None, :]) ** 2)).sum(axis=-2)
+    def _sample_components(self, rng: np.random.Generator, chosen: np.ndarray) -> np.ndarray:
+        """A draw from the component of each number, in an array whose last axes are the batch."""
+        each = np.broadcast_to(self._component_positions(), (*chosen.shape, self.weights.shape[-1]))
+        places = np.take_along_axis(each, chosen[..., None], axis=-1).reshape(-1)
+        draws = np.empty((len(places), *self.event_shape))
+        step = max(1, _BLOCK_NUMBERS // max(1, math.prod(self.event_shape) ** 2))
+        for start in range(0, len(places), step):
+            block = places[start : start + step]
+            draws[start : start + step] = self.components._take(block)._sample(rng, block.shape)
+        return draws.reshape(chosen.shape + self.event_shape)
 
     def _entropy(self) -> NoReturn:
         raise NoClosedFormError(
-            "the entropy of a GaussianMixture has no closed form; average -p.log_prob(x) over draws x of p, or compare "
-            "p with another distribution: estimate_kl_monte_carlo(p, q, n_samples=100_000, random_state=0)."
+            'the entropy of a Mixture has no closed form; in one dimension use entropy(p, method="quadrature"), else '
+            "average -p.log_prob(x) over draws x of p, or compare p with another distribution: "
+            "estimate_kl_monte_carlo(p, q, n_samples=100_000, random_state=0)."
         )
 
+    def _support(self) -> tuple[Any, Any] | None:
+        support = self.components._support()
+        if support is None:
+            return None
+        low, high = support
+        has_weight = self.weights > 0.0
+        return np.where(has_weight, low, math.inf).min(axis=-1), np.where(has_weight, high, -math.inf).max(axis=-1)
 
-@jit
-def _standardise(factor, columns):
-    """Overwrite deviations from a mean with deviations in units of the component."""
-    if factor.shape[0] > 1:
-        solve_lower(factor, columns)
-        return
-    d, n = columns.shape
-    for i in range(d):
-        for j in range(n):
-            columns[i, j] /= factor[0, i]
+    def _bulk(self) -> tuple[Any, Any]:
+        places, reaches = self.components._bulk()
+        center = (self.weights * places).sum(axis=-1)
+        return center, (self.weights * (reaches + np.abs(places - center[..., None]))).sum(axis=-1)
 
+    def _pieces(self) -> tuple[Distribution, ...]:
+        return tuple(self.components[k] for k in np.flatnonzero(self.weights))
 
-@jit
-def _weighted_log_density(columns, mean, factor, log_constant, deviation, out):
-    """Log-density of one weighted component, for a row in each column."""
-    d, n = columns.shape
-    for j in range(n):
-        out[j] = 0.0
-    for i in range(d):
-        for j in range(n):
-            deviation[i, j] = columns[i, j] - mean[i]
-    _standardise(factor, deviation)
-    for i in range(d):
-        for j in range(n):
-            if out[j] < math.inf:  # behind an overflow may stand the nan of inf - inf
-                out[j] += deviation[i, j] * deviation[i, j]
-    for j in range(n):
-        out[j] = log_constant - 0.5 * out[j]
+    def _moments(self) -> tuple[Any, Any] | None:
+        moments = self.components._moments()
+        if moments is None:
+            return None
+        n_event = len(self.event_shape)
+        shape = (*self.batch_shape, self.weights.shape[-1], *self.event_shape)
+        weights = self.weights[(..., *[None] * n_event)]
+        means, variances = (np.where(weights > 0.0, np.broadcast_to(each, shape), 0.0) for each in moments)
+        axis = -1 - n_event
+        mean = (weights * means).sum(axis=axis)
+        return mean, (weights * (variances + (means - np.expand_dims(mean, axis)) ** 2)).sum(axis=axis)
 
-
-@jit
-def _log_sum_exp(logs, column):
-    top = -math.inf
-    for k in range(logs.shape[0]):
-        top = max(top, logs[k, column])
-    if top == -math.inf:
-        return top
-    total = 0.0
-    for k in range(logs.shape[0]):
-        total += math.exp(logs[k, column] - top)
-    return top + math.log(total)
-
-
-@jit
-def _log_prob_kernel(
-    start, stop, order, n_each, x, x_row, log_constants, log_constants_row, means, means_row, factors, factors_row, out
-):  # fmt: skip
-    """Rows in an order in which n_each that follow one another belong to one mixture."""
-    n_components, d = means.shape[1:]
-    columns, deviation = np.empty((d, _WIDTH)), np.empty((d, _WIDTH))
-    logs = np.empty((n_components, _WIDTH))
-    row = start
-    while row < stop:
-        n = min(_WIDTH, stop - row, n_each - row % n_each)
-        for j in range(_WIDTH):  # what is left of the width repeats the last row
-            point = x[x_row[order[row + min(j, n - 1)]]]
-            for i in range(d):
-                columns[i, j] = point[i]
-        place = order[row]
-        mean, factor = means[means_row[place]], factors[factors_row[place]]
-        log_constant = log_constants[log_constants_row[place]]
-        for k in range(n_components):
-            _weighted_log_density(columns, mean[k], factor[k], log_constant[k], deviation, logs[k])
-        for j in range(n):
-            out[order[row + j]] = _log_sum_exp(logs, j)
-        row += n
-
-
-@jit
-def _draw_kernel(start, stop, chosen, means, means_row, factors, factors_row, draws):
-    """Overwrite standard normal numbers with draws of the chosen components."""
-    d = draws.shape[1]
-    for row in range(start, stop):
-        mean, factor = means[means_row[row], chosen[row]], factors[factors_row[row], chosen[row]]
-        for i in range(d - 1, -1, -1):  # from the last on: those before are still noise
-            if factor.shape[0] > 1:
-                value = 0.0
-                for j in range(i + 1):
-                    value += factor[i, j] * draws[row, j]
-            else:
-                value = factor[0, i] * draws[row, i]
-            draws[row, i] = mean[i] + value
+    def _table(self) -> np.ndarray | None:
+        table = self.components._table()
+        return None if table is None else np.logaddexp.reduce(self._log_weights()[..., None] + table, axis=-2)

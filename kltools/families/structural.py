@@ -13,7 +13,7 @@ from ..errors import InvalidParameterError, InvalidTypeError, NoClosedFormError,
 from ..maps import Affine
 
 
-class _Composed(Distribution):
+class Composed(Distribution):
     """A distribution without parameters of its own: `parameters` are what it is composed of."""
 
     _parts: tuple[str, ...]
@@ -34,7 +34,7 @@ class _Composed(Distribution):
         return f"{self._name}({', '.join(f'{name}={value!r}' for name, value in self.parameters.items())})"
 
 
-def _positions(distribution: Distribution) -> np.ndarray:
+def flat_positions(distribution: Distribution) -> np.ndarray:
     """The flat position of each distribution of a batch, in the shape of the batch."""
     return np.arange(math.prod(distribution.batch_shape)).reshape(distribution.batch_shape)
 
@@ -42,7 +42,7 @@ def _positions(distribution: Distribution) -> np.ndarray:
 # ---------------------------------------------------------------- Independent
 
 
-class Independent(_Composed):
+class Independent(Composed):
     """A batch whose last axes are read as the event: one distribution of independent parts.
 
     Parameters
@@ -83,7 +83,7 @@ class Independent(_Composed):
         self._keep(batch_shape=batch_shape, event_shape=event_shape)
 
     def _take(self, positions: np.ndarray) -> "Independent":
-        events = _positions(self.base).reshape((-1, *self.base.batch_shape[len(self.batch_shape) :]))
+        events = flat_positions(self.base).reshape((-1, *self.base.batch_shape[len(self.batch_shape) :]))
         return Independent(self.base._take(events[positions]), self.n_event_dims)
 
     def _log_prob(self, x: np.ndarray) -> np.ndarray:
@@ -120,7 +120,7 @@ def common_bases(p: Independent, q: Independent) -> tuple[Distribution, Distribu
 # ---------------------------------------------------------------- Product
 
 
-class Product(_Composed):
+class Product(Composed):
     """Independent components side by side: their draws are joined along the last axis.
 
     Parameters
@@ -168,7 +168,7 @@ class Product(_Composed):
     def _take(self, positions: np.ndarray) -> "Product":
         taken = []
         for component in self.components:
-            own = np.broadcast_to(_positions(component), self.batch_shape).reshape(-1)
+            own = np.broadcast_to(flat_positions(component), self.batch_shape).reshape(-1)
             taken.append(component._take(own[positions]))
         return Product(*taken)
 
@@ -204,7 +204,7 @@ def kl_product(p: Product, q: Product, device: str) -> Any:
 # ---------------------------------------------------------------- Transformed
 
 
-class Transformed(_Composed):
+class Transformed(Composed):
     """The distribution of y = map(x) for x from a continuous distribution.
 
     A divergence does not change under an invertible map: that of two of these with equal maps is that of the bases.

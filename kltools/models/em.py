@@ -48,7 +48,7 @@ def cholesky(matrix, factor):
 
 
 @jit
-def _invert(factor, whitening):
+def invert(factor, whitening):
     """Inverse of a lower triangular matrix, and the sum of the logarithms of its diagonal."""
     d = factor.shape[0]
     log_det = 0.0
@@ -226,7 +226,7 @@ def em_kernel(
         previous = -np.inf
         for iteration in range(n_iterations + 1):
             for c in range(n_components):
-                log_det = _invert(factors[fit, c], whitenings[c])
+                log_det = invert(factors[fit, c], whitenings[c])
                 constants[c] = log_weights[fit, c] + log_det - 0.5 * d * _LOG_2PI
             likelihoods[fit] = (
                 _expectation(
