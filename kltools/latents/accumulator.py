@@ -89,8 +89,8 @@ class LatentAccumulator:
             raise InvalidTypeError("labels were given for some batches only; pass them for every batch or for none.")
         part = Tally.of(means, log_variances, self._law, classes)
         self._tally = part if self._tally is None else self._tally + part
-        rows = (self._rng.random(n), means.copy(), log_variances.copy())
-        self._kept.append(rows if classes is None else (*rows, classes.copy()))
+        others = () if classes is None else (classes.copy(),)
+        self._kept.append((np.asarray(self._rng.random(n)), means.copy(), log_variances.copy(), *others))
         self._keep_no_more()
 
     def merge(self, other: LatentAccumulator) -> Self:

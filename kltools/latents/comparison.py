@@ -116,8 +116,8 @@ def compare_latents(
         \mathrm{KL}(q_a(z|x_i) \,\|\, q_b(z|x_i)) \text{ of each input, and }
         \mathrm{KL}\Big(\frac1n \sum_i q_a(z|x_i) \,\Big\|\, \frac1m \sum_j q_b(z|x_j)\Big)
 
-    The first is exact. The second is the mean over draws of log q_a - log q_b, both densities those of the whole mixtures;
-    where rows of both are of the same inputs it cannot exceed the mean of the first (convexity).
+    The first is exact. The second is the mean over draws of log q_a - log q_b, both densities those of the whole
+    mixtures; where rows of both are of the same inputs it cannot exceed the mean of the first (convexity).
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """The mean KL of a VAE in parts, and where the aggregate posterior leaves its prior uncovered.
 
-With T = log q(z|x) - log q(z) and T_j the same of coordinate j, I(x; z) = E T and I(x; z_j) = E T_j, and all else follows:
-TC = sum_j E T_j - E T, KL(q(z) || p) = KL - E T, KL(q(z_j) || p_j) = KL_j - E T_j. A draw is compared with the
+With T = log q(z|x) - log q(z) and T_j the same of coordinate j, I(x; z) = E T and I(x; z_j) = E T_j, and all else
+follows: TC = sum_j E T_j - E T, KL(q(z) || p) = KL - E T, KL(q(z_j) || p_j) = KL_j - E T_j. A draw is compared with the
 component that it is from by the same operations as with all others, so that T is right even where rounding moves it.
 """
 
@@ -19,6 +19,7 @@ from .priors import Prior
 N_GROUPS = 8
 UNCOVERED = 0.01  # share of the codes whose density tells what is hardly covered
 _MOST_PRIOR_DRAWS, _N_HOLES = 10_000, 10
+_OF_UNITS = 6  # the first column of quantities of units
 
 
 @dataclass(frozen=True)
@@ -55,29 +56,42 @@ def decompose(
     groups: Groups,
     n_jobs: int,
 ) -> Parts:
-    """All parts from the same draws; ``known`` is what Monte Carlo leaves out of the mean KL, and of that of each unit."""
+    """All parts from the same draws; ``known`` is what these leave out of the mean KL, and of that of each unit."""
     d = whole.d
     information, controls = _Information(groups, n_jobs), Controls(whole, plan.each)
     means, prior_controls = Means(plan.each), Controls(whole, plan.each)
     log_ratios = []
     for draws in plan.blocks():
-        found = information.of(draws)
+        values, log_others = information.of(draws)
         noise = controls.of(draws)
-        T = controls.rid(found.values, noise)
+        T = controls.rid(values, noise)
         K = np.zeros_like(T)
         log_p = prior.log_prob(draws.z)
         if log_p is not None and not prior.has_formula:
             terms = np.concatenate([-prior.log_marginals(draws.z), -log_p[:, None]], axis=1)
             K = prior_controls.rid(terms, noise)
         means.add(_columns(T, K))
-        log_ratios.append(found.log_others if log_p is None else found.log_others - log_p)
+        log_ratios.append(log_others if log_p is None else log_others - log_p)
     bias, error = information.of_subsampling()
     scale = _columns(np.eye(d + 1), np.zeros((d + 1, d + 1)))  # how much of each T is in each column
-    values = means.values + _shifts(known, d) - bias @ scale
+    columns = means.values + _shifts(known, d) - bias @ scale
     errors = np.hypot(means.standard_errors, np.linalg.norm(error @ scale, axis=0))
-    found = [Value(values[c], errors[c]) for c in (*range(6), *(slice(6 + i * d, 6 + (i + 1) * d) for i in range(3)))]
+
+    def value(first: int) -> Value:
+        """Of a quantity; those of units, d columns each, follow the first six."""
+        place = first if first < _OF_UNITS else slice(first, first + d)
+        return Value(columns[place], errors[place])
+
     return Parts(
-        *found,
+        mutual_information=value(0),
+        total_correlation=value(1),
+        dimension_wise_kl=value(2),
+        aggregate_kl=value(3),
+        kl=value(4),
+        prior_coupling=value(5),
+        information_of_units=value(_OF_UNITS),
+        marginal_kl=value(_OF_UNITS + d),
+        kl_of_units=value(_OF_UNITS + 2 * d),
         n_draws=len(plan.components),
         subsampling_bias=float(bias[-1]),
         log_ratios=np.concatenate(log_ratios),
@@ -99,14 +113,6 @@ def _shifts(known: tuple[float, np.ndarray], d: int) -> np.ndarray:
     return np.hstack([0.0, 0.0, of_units.sum(), kl, kl, coupling, np.zeros(d), of_units, of_units])
 
 
-@dataclass(frozen=True)
-class _Found:
-    """T of each coordinate and of all, (rows, d + 1); the log-density under the groups that a row is not from."""
-
-    values: np.ndarray
-    log_others: np.ndarray
-
-
 class _Information:
     """T at draws, with all components or a random part of them, and then the error of that."""
 
@@ -116,7 +122,8 @@ class _Information:
         self._of_coordinates = Groups.of(whole, np.arange(len(whole)), 1) if whole.is_whole else groups
         self._sum, self._count = np.zeros((len(groups.members) + 1, whole.d + 1)), 0
 
-    def of(self, draws: Draws) -> _Found:
+    def of(self, draws: Draws) -> tuple[np.ndarray, np.ndarray]:
+        """T of each coordinate and of all, (rows, d + 1); log-densities under the groups that rows are not from."""
         whole, groups = self._groups.whole, self._groups
         terms = whole.log_terms(draws.z, draws.component)
         own = np.concatenate([terms, terms.sum(axis=1, keepdims=True)], axis=1)
@@ -134,7 +141,7 @@ class _Information:
         joint[np.arange(len(joint)), number] = -math.inf
         others = n_seen - groups.counts[number]
         with np.errstate(divide="ignore"):
-            return _Found(values, _log_sum(joint, 1) - np.log(others))
+            return values, _log_sum(joint, 1) - np.log(others)
 
     def _log_density(self, own: np.ndarray, log_sums: np.ndarray, n_seen: int) -> np.ndarray:
         """log q(z) from the sum over the components that are seen, of which its own is one.

@@ -74,8 +74,8 @@ def report_of_draws(
         codes=codes_of(None, None, z, labels, rng),
     )
     told = (
-        "mu and log_var are not known: the aggregate KL is estimated from draws, which do not show the narrow posteriors "
-        "of many units; pass mu and log_var.",
+        "mu and log_var are not known: the aggregate KL is estimated from draws, which do not show the narrow "
+        "posteriors of many units; pass mu and log_var.",
     )
     return dataclasses.replace(report, warnings=(*told, *findings(report, len(z), 0.0, math.nan)))
 
@@ -101,8 +101,7 @@ def _aggregate_kl(
 def active_units(z: np.ndarray, differs: np.ndarray, n_jobs: int) -> np.ndarray:
     """Units that differ from the prior, or that the nearest neighbour in the other units tells something of.
 
-    In rounds the half of the units that least is seen of is left out, as long as there are some of which nothing is seen:
-    they hide the neighbours of the rest.
+    In rounds, half of the units of which nothing is seen are left out: they hide the neighbours of the rest.
     """
     left = np.arange(z.shape[1])
     while len(left) > 1:
@@ -118,7 +117,7 @@ def active_units(z: np.ndarray, differs: np.ndarray, n_jobs: int) -> np.ndarray:
 
 
 def _told_by_others(z: np.ndarray, unit: int, n_jobs: int) -> float:
-    """How far coordinates of neighbours in the other units are closer than those of any two rows, in standard errors."""
+    """How much closer coordinates of neighbours in the other units are than those of any two rows, in its errors."""
     reference = Reference(np.ascontiguousarray(np.delete(z, unit, axis=1)), n_jobs)
     _, nearest = reference.nearest(None, 1)
     own = z[reference.order, unit]

@@ -18,8 +18,8 @@ def findings(report: LatentReport, n_components: int, subsampling_bias: float, s
     if abs(squares - 1.0) > _DEVIATIONS * spread:
         yield (
             f"z was not drawn from N(mu, exp(log_var)): its squared deviations are {squares:.3g} times exp(log_var) on "
-            "average; does log_var hold variances, deviations or their logarithm, or do the rows of z differ from those "
-            "of mu?"
+            "average; does log_var hold variances, deviations or their logarithm, or are the rows of z others than "
+            "those of mu?"
         )
 
 
@@ -28,13 +28,13 @@ def _about_units(report: LatentReport) -> Iterator[str]:
         yield "the mean KL is inf: log_var is so large somewhere that the variance is beyond float64."
     if len(report.collapsed) == report.d:
         yield (
-            "all units are collapsed (posterior collapse): the codes say nothing of the inputs; lower the weight of the "
-            "KL term or warm it up, or weaken the decoder."
+            "all units are collapsed (posterior collapse): the codes say nothing of the inputs; lower the weight of "
+            "the KL term or warm it up, or weaken the decoder."
         )
     elif report.collapsed:
         yield (
-            f"{len(report.collapsed)} of {report.d} units are collapsed: {listed(report.names, report.collapsed)}; they "
-            "could be left out, or the weight of the KL term is high."
+            f"{len(report.collapsed)} of {report.d} units are collapsed: {listed(report.names, report.collapsed)}; "
+            "they could be left out, or the weight of the KL term is high."
         )
     if report.over_spread:
         yield (
@@ -47,8 +47,8 @@ def _about_prior(report: LatentReport) -> Iterator[str]:
     if report.hole_share is not None and report.hole_share > _MANY_UNCOVERED:
         yield (
             f"{report.hole_share:.0%} of the draws of the prior lie in holes, where the aggregate posterior hardly is: "
-            "what is generated from them comes from codes that the decoder was not trained on; fit a prior to the codes "
-            "(as VampPrior or a mixture is), or raise the weight of the KL term."
+            "what is generated from them comes from codes that the decoder was not trained on; fit a prior to the "
+            "codes (as VampPrior or a mixture is), or raise the weight of the KL term."
         )
 
 
@@ -69,6 +69,6 @@ def _about_rows(report: LatentReport, n_components: int, subsampling_bias: float
     if information is not None and information.value > _NEAR_LIMIT * report.mutual_information_limit > 0.0:
         yield (
             f"the mutual information, {information.value:.3g} nats, is close to its limit log n = "
-            f"{report.mutual_information_limit:.3g}: codes of different rows hardly overlap, and it and the aggregate KL "
-            "would change with more rows."
+            f"{report.mutual_information_limit:.3g}: codes of different rows hardly overlap, and it and the aggregate "
+            "KL would change with more rows."
         )

@@ -53,7 +53,8 @@ class Seen:
         whole = Aggregate(mu, log_var, len(mu))
         squares = math.nan if z is None else _mean_squares(mu, log_var, z)
         kept = whole if len(rows) == len(mu) else whole.take(rows)
-        return cls(tally, kept, law, *(None if a is None else a[rows] for a in (labels, z)), squares)
+        labels, z = (None if a is None else a[rows] for a in (labels, z))
+        return cls(tally, kept, law, labels, z, squares)
 
 
 def _mean_squares(mu: np.ndarray, log_var: np.ndarray, z: np.ndarray) -> float:

@@ -19,7 +19,7 @@ def prior_of(prior: Any, d: int) -> "Prior":
     """What a user passes for a prior of d latents; None is N(0, I)."""
     if prior is None:
         return DiagonalPrior(np.zeros(d), np.ones(d), "N(0, I)")
-    if isinstance(prior, Distribution) or isinstance(prior, type):
+    if isinstance(prior, Distribution | type):
         return _of_law(check_distribution(prior, "prior"), d)
     if type(prior).__module__.startswith(("torch.distributions", "scipy.stats")):
         check_distribution(prior, "prior")  # raises, and names our family
@@ -34,8 +34,8 @@ def prior_of(prior: Any, d: int) -> "Prior":
 def _of_law(law: Any, d: int) -> "Prior":
     if not isinstance(law, Normal | MultivariateNormalDiag | MultivariateNormal | GaussianMixture):
         raise InvalidTypeError(
-            f"prior is a {law._name}; a Normal, MultivariateNormalDiag, MultivariateNormal or GaussianMixture is needed, "
-            "or an array of draws from it."
+            f"prior is a {law._name}; a Normal, MultivariateNormalDiag, MultivariateNormal or GaussianMixture is "
+            "needed, or an array of draws from it."
         )
     if law.batch_shape:
         raise ShapeMismatchError(f"prior must be a single distribution, it has batch shape {law.batch_shape}.")

@@ -64,8 +64,8 @@ class LatentReport(Report):
     dimension_wise_kl : DivergenceEstimate or None
         sum_j KL(q(z_j) || p(z_j)).
     prior_coupling : DivergenceEstimate or None
-        E_q log(prod_j p(z_j) / p(z)), where the units of the prior are dependent: mutual information, total correlation,
-        dimension-wise KL and this sum to ``kl``.
+        E_q log(prod_j p(z_j) / p(z)), where the units of the prior are dependent: mutual information, total
+        correlation, dimension-wise KL and this sum to ``kl``.
     aggregate_kl : DivergenceEstimate
         KL(q(z) || p(z)) of the aggregate posterior q(z) = mean_i q(z|x_i).
     aggregate_kl_bounds : tuple of float or None

@@ -26,7 +26,7 @@ def with_sampled_prior(
     aggregate = value_of(quiet_kl(draws.z, rows, "auto", rng, n_jobs))
     units = [value_of(quiet_kl(draws.z[:, j], rows[:, j], "knn", rng, n_jobs)) for j in range(whole.d)]
     marginal = Value(np.array([u.value for u in units]), np.array([u.standard_error for u in units]))
-    together = Value(marginal.value.sum(), np.float64(math.hypot(*marginal.standard_error)))
+    together = Value(np.asarray(marginal.value.sum()), np.array(math.hypot(*marginal.standard_error)))
     rest = parts.total_correlation
     return dataclasses.replace(
         parts,
@@ -47,11 +47,11 @@ def quiet_kl(x: np.ndarray, reference: Any, method: str, rng: np.random.Generato
 
 
 def value_of(estimate: DivergenceEstimate) -> Value:
-    return Value(np.float64(estimate.value), np.float64(estimate.standard_error))
+    return Value(np.array(estimate.value), np.array(estimate.standard_error))
 
 
 def _sum(first: Value, *others: tuple[Value, float]) -> Value:
     value, variance = first.value, first.standard_error**2
     for other, sign in others:
         value, variance = value + sign * other.value, variance + other.standard_error**2
-    return Value(value, np.sqrt(variance))
+    return Value(np.asarray(value), np.sqrt(variance))

@@ -90,9 +90,11 @@ def _blocks(n: int, d: int) -> Iterator[slice]:
 
 
 def _by_label(kl: np.ndarray, labels: np.ndarray) -> dict[Any, tuple[int, float]]:
-    return {
-        label.item(): (int((labels == label).sum()), float(kl[labels == label].mean())) for label in np.unique(labels)
-    }
+    found = {}
+    for label in np.unique(labels):
+        rows = kl[labels == label]
+        found[label.item()] = (len(rows), float(rows.mean()))
+    return found
 
 
 def _added(mine: dict[Any, tuple[int, float]], its: dict[Any, tuple[int, float]]) -> dict[Any, tuple[int, float]]:
