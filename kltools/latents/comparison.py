@@ -205,7 +205,7 @@ def _aggregate_kl(
     p: Aggregate, q: Aggregate, n_samples: int, n_jobs: int, rng: np.random.Generator
 ) -> DivergenceEstimate:
     plan = Plan(p, n_samples, rng)
-    controls, means = Controls(p, plan.each), Means(plan.each)
+    controls, means = Controls(p, plan.each), Means(plan)
     sides = [Groups.of(side, np.arange(len(side)), 1) for side in (p, q)]
     for draws in plan.blocks():
         log_p, log_q = (side.log_sums(draws.z, n_jobs) - math.log(len(side.whole)) for side in sides)

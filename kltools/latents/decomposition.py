@@ -59,7 +59,7 @@ def decompose(
     """All parts from the same draws; ``known`` is what these leave out of the mean KL, and of that of each unit."""
     d = whole.d
     information, controls = _Information(groups, n_jobs), Controls(whole, plan.each)
-    means, prior_controls = Means(plan.each), Controls(whole, plan.each)
+    means, prior_controls = Means(plan), Controls(whole, plan.each)
     log_ratios = []
     for draws in plan.blocks():
         values, log_others = information.of(draws)
@@ -75,7 +75,8 @@ def decompose(
     bias, error = information.of_subsampling()
     scale = _columns(np.eye(d + 1), np.zeros((d + 1, d + 1)))  # how much of each T is in each column
     columns = means.values + _shifts(known, d) - bias @ scale
-    errors = np.hypot(means.standard_errors, np.linalg.norm(error @ scale, axis=0))
+    doubt = np.abs(bias) @ np.abs(scale)  # what is removed may be as wrong as it is large
+    errors = np.linalg.norm(np.vstack([means.standard_errors, doubt, error @ scale]), axis=0)
 
     def value(first: int) -> Value:
         """Of a quantity; those of units, d columns each, follow the first six."""
@@ -139,9 +140,8 @@ class _Information:
             for group in range(len(groups.members)):
                 self._sum[group] += self._without(group, own, sums, number == group).sum(axis=0)
         joint[np.arange(len(joint)), number] = -math.inf
-        others = n_seen - groups.counts[number]
-        with np.errstate(divide="ignore"):
-            return values, _log_sum(joint, 1) - np.log(others)
+        others = np.maximum(n_seen - groups.counts[number], 1)
+        return values, _log_sum(joint, 1) - np.log(others)
 
     def _log_density(self, own: np.ndarray, log_sums: np.ndarray, n_seen: int) -> np.ndarray:
         """log q(z) from the sum over the components that are seen, of which its own is one.

@@ -31,7 +31,12 @@ class Plan:
         if self.each > 1:
             self.components = np.arange(len(whole)).repeat(self.each)
         else:
-            self.components = np.sort(rng.choice(len(whole), min(n_samples, len(whole)), replace=False))
+            self.components = np.sort(rng.choice(len(whole), n_samples, replace=False))
+
+    @property
+    def is_of_all(self) -> bool:
+        """Whether there are draws from every component of the aggregate posterior."""
+        return self._whole.is_whole and len(self.components) >= len(self._whole)
 
     def blocks(self) -> Iterator[Draws]:
         """Draws of one component are in one block."""
@@ -43,14 +48,14 @@ class Plan:
 
 
 class Means:
-    """Mean of each column over draws that come in blocks, and its variance.
+    """Mean of each column over the draws of a plan, which come in blocks, and its standard error.
 
-    Where each component was drawn from more than once only the variance within components counts, else that of all,
-    which is more than there is where every component has been drawn from.
+    Where every component is drawn from more than once only the variance within components counts. Else it is that of
+    the means of components, which is more than there is where they are many of all.
     """
 
-    def __init__(self, each: int):
-        self._each = each
+    def __init__(self, plan: Plan):
+        self._each, self._within = plan.each, plan.each > 1 and plan.is_of_all
         self._count = 0
         self._sum = self._squares = self._shift = np.zeros(0)
 
@@ -59,13 +64,12 @@ class Means:
         if self._count == 0:
             self._shift = values.mean(axis=0)
             self._sum = self._squares = np.zeros_like(self._shift)
-        self._count += len(values)
-        values = values - self._shift
-        self._sum = self._sum + values.sum(axis=0)
-        if self._each > 1:
-            groups = values.reshape(-1, self._each, values.shape[1])
-            values = groups - groups.mean(axis=1, keepdims=True)
-        self._squares = self._squares + (values**2).reshape(-1, values.shape[-1]).sum(axis=0)
+        groups = (values - self._shift).reshape(-1, self._each, values.shape[1])
+        means = groups.mean(axis=1)
+        self._count += len(means)
+        self._sum = self._sum + means.sum(axis=0)
+        rest = groups - means[:, None] if self._within else means[:, None]
+        self._squares = self._squares + (rest**2).sum(axis=(0, 1))
 
     @property
     def values(self) -> np.ndarray:
@@ -73,12 +77,13 @@ class Means:
 
     @property
     def standard_errors(self) -> np.ndarray:
-        """Of the means; nan where one draw is all there is."""
-        squares = self._squares if self._each > 1 else self._squares - self._sum**2 / self._count
-        freedom = self._count - (self._count // self._each if self._each > 1 else 1)
-        if freedom == 0:
-            return np.full(len(squares), math.nan)
-        return np.sqrt(np.maximum(squares, 0.0) / freedom / self._count)
+        """Of the means; nan where one component was drawn from once."""
+        if self._within:
+            return np.sqrt(self._squares / (self._each - 1) / self._each) / self._count
+        if self._count == 1:
+            return np.full(len(self._sum), math.nan)
+        squares = np.maximum(self._squares - self._sum**2 / self._count, 0.0)
+        return np.sqrt(squares / (self._count - 1) / self._count)
 
 
 class Controls:
