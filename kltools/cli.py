@@ -124,9 +124,9 @@ def _add_vae(commands: Any) -> None:
     command = commands.add_parser(
         "vae",
         help="tell whether the latent space of a VAE is sound",
-        description="Report on a latent space from an .npz file with the arrays mu and log_var of all rows of a data set, "
-        "as the encoder gives them; z (a code for each row) and labels are optional. With z alone less is told. The prior "
-        "is N(0, I), or a normal distribution with prior_mean and prior_var, or what prior holds: draws from it.",
+        description="Report on a latent space from an .npz file with the arrays mu and log_var of all rows of a data "
+        "set, as the encoder gives them; z (a code for each row) and labels are optional. With z alone less is told. "
+        "The prior is N(0, I), or normal with prior_mean and prior_var, or an array prior has draws from it.",
     )
     command.add_argument("latents", metavar="LATENTS", help=".npz file")
     command.add_argument("--json", action="store_true", help="print JSON")

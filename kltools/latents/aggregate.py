@@ -41,8 +41,7 @@ class Aggregate:
     @once
     def moments(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance of each coordinate."""
-        with np.errstate(over="ignore"):
-            return self.mu.mean(axis=0), self.mu.var(axis=0) + np.exp(self.log_var).mean(axis=0)
+        return self.mu.mean(axis=0), self.mu.var(axis=0) + np.exp(self.log_var).mean(axis=0)
 
     @once
     def negative_entropy(self) -> np.ndarray:
@@ -54,9 +53,8 @@ class Aggregate:
 
     def log_terms(self, z: np.ndarray, component: np.ndarray) -> np.ndarray:
         """Log-density of each coordinate of each row under a component of its own, to the rounding of `log_sums`."""
-        with np.errstate(over="ignore"):
-            value = (z - self.mu[component]) * (1.0 / self.std)[component]
-            return -0.5 * (LOG_2PI + self.log_var[component]) - 0.5 * value**2
+        value = (z - self.mu[component]) * (1.0 / self.std)[component]
+        return -0.5 * (LOG_2PI + self.log_var[component]) - 0.5 * value**2
 
 
 @dataclass(frozen=True)

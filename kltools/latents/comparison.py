@@ -159,6 +159,13 @@ def compare_latents(
     first, second = _aggregate(a, "a", most), _aggregate(b, "b", most)
     if first.d != second.d:
         raise ShapeMismatchError(f"a has {first.d} latents, b has {second.d}: these are different spaces.")
+    return _compared(first, second, n_samples, threads, rng)
+
+
+@np.errstate(over="ignore", invalid="ignore")  # inf is an answer, and then there is no standard error
+def _compared(
+    first: Aggregate, second: Aggregate, n_samples: int, threads: int, rng: np.random.Generator
+) -> LatentComparison:
     forward = backward = None
     if len(first) == len(second):
         forward, backward = _kl_of_rows(first, second), _kl_of_rows(second, first)
@@ -196,9 +203,9 @@ def _aggregate(x: Any, name: str, most: int) -> Aggregate:
 
 
 def _kl_of_rows(p: Aggregate, q: Aggregate) -> np.ndarray:
-    """Of each coordinate, (rows, d)."""
-    with np.errstate(over="ignore"):
-        return kl_log_var_normal.summed(p.mu, p.log_var, q.mu, np.exp(q.log_var), q.log_var, n_axes=0)
+    """Of each coordinate, (rows, d), in units in which q is N(0, 1)."""
+    shift = (p.mu - q.mu) * np.exp(-0.5 * q.log_var)
+    return kl_log_var_normal.summed(shift, p.log_var - q.log_var, 0.0, 1.0, 0.0, n_axes=0)
 
 
 def _aggregate_kl(

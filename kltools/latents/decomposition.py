@@ -199,10 +199,10 @@ class Holes:
 def find_holes(
     groups: Groups, prior: Prior, log_ratios: np.ndarray, rng: np.random.Generator, n_jobs: int
 ) -> Holes | None:
-    """A prior draw is hardly covered where log q/p is less than at all but 1% of the codes.
+    """A prior draw is hardly covered where q/p is at most a half, and no more than at 1% of the codes.
 
     For codes q is that of the groups that they are not from: no code is covered by itself. Where p has no density it is
-    log q instead.
+    q instead, and nothing is a half.
     """
     if len(groups.members) < 2:
         return None
@@ -210,7 +210,8 @@ def find_holes(
     log_p = prior.log_prob(z)
     ratios = _log_sum(groups.log_sums(z, n_jobs), 1) - math.log(len(groups.whole))
     ratios = ratios if log_p is None else ratios - log_p
-    uncovered = ratios < np.quantile(log_ratios, UNCOVERED)
+    level = float(np.quantile(log_ratios, UNCOVERED, method="inverted_cdf"))
+    uncovered = ratios <= (level if log_p is None else min(level, math.log(0.5)))
     lowest = np.argsort(ratios, kind="stable")[:_N_HOLES]
     share = float(uncovered.mean())
     return Holes(share, math.sqrt(share * (1.0 - share) / len(z)), z[lowest], ratios[lowest])

@@ -25,7 +25,10 @@ def findings(report: LatentReport, n_components: int, subsampling_bias: float, s
 
 def _about_units(report: LatentReport) -> Iterator[str]:
     if report.kl is not None and math.isinf(report.kl):
-        yield "the mean KL is inf: log_var is so large somewhere that the variance is beyond float64."
+        yield (
+            "the mean KL is inf: somewhere mu or log_var is so large that squares or variances are beyond float64, or "
+            "the prior has no density."
+        )
     if len(report.collapsed) == report.d:
         yield (
             "all units are collapsed (posterior collapse): the codes say nothing of the inputs; lower the weight of "

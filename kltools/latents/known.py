@@ -62,6 +62,7 @@ def _mean_squares(mu: np.ndarray, log_var: np.ndarray, z: np.ndarray) -> float:
         return float((((z - mu) * np.exp(-0.5 * log_var)) ** 2).mean())
 
 
+@np.errstate(over="ignore", invalid="ignore")  # inf is an answer, and then there is no standard error
 def report_of(
     seen: Seen, names: tuple[str, ...], n_samples: int, n_jobs: int, rng: np.random.Generator
 ) -> LatentReport:
@@ -75,6 +76,7 @@ def report_of(
     holes = find_holes(groups, prior, parts.log_ratios, rng, n_jobs)
     bounds, bounds_error = _bounds(whole, rng, n_jobs)
     kl, of_units = float(parts.kl.value), parts.kl_of_units.value
+    has_coupling = not prior.is_factorised and math.isfinite(kl)  # else it would be a difference of infinite numbers
 
     def told(value: Value, quantity: str, direction: str) -> DivergenceEstimate:
         return _estimate(value, quantity, direction, parts.n_draws, whole.d)
@@ -97,7 +99,7 @@ def report_of(
         mutual_information_bounds=bounds,
         total_correlation=told(parts.total_correlation, "total correlation", "z"),
         dimension_wise_kl=told(parts.dimension_wise_kl, "dimension-wise KL", "q(z_j)||p(z_j)"),
-        prior_coupling=None if prior.is_factorised else told(parts.prior_coupling, "prior coupling", "z"),
+        prior_coupling=told(parts.prior_coupling, "prior coupling", "z") if has_coupling else None,
         aggregate_kl=told(parts.aggregate_kl, "KL", "q(z)||p(z)"),
         aggregate_kl_bounds=_bounds_of_rest(kl, bounds) if prior.has_formula else None,
         bounds_standard_error=bounds_error,

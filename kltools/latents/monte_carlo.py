@@ -62,7 +62,8 @@ class Means:
     def add(self, values: np.ndarray) -> None:
         """Rows of draws, with columns of quantities."""
         if self._count == 0:
-            self._shift = values.mean(axis=0)
+            mean = values.mean(axis=0)
+            self._shift = np.where(np.isfinite(mean), mean, 0.0)
             self._sum = self._squares = np.zeros_like(self._shift)
         groups = (values - self._shift).reshape(-1, self._each, values.shape[1])
         means = groups.mean(axis=1)
@@ -101,10 +102,10 @@ class Controls:
         """(2, rows, d + 1): of each coordinate, and of all together."""
         whole = self._whole
         mean, var = whole.moments
-        with np.errstate(all="ignore"):
-            step = whole.std[draws.component] * draws.noise
-            away = whole.mu[draws.component] - mean
-            second = -0.5 * (2.0 * away * step + step**2 - whole.std[draws.component] ** 2) / var
+        std = whole.std[draws.component]
+        step, away = std * draws.noise, whole.mu[draws.component] - mean
+        with np.errstate(divide="ignore"):
+            second = -0.5 * (2.0 * away * step + step**2 - std**2) / var
         second = np.where(np.isfinite(second), second, 0.0)  # squares beyond float64 control nothing
         parts = np.stack([-0.5 * (draws.noise**2 - 1.0), second])
         return np.concatenate([parts, parts.sum(axis=2, keepdims=True)], axis=2)
@@ -121,4 +122,5 @@ class Controls:
         centred = groups - groups.mean(axis=2, keepdims=True)
         products = np.einsum("agrj,bgrj->jab", centred, centred)
         inverses = np.linalg.pinv(products[:, 1:, 1:], rcond=1e-10, hermitian=True)
-        return np.einsum("jab,jb->aj", inverses, products[:, 1:, 0])
+        coefficients = np.einsum("jab,jb->aj", inverses, products[:, 1:, 0])
+        return np.where(np.isfinite(coefficients), coefficients, 0.0)  # nothing explains what is infinite

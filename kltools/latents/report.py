@@ -75,9 +75,9 @@ class LatentReport(Report):
     marginal_kl, marginal_kl_standard_error : ndarray
         KL(q(z_j) || p(z_j)) of each unit.
     hole_share, hole_share_standard_error : float or None
-        Share of draws of the prior that the aggregate posterior hardly covers: where q(z) / p(z), or q(z) where no
-        density of the prior is known, is less than at 99% of the codes (under the posteriors of other rows). It is 0.01
-        for q = p.
+        Share of draws of the prior that the aggregate posterior hardly covers: where q(z) / p(z) is at most a half, and
+        no more than at 1% of the codes (under the posteriors of other rows). Where no density of the prior is known, q(z)
+        is compared, and there is no half. It is at most about 0.01 for q = p.
     holes, hole_log_ratios : ndarray or None
         The draws of the prior that are covered least, (10, d), and log q(z) / p(z) there.
     kl_by_label : dict or None
@@ -171,7 +171,7 @@ class LatentReport(Report):
         yield "aggregate", f"KL(q(z)||p(z)) {_with_error(self.aggregate_kl)}{within}"
         if self.hole_share is not None:
             share = f"{self.hole_share:.1%} of the draws of the prior lie where the aggregate posterior hardly is"
-            yield "holes", f"{share} (1% where it is the prior)"
+            yield "holes", f"{share} (at most 1% where it is the prior)"
 
     def _about_units(self) -> Iterator[tuple[str, str]]:
         order = range(self.d)
