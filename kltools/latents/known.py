@@ -164,7 +164,8 @@ def _bounds(whole: Aggregate, rng: np.random.Generator, n_jobs: int) -> tuple[tu
     terms = np.stack(information_bounds(whole, rows, n_jobs))
     low, high = terms.mean(axis=1)
     error = math.sqrt((1.0 - len(rows) / n) * terms.var(axis=1).max() / len(rows))
-    return (max(0.0, float(low)), min(float(high), math.log(n))), error
+    high = min(float(high), math.log(n))
+    return (max(0.0, min(float(low), high)), high), error  # both may be the same, but for rounding
 
 
 def _bounds_of_rest(kl: float, bounds: tuple[float, float] | None) -> tuple[float, float] | None:

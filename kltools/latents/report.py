@@ -76,8 +76,8 @@ class LatentReport(Report):
         KL(q(z_j) || p(z_j)) of each unit.
     hole_share, hole_share_standard_error : float or None
         Share of draws of the prior that the aggregate posterior hardly covers: where q(z) / p(z) is at most a half, and
-        no more than at 1% of the codes (under the posteriors of other rows). Where no density of the prior is known, q(z)
-        is compared, and there is no half. It is at most about 0.01 for q = p.
+        no more than at 1% of the codes (under the posteriors of other rows). Where no density of the prior is known,
+        q(z) is compared, and there is no half. It is at most about 0.01 for q = p.
     holes, hole_log_ratios : ndarray or None
         The draws of the prior that are covered least, (10, d), and log q(z) / p(z) there.
     kl_by_label : dict or None
