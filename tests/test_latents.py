@@ -1,6 +1,7 @@
 """Latent reports against quadrature, naive sums and torch: the parts, their errors, bounds, priors and subsampling."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -324,6 +325,16 @@ def test_threads_and_seeds():
     one, two = (kl.latent_report(mu, log_var, n_jobs=n, random_state=3).to_dict() for n in (1, 2))
     assert one == two
     assert kl.latent_report(mu, log_var, random_state=4).to_dict() != one
+
+
+def test_no_table_of_rows_and_components():
+    mu, log_var = encoder(6000, 2, 0.3, seed=0)
+    kl.latent_report(mu[:50], log_var[:50], random_state=0)  # compiled
+    tracemalloc.start()
+    kl.latent_report(mu, log_var, n_samples=6000, random_state=0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 40e6  # a table would have 288e6 bytes
 
 
 def test_precision_of_a_million_draws():

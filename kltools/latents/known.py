@@ -23,7 +23,7 @@ from .tally import Tally
 
 ACTIVE = 0.01  # nats, and variance of mu (Burda et al. 2016)
 _OVER_SPREAD = 2.0  # mean squares from the prior's mean, in its variances
-_MOST_BOUNDED = 20_000  # rows that are compared with all others for bounds
+_MOST_PAIRS = 2**28  # of rows, which are compared for bounds
 _MOST_CODES = 5_000  # rows for pictures
 
 
@@ -160,7 +160,8 @@ def _bounds(whole: Aggregate, rng: np.random.Generator, n_jobs: int) -> tuple[tu
     n = len(whole)
     if not whole.is_whole:
         return None, 0.0
-    rows = np.arange(n) if n <= _MOST_BOUNDED else np.sort(rng.choice(n, _MOST_BOUNDED, replace=False))
+    most = _MOST_PAIRS // n
+    rows = np.arange(n) if n <= most else np.sort(rng.choice(n, most, replace=False))
     terms = np.stack(information_bounds(whole, rows, n_jobs))
     low, high = terms.mean(axis=1)
     error = math.sqrt((1.0 - len(rows) / n) * terms.var(axis=1).max() / len(rows))
