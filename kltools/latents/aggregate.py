@@ -7,12 +7,14 @@ from typing import Self
 import numpy as np
 
 from .._arrays import frozen
-from .._jit import run_rows
+from .._jit import jit, run_rows
 from .._once import once
 from .._scalar import LOG_2PI
+from .._simd import constant, exp, fma, load, maximum, splat, store
 from ..models.density import BLOCK, lanes_for, log_density_kernel
 
 _COST_OF_EXP, _AT_ONCE = 20, 8  # operations
+_FAR, _NEAR = -700.0, 1e-250  # exponents that are as good as -inf, and sums that these have no part in
 
 
 @dataclass(frozen=True)
@@ -97,10 +99,11 @@ class Groups:
         n_groups, d = len(self.members), self.whole.d
         constants = self._without_filling(-0.5 * (LOG_2PI + self.whole.log_var)[self.members].transpose(2, 0, 1))
         means, stds = (a[self.members].transpose(2, 0, 1) for a in (self.whole.mu, self.whole.std))
-        mixtures = (a.reshape(d * n_groups, -1) for a in (constants, means, stds))
-        constants, means, stds = mixtures
-        inner = np.arange(z.size).reshape(len(z), d).repeat(n_groups, axis=1).reshape(-1)
-        out = log_sums(z.reshape(-1, 1), inner, constants, means[..., None], stds[..., None], n_jobs)
+        constants, means, stds = (a.reshape(d * n_groups, -1) for a in (constants, means, stds))
+        out = _log_sums_of_one_coordinate(z, n_groups, constants, means, 1.0 / stds, n_jobs)
+        if not np.isfinite(out).all():
+            inner = np.arange(z.size).reshape(len(z), d).repeat(n_groups, axis=1).reshape(-1)
+            out = log_sums(z.reshape(-1, 1), inner, constants, means[..., None], stds[..., None], n_jobs)
         return out.reshape(len(z), d, n_groups).transpose(0, 2, 1)
 
     def _without_filling(self, constants: np.ndarray) -> np.ndarray:
@@ -132,3 +135,45 @@ def log_sums(
         row_cost=cost,
     )
     return out
+
+
+def _log_sums_of_one_coordinate(
+    z: np.ndarray, n_groups: int, constants: np.ndarray, means: np.ndarray, inverses: np.ndarray, n_jobs: int
+) -> np.ndarray:
+    """The same for mixtures of one coordinate each, n_groups for one of z; -inf where nothing is near the row.
+
+    All terms are relative to the largest that there can be, without a look at the row.
+    """
+    n, lanes = len(z), lanes_for(len(z))
+    width = lanes.value
+    rows = np.minimum(np.arange(-(-n // width) * width), n - 1)
+    columns = z[rows].reshape(-1, width, z.shape[1]).transpose(0, 2, 1)
+    level = constants.max(axis=1)
+    inputs = (columns, constants - level[:, None], means, inverses)
+    out = np.empty((len(columns), len(means), width))
+    run_rows(
+        _coordinate_kernel,
+        len(columns) * len(means),
+        *(frozen(np.ascontiguousarray(a)) for a in inputs),
+        *(n_groups, out, lanes),
+        n_jobs=n_jobs,
+        row_cost=width * means.shape[1] * _COST_OF_EXP // _AT_ONCE,
+    )
+    sums = out.transpose(0, 2, 1).reshape(-1, len(means))[:n]
+    with np.errstate(divide="ignore"):
+        return level + np.log(np.where(sums > _NEAR, sums, 0.0))
+
+
+@jit
+def _coordinate_kernel(start, stop, columns, constants, means, inverses, n_groups, out, lanes):
+    """Sums of exponentials of numbers that are at most 0; what is below all that counts is told from no more."""
+    width, n_mixtures = constant(lanes), means.shape[0]
+    for block in range(start, stop):
+        mixture = block % n_mixtures
+        x = load(columns, (block // n_mixtures * columns.shape[1] + mixture // n_groups) * width, lanes)
+        total = splat(0.0, lanes)
+        for k in range(means.shape[1]):
+            value = (x - means[mixture, k]) * inverses[mixture, k]
+            term = fma(value * -0.5, value, splat(constants[mixture, k], lanes))
+            total = total + exp(maximum(term, _FAR))
+        store(out, block * width, total)
