@@ -35,6 +35,7 @@ from .estimators.monte_carlo import estimate_kl_monte_carlo
 from .families import *
 from .families import __all__ as _families
 from .fits import fit_gaussian
+from .latents import LatentAccumulator, LatentComparison, LatentReport, compare_latents, latent_report
 from .mixture_bounds import MixtureBounds, mixture_kl_bounds
 from .neighbors import kth_neighbor_distances
 from .power_divergences import bhattacharyya, chi_squared, hellinger, renyi, tsallis
@@ -85,6 +86,9 @@ __all__ = [
     "KLIEPDivergence",
     "KNNDivergence",
     "KNNRadiusDivergence",
+    "LatentAccumulator",
+    "LatentComparison",
+    "LatentReport",
     "MixtureBounds",
     "MixtureDivergence",
     "RatioDivergence",
@@ -93,6 +97,7 @@ __all__ = [
     "WeightedKNNDivergence",
     "bhattacharyya",
     "chi_squared",
+    "compare_latents",
     "cross_entropy",
     "entropy",
     "estimate_cross_entropy_from_counts",
@@ -114,6 +119,7 @@ __all__ = [
     "jensen_shannon",
     "kl_divergence",
     "kth_neighbor_distances",
+    "latent_report",
     "maps",
     "mixture_kl_bounds",
     "mutual_information",

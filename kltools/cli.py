@@ -1,4 +1,4 @@
-"""The command line: ``kltools estimate``, ``kltools counts``, ``kltools gaussian``, ``kltools doctor``."""
+"""The command line: ``kltools estimate``, ``counts``, ``gaussian``, ``vae`` and ``doctor``."""
 
 import argparse
 import importlib.metadata
@@ -22,6 +22,7 @@ from .estimators.cells import AUGMENTED, CORRECTED, ZERO_POLICIES
 from .estimators.cells import METHODS as COUNT_METHODS
 from .estimators.counts import estimate_kl_from_counts, estimate_kl_from_labels
 from .families import MultivariateNormal, MultivariateNormalDiag, Normal
+from .latents import latent_report
 
 SUCCESS, FAILURE, INTERRUPTED = 0, 2, 130
 
@@ -55,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_estimate(commands)
     _add_counts(commands)
     _add_gaussian(commands)
+    _add_vae(commands)
     doctor = commands.add_parser("doctor", help="tell versions, cores, devices and the cache of compiled code")
     doctor.set_defaults(run=_doctor)
     return parser
@@ -115,6 +117,22 @@ def _add_gaussian(commands: Any) -> None:
     command.add_argument("q", metavar="Q", help=".npz file with the parameters of Q")
     _add_output(command)
     command.set_defaults(run=_gaussian)
+
+
+def _add_vae(commands: Any) -> None:
+    command = commands.add_parser(
+        "vae",
+        help="tell whether the latent space of a VAE is sound",
+        description="Report on a latent space from an .npz file with the arrays mu and log_var of all rows of a data "
+        "set, as the encoder gives them; z (a code for each row) and labels are optional. With z alone less is told. "
+        "The prior is N(0, I), or normal with prior_mean and prior_var, or an array prior has draws from it.",
+    )
+    command.add_argument("latents", metavar="LATENTS", help=".npz file")
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.add_argument("--samples", type=int, default=10_000, metavar="N", help="draws of z; default: 10000")
+    command.add_argument("--n-jobs", type=int, default=-1, metavar="N", help="threads; -1, the default, is all cores")
+    command.add_argument("--seed", type=int, default=0, help="of the draws; default: 0")
+    command.set_defaults(run=_vae)
 
 
 def _add_output(command: argparse.ArgumentParser) -> None:
@@ -208,6 +226,39 @@ def _read_gaussian(path: str) -> Distribution:
     univariate, multivariate = _GAUSSIANS[given[0]]
     build = univariate if univariate is not None and arrays["mean"].ndim == 0 else multivariate
     return build(mean=arrays["mean"], **{given[0]: arrays[given[0]]})
+
+
+_LATENTS = ("mu", "log_var", "z", "labels", "prior", "prior_mean", "prior_var")
+
+
+def _vae(options: argparse.Namespace) -> tuple[str, tuple[str, ...]]:
+    arrays = io.load_arrays(options.latents)
+    unknown = [name for name in arrays if name not in _LATENTS]
+    if unknown or not {"mu", "z"} & arrays.keys():
+        raise InvalidParameterError(
+            f"{options.latents}: needs the arrays mu and log_var, or z, and takes {', '.join(_LATENTS[2:])}; it holds "
+            f"{', '.join(arrays) or 'none'}."
+        )
+    report = latent_report(
+        arrays.get("mu"),
+        arrays.get("log_var"),
+        arrays.get("z"),
+        prior=_read_prior(arrays, options.latents),
+        labels=arrays.get("labels"),
+        n_samples=options.samples,
+        n_jobs=options.n_jobs,
+        random_state=options.seed,
+    )
+    return report.to_json(indent=2) if options.json else report.summary(), report.warnings
+
+
+def _read_prior(arrays: dict[str, np.ndarray], path: str) -> Any:
+    given = {"prior_mean", "prior_var"} & arrays.keys()
+    if not given:
+        return arrays.get("prior")
+    if len(given) == 1 or "prior" in arrays:
+        raise InvalidParameterError(f"{path}: give prior, or prior_mean and prior_var, or none of them.")
+    return MultivariateNormalDiag(mean=arrays["prior_mean"], var=arrays["prior_var"])
 
 
 _REQUIRED = ("numpy", "scipy", "scikit-learn", "numba", "llvmlite")

@@ -9,8 +9,11 @@ import numpy as np
 import processes
 import pytest
 
+import kltools as kl
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SCRIPTS = sorted(path.name for path in EXAMPLES.glob("*.py"))
+NEEDED = {"vae_digits.py": "torch"}
 
 
 @pytest.fixture
@@ -21,6 +24,8 @@ def examples(tmp_path):
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_example(script, examples, tmp_path):
+    if script in NEEDED:
+        pytest.importorskip(NEEDED[script])
     out, err = processes.run("-W", "error", examples / script, cwd=tmp_path, env=processes.environment())
     assert out
     assert err == ""
@@ -94,3 +99,17 @@ def test_distillation_at_a_high_temperature_compares_logits():
     assert distillation.loss(teacher, student, 1e4) == pytest.approx(
         0.5 * (teacher - student).var(axis=1).mean(), rel=1e-3
     )
+
+
+def test_a_healthy_latent_space_and_a_collapsed_one(monkeypatch):
+    torch = pytest.importorskip("torch")
+    vae = imported("vae_digits.py")
+    monkeypatch.setattr(vae, "N_EPOCHS", 12)
+    x = torch.tensor(vae.load_digits().data / 16.0, dtype=torch.float32)
+    healthy, collapsed = (kl.latent_report(*vae.train(x, beta).encode(x), random_state=0) for beta in (1.0, 12.0))
+    assert len(healthy.active_by_kl) >= 4
+    assert healthy.mutual_information.value > 1.0
+    assert not any("all units are collapsed" in text for text in healthy.warnings)
+    assert collapsed.active_by_kl == collapsed.active_by_mu == ()
+    assert collapsed.mutual_information.value < 0.02
+    assert any("all units are collapsed" in text for text in collapsed.warnings)
