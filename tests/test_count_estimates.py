@@ -263,8 +263,8 @@ def test_what_becomes_of_zeros(name):
 
 
 def test_dropped_terms():
-    with pytest.warns(errors.PoorOverlapWarning, match="4.8% of those of P: their terms are left out"):
-        estimate = kl.estimate_kl_from_counts(P_BEYOND, Q_BEYOND, method="plug-in", zero="drop")
+    estimate = quiet(kl.estimate_kl_from_counts, P_BEYOND, Q_BEYOND, method="plug-in", zero="drop")
+    assert "4.8% of those of P: their terms are left out" in estimate.warnings[0]
     p, q = np.array(P_BEYOND)[:3] / 105, np.array(Q_BEYOND)[:3] / 147
     assert estimate.value == pytest.approx((p * np.log(p / q)).sum(), rel=1e-13)
     terms = [
@@ -477,11 +477,11 @@ def test_counts_of_any_size():
 
 def test_a_single_category_has_no_error():
     for function in (*OF_PAIRS.values(), kl.estimate_jensen_shannon_from_counts):
-        estimate = function([10, 0], [20, 0])
+        estimate = quiet(function, [10, 0], [20, 0])
         assert estimate.value == pytest.approx(0.0, abs=1e-15)
         assert math.isnan(estimate.standard_error)
-    assert kl.estimate_entropy_from_counts([10]).value == 0.0
-    assert math.isnan(kl.estimate_mutual_information_from_counts([[10, 10]]).standard_error)
+    assert quiet(kl.estimate_entropy_from_counts, [10]).value == 0.0
+    assert math.isnan(quiet(kl.estimate_mutual_information_from_counts, [[10, 10]]).standard_error)
 
 
 # ---------------------------------------------------------------- labels

@@ -19,6 +19,7 @@ from .cells import (
     deviance,
     digamma,
     divergence_uncertainty,
+    is_partial,
     tell_unseen,
 )
 
@@ -56,7 +57,7 @@ def estimate_kl_from_counts(
         counts. "augmented" takes (y_k + 1) / m for the frequencies of Q.
     zero : {"estimate", "inf", "drop", "raise"}
         What to do where Q never saw a category of P: leave it to the method; return inf; leave out their terms,
-        which makes a sum that is no divergence and may be far off; raise.
+        which makes a sum that is no divergence, is never called reliable, and has no interval; raise.
     concentration : float, optional
         For "dirichlet" alone: what is added to each count.
     unit : {"nats", "bits"}
@@ -70,8 +71,8 @@ def estimate_kl_from_counts(
         category). The interval is one for the divergence, from the default method
         whatever the chosen one is: it takes that for a multiple of a noncentral chi-squared number, so that it
         holds its level where P and Q are far from each other, near, and equal. ``reliable`` is False where the
-        categories that Q never saw weigh more than half a standard error, and where a method is more than
-        two standard errors away from the default one.
+        categories that Q never saw hold more than a tenth of the observations of P, or weigh more than half a
+        standard error, and where a method is more than two standard errors away from the default one.
 
     Raises
     ------
@@ -233,7 +234,8 @@ def estimate_population_stability_index_from_counts(
     diagnostics |= {"n_unseen_by_p": back["n_unseen"], "unseen_share_by_p": back["unseen_share"]}
     value = _value(pair, zero, call, "counts_q") + _value(swapped, zero, call, "counts_p")
     best = _corrected(pair) + _corrected(swapped)
-    uncertainty = _stability_uncertainty(pair.seen(), best)
+    partial = is_partial(zero, pair, swapped)
+    uncertainty = UNKNOWN if partial else _stability_uncertainty(pair.seen(), best)
     _tell_few(pair.seen(), call)
     for (of, by), one in ((("P", "Q"), pair), (("Q", "P"), swapped)):
         tell_unseen(one, value, uncertainty, zero, call, of=of, by=by)
@@ -259,7 +261,7 @@ def _kl(
         diagnostics["unseen_labels"] = unseen_names[:_MOST_LABELS]
     value, best = _value(pair, zero, call, "counts_q" if names is None else "labels_q"), _corrected(pair)
     seen = pair.seen()
-    uncertainty = _kl_uncertainty(seen, best)
+    uncertainty = UNKNOWN if is_partial(zero, pair) else _kl_uncertainty(seen, best)
     _tell_few(seen, call)
     tell_unseen(pair, value, uncertainty, zero, call, names=unseen_names)
     return value, best, uncertainty, diagnostics
@@ -271,14 +273,14 @@ def _value(pair: Pair, zero: str, call: Call, name: str) -> float:
     check_zero(zero, unseen, name)
     if zero == "inf" and unseen.any():
         return math.inf
-    kept = ~unseen if zero == "drop" else slice(None)
+    kept = pair.kept(zero)
     if call.method == CORRECTED:
         return float(_corrected_terms(pair)[kept].sum())
     P, Q = call.frequencies(pair)
     value = float(deviance(P, Q)[kept].sum())
     if call.method == AUGMENTED or (zero == "drop" and unseen.any()):
         value += float((P - Q)[kept].sum())  # which is 0 for distributions, and would be rounding
-    return value - pair.seen().plug_in_bias() if call.method == MILLER_MADOW else value
+    return value - pair.seen().plug_in_bias(zero) if call.method == MILLER_MADOW else value
 
 
 def _corrected(pair: Pair) -> float:
