@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from . import _validation
-from ._arrays import label_array, numeric_array
+from ._arrays import is_text, label_array, numeric_array
 from .errors import InvalidParameterError, InvalidTypeError, NotEnoughSamplesError, ShapeMismatchError
 
 _LARGEST_COUNT = 2.0**53  # beyond, float64 has gaps
@@ -16,7 +16,9 @@ def counts(x: Any, name: str, n_axes: int = 1, **listeners: Any) -> np.ndarray:
     array = numeric_array(x, name, **listeners)
     if array.ndim != n_axes:
         wanted = "a vector, one count for each category" if n_axes == 1 else "a table of shape (rows, columns)"
-        hint = "; call once for each row" if n_axes == 1 and array.ndim == 2 else ""
+        hint = ""
+        if n_axes == 1 and array.ndim == 2:
+            hint = "; take the column" if array.shape[1] == 1 else "; call once for each row"
         raise ShapeMismatchError(f"{name} must be {wanted}, got shape {array.shape}{hint}.")
     if array.size == 0:
         raise NotEnoughSamplesError(f"{name} is empty (shape {array.shape}): at least one category is needed.")
@@ -52,8 +54,9 @@ def count_pair(p: Any, q: Any, **listeners: Any) -> tuple[np.ndarray, np.ndarray
 def label_pair(p: Any, q: Any) -> tuple[np.ndarray, np.ndarray]:
     """Labels of two samples, of one kind."""
     first, second = label_array(p, "labels_p"), label_array(q, "labels_q")
-    if (first.dtype.kind == "U") != (second.dtype.kind == "U"):
+    if is_text(first) != is_text(second):
+        kinds = ("text" if is_text(labels) else "numbers" for labels in (first, second))
         raise InvalidTypeError(
-            f"labels_p and labels_q must both be numbers or both be text, got dtypes {first.dtype} and {second.dtype}."
+            f"labels_p and labels_q must both be numbers or both be text, got {' and '.join(kinds)}; use str on each."
         )
     return first, second

@@ -297,6 +297,7 @@ def test_unseen_categories_are_told():
     with pytest.warns(errors.SmallSampleWarning, match="12 observations of P in 3 categories: fewer than 5"):
         kl.estimate_kl_from_counts([4, 4, 4], [10, 10, 10])
     assert quiet(kl.estimate_kl_from_counts, [1, 1, 1], [10, 10, 10]).reliable is False
+    assert quiet(kl.estimate_kl_from_counts, [1, 0], [9, 9]).warnings[0].startswith("1 observation of P in 2 cat")
 
 
 def test_a_method_far_from_the_default_is_told():
@@ -503,6 +504,31 @@ def test_labels_are_counted_over_both():
         kl.estimate_kl_from_labels(first, second, zero="raise")
 
 
+LARGE = 2**62
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "n_categories"),
+    [
+        (np.array([LARGE, LARGE + 1], np.uint64), np.array([LARGE], np.int64), 2),
+        (np.array([LARGE, LARGE + 1]), np.array([float(LARGE)]), 2),
+        ([LARGE, LARGE + 1, 0.5], [LARGE], 3),
+        ([-1, 2**63, 2**63 + 1], [-1], 3),
+        ([2**70, 2**70 + 1], [2**70], 2),
+        (["a", "a\0"], ["a"], 2),
+        (["a", "a\0"], np.array(["a"]), 2),
+        (np.array([1, 2], np.int8), np.array([1.0, 2.5]), 3),
+        ([True, False], [1, 2], 3),
+    ],
+    ids=str,
+)
+def test_labels_that_differ_are_not_merged(first, second, n_categories):
+    estimate = quiet(kl.estimate_kl_from_labels, list(first) * 20, list(second) * 20)
+    assert estimate.diagnostics["n_categories"] == n_categories
+    whole = quiet(kl.estimate_kl_from_labels, first, second)
+    assert whole.diagnostics["n_categories"] == n_categories
+
+
 def test_the_most_frequent_unseen_labels_come_first():
     labels = [label for label, count in zip("abcdefg", (1, 5, 2, 9, 3, 4, 60), strict=True) for _ in range(count)]
     estimate = quiet(kl.estimate_kl_from_labels, labels, ["g"] * 100)
@@ -532,6 +558,8 @@ def test_labels_may_be_numbers(labels):
         ([1.0, math.nan], errors.InvalidParameterError, "index 1: nan"),
         (pd.Series(["a", pd.NA]), errors.InvalidParameterError, "at index 1"),
         (["a", 1], errors.InvalidTypeError, "1 texts among numbers"),
+        ([("a", 1), ("b", 2)], errors.InvalidTypeError, r"holds tuples \(\('a', 1\)\); make each one text"),
+        ([b"a", b"b"], errors.InvalidTypeError, r"holds bytes \(b'a'\), .* use label.decode\(\)"),
         ([1, 2], errors.InvalidTypeError, "must both be numbers or both be text"),
         (np.array(["2020-01-01"], dtype="datetime64[D]"), errors.InvalidTypeError, r"use .astype\(str\)"),
         (np.ma.array(["a", "b"], mask=[0, 1]), errors.InvalidParameterError, "1 masked values"),
@@ -556,6 +584,7 @@ BAD = [
     ([], errors.NotEnoughSamplesError, "is empty"),
     (3, errors.ShapeMismatchError, r"got shape \(\)"),
     ([[3, 1], [2, 2]], errors.ShapeMismatchError, "call once for each row"),
+    (pd.DataFrame({"n": [3, 1]}), errors.ShapeMismatchError, r"got shape \(2, 1\); take the column"),
     (["3", "1"], errors.InvalidTypeError, "text"),
     (None, errors.InvalidTypeError, "NoneType"),
 ]

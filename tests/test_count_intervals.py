@@ -17,7 +17,7 @@ from kltools import errors
 from kltools.estimators.cell_errors import poisson_deviance, trigamma
 from kltools.inference import Combined, Deficit, ScaledChiSquared, Uncertainty, noncentral_chi_squared
 
-REPEATS = 400
+REPEATS = 300
 
 
 def zipf(n_categories):

@@ -75,7 +75,7 @@ class TiltedChiSquared(ScaledChiSquared):
             low, high = high, 2.0 * high
             if high > 1e12:
                 return super()._truth(raw, probability)
-        while low < (middle := 0.5 * (low + high)) < high and high - low > 1e-12 * high:
+        while low < (middle := 0.5 * (low + high)) < high and high - low > 1e-9 * high:
             low, high = (middle, high) if self._holds(middle, raw, probability) else (low, middle)
         return self._member(high)[0]
 

@@ -1,6 +1,7 @@
 """KL and the population stability index from counts of categories, or from labels."""
 
 import math
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -324,6 +325,12 @@ def _unseen_names(pair: Pair, names: np.ndarray) -> list[Any]:
 
 def _counted(p: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, Pair]:
     """The labels of both in order, and how often each occurs."""
-    names, numbers = np.unique(np.concatenate([p, q]), return_inverse=True)
-    counts = (np.bincount(part, minlength=len(names)).astype(np.float64) for part in np.split(numbers, [len(p)]))
-    return names, Pair(*counts)
+    kinds = {p.dtype.kind, q.dtype.kind}
+    if kinds == {"f"} or np.result_type(p, q).kind in "iub":
+        names, numbers = np.unique(np.concatenate([p, q]), return_inverse=True)
+        counts = (np.bincount(part, minlength=len(names)).astype(np.float64) for part in np.split(numbers, [len(p)]))
+        return names, Pair(*counts)
+    tallies = [Counter(labels.tolist()) for labels in (p, q)]  # which neither rounds numbers nor cuts text
+    ordered = sorted({*tallies[0], *tallies[1]})
+    counts = (np.array([tally[name] for name in ordered], dtype=np.float64) for tally in tallies)
+    return np.array(ordered, dtype=object), Pair(*counts)
