@@ -613,6 +613,43 @@ def test_pairs_that_do_not_fit():
         kl.estimate_mutual_information_from_counts([1, 2])
 
 
+def test_counts_by_name_are_matched():
+    expected = quiet(kl.estimate_kl_from_counts, [60, 30, 10, 0], [90, 80, 0, 7])
+    for kind in (dict, Counter):
+        p, q = kind({"a": 60, "b": 30, "c": 10}), kind({"d": 7, "b": 80, "a": 90})
+        estimate = quiet(kl.estimate_kl_from_counts, p, q)
+        assert estimate.value == pytest.approx(expected.value, rel=1e-14)
+        assert estimate.diagnostics["unseen_labels"] == ["c"]
+        assert "1 of 4 categories ('c'), which hold 10.0%" in estimate.warnings[0]
+        index = quiet(kl.estimate_population_stability_index_from_counts, p, q).diagnostics
+        assert (index["unseen_labels"], index["unseen_labels_by_p"]) == (["c"], ["d"])
+        for function in (kl.estimate_cross_entropy_from_counts, kl.estimate_jensen_shannon_from_counts):
+            matched = quiet(function, p, q).value
+            assert matched == pytest.approx(quiet(function, [60, 30, 10, 0], [90, 80, 0, 7]).value, rel=1e-14)
+    with pytest.raises(errors.InvalidParameterError, match=r"which the other has \('c'\), and zero='raise'"):
+        kl.estimate_kl_from_counts(p, q, zero="raise")
+    series = quiet(kl.estimate_kl_from_counts, pd.Series({"a": 60, "b": 30}), pd.Series({"a": 90, "b": 0}))
+    assert series.diagnostics["unseen_labels"] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("p", "q", "kind", "message"),
+    [
+        ({"a": 3}, [3], errors.InvalidTypeError, "counts_p is a dict of counts by name, counts_q is a list"),
+        ([3], {"a": 3}, errors.InvalidTypeError, "counts_q is a dict of counts by name, counts_p is a list"),
+        ({"a": 3, "b": -1}, {"a": 3}, errors.InvalidParameterError, "counts_p must be whole .* that of 'b': -1"),
+        ({"a": 3}, {"a": 3, "c": 0.5}, errors.InvalidParameterError, "counts_q must be whole .* that of 'c': 0.5"),
+        ({"a": 3}, {}, errors.NotEnoughSamplesError, "counts_q are all 0"),
+        ({}, {}, errors.NotEnoughSamplesError, "counts_p is empty"),
+        ({"a": "x"}, {"a": 3}, errors.InvalidTypeError, "counts_p"),
+    ],
+    ids=str,
+)
+def test_bad_counts_by_name(p, q, kind, message):
+    with pytest.raises(kind, match=message):
+        kl.estimate_kl_from_counts(p, q)
+
+
 def test_bad_arguments():
     for function in (*OF_PAIRS.values(), kl.estimate_jensen_shannon_from_counts):
         with pytest.raises(errors.InvalidParameterError, match="method must be one of"):

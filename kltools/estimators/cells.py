@@ -38,7 +38,7 @@ _FEW_PER_CELL, _FEWEST_PER_CELL = 5, 2
 MOST_OF_ERROR = 0.5  # share of the standard error that what nobody saw may weigh
 _MOST_ERRORS = 2.0
 _MOST_UNSEEN = 0.1  # of the observations of one side, where the other has none: whatever the standard error
-_MOST_NAMES = 5
+_MOST_NAMES, _MOST_LABELS = 5, 20
 _NEAR = 1e-9  # of the variance of a frequency: where both sums below are rounding
 
 digamma = Formula(scalar_digamma)
@@ -136,6 +136,7 @@ class Pair:
 
     x: np.ndarray
     y: np.ndarray
+    names: list | None = None
 
     @cached_property
     def n(self) -> float:
@@ -151,7 +152,7 @@ class Pair:
         return 1.0 / self.n + 1.0 / self.m
 
     def swapped(self) -> "Pair":
-        return Pair(self.y, self.x)
+        return Pair(self.y, self.x, self.names)
 
     def seen(self) -> "Pair":
         """The categories that were seen at all."""
@@ -164,6 +165,13 @@ class Pair:
     def unseen(self) -> np.ndarray:
         """Categories of P that Q never saw."""
         return (self.x > 0.0) & (self.y == 0.0)
+
+    def unseen_names(self) -> list | None:
+        """What `unseen` are called, the most frequent first."""
+        if self.names is None:
+            return None
+        unseen = np.flatnonzero(self.unseen())
+        return [self.names[i] for i in unseen[np.argsort(-self.x[unseen], kind="stable")]]
 
     def _biased(self, zero: str) -> np.ndarray | slice:
         return (self.x > 0.0) & (self.y > 0.0) if zero == "drop" and self.unseen().any() else slice(None)
@@ -178,10 +186,13 @@ class Pair:
         expected = self.n * (seen.x + seen.y) / (self.n + self.m)
         rest = self.m * (seen.x + seen.y) / (self.n + self.m)
         statistic = 2.0 * float((deviance(seen.x, expected) + deviance(seen.y, rest)).sum())
+        names = self.unseen_names()
+        named = {} if names is None else {"unseen_labels": names[:_MOST_LABELS]}
         return {
             "n_categories": len(self.x),
             "n_unseen": int(unseen.sum()),
             "unseen_share": float(self.x[unseen].sum()) / self.n,
+            **named,
             **g_test(statistic, len(seen.x) - 1),
         }
 
@@ -229,14 +240,16 @@ def g_test(statistic: float, degrees_of_freedom: int) -> dict[str, Any]:
     }
 
 
-def check_zero(zero: Any, unseen: np.ndarray, name: str) -> None:
+def check_zero(zero: Any, pair: Pair, name: str) -> None:
     """What is done about categories without which P and Q could not be compared."""
     _validation.choice(zero, "zero", ZERO_POLICIES)
+    unseen = pair.unseen()
     if zero == "raise" and unseen.any():
+        names = pair.unseen_names()
+        which = f", the first at index {int(unseen.argmax())}" if names is None else _listing(names)
         raise InvalidParameterError(
-            f"{name} has no observation in {int(unseen.sum())} of {len(unseen)} categories, which the other has, the "
-            f"first at index {int(unseen.argmax())}, and zero='raise'; merge categories, or choose 'estimate', 'inf' "
-            "or 'drop'."
+            f"{name} has no observation in {int(unseen.sum())} of {len(unseen)} categories, which the other "
+            f"has{which}, and zero='raise'; merge categories, or choose 'estimate', 'inf' or 'drop'."
         )
 
 
@@ -254,7 +267,6 @@ def tell_unseen(
     *,
     of: str = "P",
     by: str = "Q",
-    names: list[Any] | None = None,
 ) -> None:
     """Tell of categories that one side never saw; object where they weigh too much."""
     unseen = pair.unseen()
@@ -262,8 +274,8 @@ def tell_unseen(
         return
     count, share = int(unseen.sum()), float(pair.x[unseen].sum()) / pair.n
     text = (
-        f"{by} has no observation in {count} of {len(pair.x)} categories{_listing(names)}, which hold {share:.1%} of "
-        f"those of {of}"
+        f"{by} has no observation in {count} of {len(pair.x)} categories{_listing(pair.unseen_names())}, which hold "
+        f"{share:.1%} of those of {of}"
     )
     if math.isinf(value):
         call.notes.add(InfiniteDivergenceWarning, f"{text}: the value is inf.")

@@ -158,7 +158,7 @@ def estimate_cross_entropy_from_counts(
     """
     call = Call.checked(method, (*METHODS, AUGMENTED), concentration, unit)
     pair = Pair(*_count_validation.count_pair(counts_p, counts_q, tell=call.notes.add))
-    check_zero(zero, pair.unseen(), "counts_q")
+    check_zero(zero, pair, "counts_q")
     value, best = _cross_entropy(pair, zero, call), float(_corrected_terms(pair).sum())
     seen = pair.seen()
     uncertainty = UNKNOWN if is_partial(zero, pair) else cross_entropy_uncertainty(seen, best)
