@@ -24,12 +24,14 @@ def poisson_deviance(mean, power):
     if mean >= _LARGE_MEAN:
         first = 0.5 + (1.0 + 1.0 / mean) / (12.0 * mean)
         return first if power == 1.0 else first * first + 0.5 + 1.0 / (6.0 * mean)
-    probability = math.exp(-mean)
-    total, x = probability * mean**power, 0.0
+    probability, x = math.exp(-mean), 0.0
+    total = probability * (mean if power == 1.0 else mean * mean)
     while x < mean or probability > 1e-17:
         x += 1.0
         probability *= mean / x
-        total += probability * (x * math.log(x / mean) - x + mean) ** power if probability > 0.0 else 0.0
+        if probability > 0.0:
+            deviance = x * math.log(x / mean) - x + mean
+            total += probability * (deviance if power == 1.0 else deviance * deviance)
     return total
 
 
@@ -40,9 +42,13 @@ class Edge:
     bias: float
     scale: float
 
+    @property
+    def error(self) -> float:
+        return math.sqrt(2.0 * self.scale * self.bias)
+
     def weight(self, plug_in: float) -> float:
         """How much an estimate looks like one of 0: wholly within two standard deviations, ever less beyond."""
-        reach, excess = _REACH * math.sqrt(2.0 * self.scale * self.bias), plug_in - self.bias
+        reach, excess = _REACH * self.error, plug_in - self.bias
         return 1.0 if excess <= reach else (reach / excess) ** 2
 
     def law(self, plug_in: float, bias: float, variance: float, second: float = 0.0) -> ScaledChiSquared:
@@ -134,22 +140,22 @@ def cross_entropy_uncertainty(seen: Pair, best: float) -> Uncertainty:
     return Combined.of(law, center=best - entropy, plus=entropy, best=best, normal=normal)
 
 
-def information_uncertainty(seen: np.ndarray, best: float) -> Uncertainty:
-    """Of mutual information.
+def information_uncertainty(seen: np.ndarray, best: float) -> tuple[Uncertainty, float]:
+    """Of mutual information; and the standard error, where it may be 0 that of 0, which no estimate sways.
 
     At independence the law is that of the deviances of Poisson numbers; away from it the bias is that which the
     series of Zhang finds, and a term for cells too rare for that. It is negative where one variable nearly
     determines the other: mutual information then has its greatest possible value for an edge.
     """
     if min(seen.shape) < 2:
-        return UNKNOWN
+        return UNKNOWN, math.nan
     n, joint = float(seen.sum()), shares(seen, 0.0)
     rows, columns = seen.sum(axis=1), seen.sum(axis=0)
     expected = rows[:, None] * columns / n
     plug_in = float(deviance(seen, expected).sum()) / n
     logs = np.log(np.where(seen > 0.0, seen, expected) / expected)
     edge = _independence(rows, columns, expected)
-    weight = edge.weight(plug_in)
+    weight, error = edge.weight(plug_in), edge.error
     bias = weight * edge.bias + (1.0 - weight) * (plug_in - best + _rare(seen) / n)
     variance, second = spread(joint, logs) / n, _second_order(seen, expected) / n**2
     if bias >= 0.0:
@@ -160,7 +166,8 @@ def information_uncertainty(seen: np.ndarray, best: float) -> Uncertainty:
         edge = Edge(-bias, 0.5 / n)
         first = Deficit.of(edge.law(max(top - plug_in, 0.0), -bias, variance, second), top)
     unseen = (1.0 - weight) * _fall(seen, expected, plug_in) / n
-    return Combined.of(first, center=plug_in - bias, best=best, unseen=unseen, least=0.0)
+    whole = Combined.of(first, center=plug_in - bias, best=best, unseen=unseen, least=0.0)
+    return whole, weight * error + (1.0 - weight) * whole.standard_error
 
 
 def _independence(rows: np.ndarray, columns: np.ndarray, expected: np.ndarray) -> Edge:

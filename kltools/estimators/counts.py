@@ -186,9 +186,9 @@ def estimate_population_stability_index_from_counts(
 
     Parameters
     ----------
-    counts_p : array-like of shape (K,)
+    counts_p : array-like of shape (K,), or dict
         Observations of P, the new ones, in each bin: whole numbers, not all 0.
-    counts_q : array-like of shape (K,)
+    counts_q : array-like of shape (K,), or dict
         Observations of Q, the reference, in the same bins.
     method : {"zhang-grabchak", "plug-in", "miller-madow", "jeffreys", "laplace", "dirichlet", "augmented"}
         As in `estimate_kl_from_counts`, for both of the divergences.

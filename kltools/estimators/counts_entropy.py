@@ -116,9 +116,9 @@ def estimate_cross_entropy_from_counts(
 
     Parameters
     ----------
-    counts_p : array-like of shape (K,)
+    counts_p : array-like of shape (K,), or dict
         Observations of P in each category: whole numbers, not all 0.
-    counts_q : array-like of shape (K,)
+    counts_q : array-like of shape (K,), or dict
         Observations of Q in the same categories, in the same order.
     method : {"zhang-grabchak", "plug-in", "miller-madow", "jeffreys", "laplace", "dirichlet", "augmented"}
         As in `estimate_kl_from_counts`.

@@ -44,9 +44,9 @@ def estimate_jensen_shannon_from_counts(
 
     Parameters
     ----------
-    counts_p : array-like of shape (K,)
+    counts_p : array-like of shape (K,), or dict
         Observations of P in each category: whole numbers, not all 0.
-    counts_q : array-like of shape (K,)
+    counts_q : array-like of shape (K,), or dict
         Observations of Q in the same categories, in the same order.
     weights : array-like of shape (2,), optional
         Weights w of P and v of Q in the mixture, equal ones by default.
@@ -169,10 +169,10 @@ def estimate_mutual_information_from_counts(
     if call.method == MILLER_MADOW:
         value -= ((seen > 0.0).sum() - sum(seen.shape) + 1) / (2.0 * n)
     degrees = (seen.shape[0] - 1) * (seen.shape[1] - 1)
-    uncertainty = information_uncertainty(seen, best)
+    uncertainty, error = information_uncertainty(seen, best)
     singles = float((seen == 1.0).sum()) / n
     call.tell_few(n, seen.size if degrees else 1, "the pair")
-    call.tell_missing(singles, uncertainty.standard_error, "the pair")
+    call.tell_missing(singles, error, "the pair")
     diagnostics = {
         "n_cells": int((seen > 0.0).sum()),
         "share_of_singles": singles,
