@@ -18,6 +18,7 @@ from kltools.estimators.cell_errors import poisson_deviance, trigamma
 from kltools.inference import Combined, Deficit, ScaledChiSquared, Uncertainty, noncentral_chi_squared
 
 REPEATS = 300
+LEAST = 0.91  # three standard errors of that many runs below 95%
 
 
 def zipf(n_categories):
@@ -91,7 +92,7 @@ def test_coverage_of_mutual_information(case):
     joint, n = TABLES[case]
     tables = np.random.default_rng(0).multinomial(n, joint.reshape(-1), REPEATS).reshape(-1, *joint.shape)
     estimates = [quiet(kl.estimate_mutual_information_from_counts, table) for table in tables]
-    assert 0.92 <= coverage(estimates, max(information(joint), 0.0)) <= 0.99
+    assert LEAST <= coverage(estimates, max(information(joint), 0.0)) <= 0.99
 
 
 ENTROPIES = [
@@ -118,7 +119,7 @@ ENTROPIES = [
 def test_coverage_of_entropy(p, n):
     counts = np.random.default_rng(1).multinomial(n, p, REPEATS)
     estimates = [quiet(kl.estimate_entropy_from_counts, x) for x in counts if (x > 0).sum() > 1]
-    assert 0.925 <= coverage(estimates, -plogp(np.array(p))) <= 0.985
+    assert LEAST <= coverage(estimates, -plogp(np.array(p))) <= 0.985
 
 
 PAIRS = [
@@ -137,7 +138,7 @@ def test_coverage_of_cross_entropy(p, q, n, m, most):
     rng = np.random.default_rng(2)
     draws = zip(rng.multinomial(n, p, REPEATS), rng.multinomial(m, q, REPEATS), strict=True)
     estimates = [quiet(kl.estimate_cross_entropy_from_counts, x, y) for x, y in draws]
-    assert 0.925 <= coverage(estimates, -float(special.xlogy(p, q).sum())) <= most
+    assert LEAST <= coverage(estimates, -float(special.xlogy(p, q).sum())) <= most
     spread = np.std([estimate.value for estimate in estimates])
     assert np.mean([estimate.standard_error for estimate in estimates]) == pytest.approx(spread, rel=0.22)
 

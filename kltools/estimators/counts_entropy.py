@@ -82,7 +82,7 @@ def estimate_entropy_from_counts(
     >>> import kltools as kl
     >>> estimate = kl.estimate_entropy_from_counts([50, 25, 15, 10], unit="bits")
     >>> round(estimate.value, 3), round(estimate.standard_error, 3)
-    (1.765, 0.081)
+    (1.765, 0.083)
     """
     call = Call.checked(method, METHODS, concentration, unit)
     x = _count_validation.counts(counts, "counts", tell=call.notes.add)

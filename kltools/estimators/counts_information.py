@@ -158,7 +158,7 @@ def estimate_mutual_information_from_counts(
     >>> import kltools as kl
     >>> estimate = kl.estimate_mutual_information_from_counts([[30, 10], [15, 45]])
     >>> round(estimate.value, 3), round(estimate.standard_error, 3)
-    (0.121, 0.046)
+    (0.121, 0.048)
     """
     call = Call.checked(method, METHODS, concentration, unit)
     table = _count_validation.counts(counts, "counts", n_axes=2, tell=call.notes.add)
