@@ -115,23 +115,38 @@ def host_array(x: Any, name: str, tell: Callable[[type[Warning], str], None] = w
 
 
 def label_array(x: Any, name: str) -> np.ndarray:
-    """One label for each observation, as a vector of numbers or of text."""
+    """One label for each observation: a vector of numbers, or of objects, all text or all numbers that NumPy rounds."""
     if x is None or isinstance(x, str | bytes | dict | set | frozenset):
         raise InvalidTypeError(f"{name} is a {type(x).__name__}; pass a list or array, one label for each observation.")
     if isinstance(x, np.ma.MaskedArray):
         x = _unmasked(x, name)
     elif is_tensor(x):
         x = _from_tensor(x, name)
+    _refuse_compound_labels(x, name)
     array = np.asarray(x, dtype=object) if isinstance(x, list | tuple) else np.asarray(x)
     if array.ndim != 1:
         raise ShapeMismatchError(f"{name} must be one label for each observation, got shape {array.shape}.")
     if array.size == 0:
         raise NotEnoughSamplesError(f"{name} is empty: at least one observation is needed.")
-    if array.dtype.kind in "OT" or (array.dtype.kind == "f" and np.isnan(array).any()):
-        array = _labels_of_objects(array.tolist(), name)
-    if array.dtype.kind not in "iubfU":
+    if array.dtype.kind in "OTU" or (array.dtype.kind == "f" and np.isnan(array).any()):
+        return _labels_of_objects(array.tolist(), name)
+    if array.dtype.kind not in "iubf":
         raise InvalidTypeError(f"{name} has dtype {array.dtype}, numbers or text are needed; use .astype(str).")
     return array
+
+
+def _refuse_compound_labels(x: Any, name: str) -> None:
+    if isinstance(x, list | tuple) or (_library(x) in ("numpy", "pandas") and str(x.dtype) == "object"):
+        found = next((value for value in x if isinstance(value, tuple | list | bytes)), None)
+        if isinstance(found, tuple):
+            raise InvalidTypeError(f"{name} holds tuples ({found!r}); make each one text: '/'.join(map(str, label)).")
+        if isinstance(found, bytes):
+            raise InvalidTypeError(f"{name} holds bytes ({found!r}), numbers or text are needed; use label.decode().")
+
+
+def is_text(labels: np.ndarray) -> bool:
+    """Whether labels from `label_array` are text."""
+    return isinstance(labels[0], str)
 
 
 def _labels_of_objects(values: list, name: str) -> np.ndarray:
@@ -144,7 +159,11 @@ def _labels_of_objects(values: list, name: str) -> np.ndarray:
     n_text = sum(isinstance(value, str) for value in values)
     if n_text not in (0, len(values)):
         raise InvalidTypeError(f"{name} holds {n_text} texts among numbers; make all labels text, or all numbers.")
-    return np.array(values)
+    array = np.array(values, dtype=object)
+    if n_text:
+        return array
+    numbers = np.array(values)
+    return numbers if (numbers.astype(object) == array).all() else array
 
 
 def _check_integers(array: np.ndarray, name: str, tell: Callable[[type[Warning], str], None]) -> None:

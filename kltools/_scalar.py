@@ -166,6 +166,18 @@ def digamma(x: float) -> float:
 
 
 @jit
+def trigamma(x: float) -> float:
+    """Derivative of digamma, for x > 0: recurrence, then the asymptotic series (Abramowitz and Stegun, 6.4.12)."""
+    shift = 0.0
+    while x < 12.0:
+        shift += 1.0 / (x * x)
+        x += 1.0
+    t = 1.0 / (x * x)
+    series = t * (1 / 6 - t * (1 / 30 - t * (1 / 42 - t * (1 / 30 - t * (5 / 66 - t * 691 / 2730)))))
+    return shift + (1.0 + 0.5 / x + series) / x
+
+
+@jit
 def log_ball_volume(d: float) -> float:
     """Logarithm of the volume of the unit ball in d dimensions."""
     return 0.5 * d * math.log(math.pi) - math.lgamma(0.5 * d + 1.0)

@@ -1,10 +1,12 @@
 """The command line: ``kltools estimate``, ``counts``, ``gaussian``, ``vae`` and ``doctor``."""
 
 import argparse
+import dataclasses
 import importlib.metadata
 import json
 import os
 import platform
+import re
 import sys
 import warnings
 from typing import Any
@@ -15,7 +17,7 @@ from . import __version__, _cache, _validation, cuda, io
 from ._jit import available_cores
 from .closed_forms import kl_divergence
 from .distribution import Distribution
-from .errors import DeviceUnavailableError, InvalidParameterError, KLToolsError, ShapeMismatchError
+from .errors import DeviceUnavailableError, InvalidParameterError, KLToolsError, KLToolsWarning, ShapeMismatchError
 from .estimate import DivergenceEstimate, json_ready
 from .estimators import METHODS, estimate_kl, method_options
 from .estimators.cells import AUGMENTED, CORRECTED, ZERO_POLICIES
@@ -88,7 +90,8 @@ def _add_counts(commands: Any) -> None:
         help="estimate KL(P || Q) from two files with counts of categories, or with labels",
         description="Estimate KL(P || Q) from a column of counts, one row a category. A column of text beside it names "
         "the categories, which are then matched by name; without one both files must list them in the same order. "
-        "Or from a column of text alone, one row an observation. Text files that hold text must have a header.",
+        "Or from a column of labels, one row an observation: one of text alone, or the same for --column and --labels. "
+        "Text files that hold text must have a header.",
     )
     command.add_argument("p", metavar="P", help="counts of P: .npy .npz .csv .tsv .txt .parquet")
     command.add_argument("q", metavar="Q", help="counts of Q, the reference")
@@ -180,20 +183,55 @@ def _counts(options: argparse.Namespace) -> tuple[str, tuple[str, ...]]:
     _validation.confidence_level(options.confidence_level)
     where = {"column": options.column, "labels": options.labels, "key": options.key}
     p, q = (io.load_counts(path, **where) for path in (options.p, options.q))
-    if isinstance(p, dict) != isinstance(q, dict):
+    _check_alike(p, q, options)
+    estimate = estimate_kl_from_labels if p.are_labels else estimate_kl_from_counts
+    try:
+        found = estimate(
+            p.values,
+            q.values,
+            method=options.method,
+            zero=options.zero,
+            concentration=options.concentration,
+            unit=options.unit,
+        )
+    except KLToolsError as error:
+        raise type(error)(_with_files(str(error), options)) from error
+    return _shown(dataclasses.replace(found, diagnostics=found.diagnostics | {"read": _in_words(p, q)}), options)
+
+
+def _in_words(p: io.Categories, q: io.Categories) -> str:
+    if p.are_labels:
+        return "labels, one row an observation"
+    how = "name" if isinstance(p.values, dict) else "position"
+    return f"counts of {len(p.values)} categories of P and {len(q.values)} of Q, matched by {how}"
+
+
+def _check_alike(p: io.Categories, q: io.Categories, options: argparse.Namespace) -> None:
+    if p.are_labels != q.are_labels:
+        kinds = ["labels" if one.are_labels else "counts" for one in (p, q)]
+        raise InvalidParameterError(
+            f"{options.p} was read as {kinds[0]}, {options.q} as {kinds[1]}: both must be counts, or both labels of "
+            "single observations; choose with --column and --labels."
+        )
+    if isinstance(p.values, dict) != isinstance(q.values, dict):
         raise InvalidParameterError(
             f"only one of {options.p} and {options.q} names its categories; both must, or none."
         )
-    if isinstance(p, dict) and isinstance(q, dict):
-        names = list(dict.fromkeys([*p, *q]))
-        p, q = [p.get(name, 0) for name in names], [q.get(name, 0) for name in names]
-    estimate = estimate_kl_from_labels if any(isinstance(x, str) for x in p) else estimate_kl_from_counts
-    return _shown(
-        estimate(
-            p, q, method=options.method, zero=options.zero, concentration=options.concentration, unit=options.unit
-        ),
-        options,
-    )
+    for name in p.numbering:
+        if name in q.numbering and p.numbering[name] != q.numbering[name]:
+            warnings.warn(
+                f"counts are matched by position, although column {name!r} differs between {options.p} and "
+                f"{options.q}; --labels {name} matches them by it.",
+                KLToolsWarning,
+                stacklevel=2,
+            )
+
+
+def _with_files(message: str, options: argparse.Namespace) -> str:
+    """A message about arguments of a function, told of the files that they came from."""
+    files = {"p": options.p, "q": options.q}
+    what = {"counts": "the counts in", "labels": "the column of labels in"}
+    return re.sub(r"\b(counts|labels)_([pq])\b", lambda found: f"{what[found[1]]} {files[found[2]]}", message)
 
 
 _GAUSSIANS: dict[str, tuple[Any, Any]] = {

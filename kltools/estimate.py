@@ -198,9 +198,19 @@ class DivergenceEstimate(Report):
             ("method", self._method_in_words()),
             ("data", f"{self._rows_in_words()}{self._features_in_words()}"),
         ]
+        rows += self._test_in_words()
         rows += [("unreliable", reason) for reason in self.reasons]
         rows += [("warning", text) for text in self.warnings if text not in self.reasons]
         return rows
+
+    def _test_in_words(self) -> list[tuple[str, str]]:
+        found, rows = self.diagnostics, []
+        if "g_statistic" in found:
+            degrees = found["degrees_of_freedom"]
+            rows = [
+                ("G test", f"p = {found['p_value']:.3g} (G = {found['g_statistic']:.4g}, {degrees} degrees of freedom)")
+            ]
+        return [("read", found["read"]), *rows] if "read" in found else rows
 
     def _method_in_words(self) -> str:
         chosen = self.diagnostics.get("chosen_method")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import NormalDist
 
 import numpy as np
@@ -158,32 +158,93 @@ class ScaledChiSquared(Uncertainty):
         """
         if math.isinf(value):
             return super().interval(value, confidence_level)
-        alpha = 1.0 - confidence_level
-        degrees, x = self.bias / self.scale, max(self.divergence + self.bias, 0.0) / self.scale
-        blind = _noncentrality(degrees, degrees, 0.5 * alpha)
-        high = _noncentrality(max(x, degrees), degrees, 0.5 * alpha)
-        low = max(_noncentrality(x, degrees, 1.0 - 0.5 * alpha), blind)
-        return (self.scale * min(low, _noncentrality(x, degrees, 1.0 - alpha)), self.scale * high)
+        alpha, raw = 1.0 - confidence_level, max(self.divergence + self.bias, 0.0)
+        high = self._truth(max(raw, self.bias), 0.5 * alpha)
+        low = max(self._truth(raw, 1.0 - 0.5 * alpha), self._truth(self.bias, 0.5 * alpha))
+        return (min(low, self._truth(raw, 1.0 - alpha)), high)
+
+    def _truth(self, raw: float, probability: float) -> float:
+        """The divergence for which an uncorrected estimate is `raw` or less with that probability; 0 for none."""
+        return self.scale * _noncentrality(raw / self.scale, self.bias / self.scale, probability)
+
+
+@dataclass(frozen=True)
+class Deficit(Uncertainty):
+    """Uncertainty of a quantity that is `top` less a divergence, which is 0 where the quantity is greatest."""
+
+    below: ScaledChiSquared = field(kw_only=True)
+    top: float = field(kw_only=True)
+
+    @classmethod
+    def of(cls, below: ScaledChiSquared, top: float) -> Deficit:
+        return cls(below.standard_error, below=below, top=top)
+
+    def interval(self, value: float, confidence_level: float) -> tuple[float, float]:
+        low, high = self.below.interval(value, confidence_level)
+        return (self.top - high, self.top - low)
+
+
+@dataclass(frozen=True)
+class Combined(Uncertainty):
+    """Errors of independent causes in one estimate: the distances of their ends are added in quadrature.
+
+    The first has an interval of its own around `center`, to which `plus` is added; the second is normal; the third,
+    what an observation too rare to be seen would take away, is Poisson, and only lowers.
+    The interval holds `best`, the estimate that it is about, and nothing below `least`.
+    (Zou and Donner 2008, Construction of confidence limits about effect measures, eq. 4.)
+    """
+
+    first: Uncertainty = field(kw_only=True)
+    center: float = field(kw_only=True)
+    best: float = field(kw_only=True)
+    plus: float = field(kw_only=True, default=0.0)
+    normal: float = field(kw_only=True, default=0.0)
+    unseen: float = field(kw_only=True, default=0.0)
+    least: float = field(kw_only=True, default=-math.inf)
+
+    @classmethod
+    def of(cls, first: Uncertainty, **causes: float) -> Combined:
+        others = (causes.get("normal", 0.0), causes.get("unseen", 0.0))
+        return cls(math.hypot(first.standard_error, *others), first=first, **causes)
+
+    def interval(self, value: float, confidence_level: float) -> tuple[float, float]:
+        if math.isinf(value):
+            return super().interval(value, confidence_level)
+        tail, center = 0.5 * (1.0 - confidence_level), self.center + self.plus
+        low, high = self.first.interval(value, confidence_level)
+        around, best = self.normal * _quantile(tail, math.inf), max(self.best, self.least)
+        rare = -0.5 * self.unseen * math.log(tail)  # as the upper limit of a Poisson mean: x + r + sqrt(z^2 x + r^2)
+        below = rare + math.hypot(max(self.center - low, 0.0), around, rare)
+        above = math.hypot(max(high - self.center, 0.0), around)
+        return (min(max(center - below, self.least), best), max(center + above, best))
 
 
 _NORMAL_BEYOND = 1e7  # where a noncentral chi-squared number is normal to four digits of its deviation
 
 
-def _noncentrality(x: float, degrees: float, probability: float) -> float:
-    """The noncentrality for which x is that quantile of the chi-squared distribution; 0 where none is."""
+def noncentral_chi_squared(x: float, degrees: float, noncentrality: float) -> float:
+    """Probability that a noncentral chi-squared number is at most x."""
     from scipy.special import chndtr  # only who asks for such an interval pays for this import
 
+    if max(x, degrees, noncentrality) <= _NORMAL_BEYOND:
+        return float(chndtr(x, degrees, noncentrality))
+    deviation = math.sqrt(2.0 * (degrees + 2.0 * noncentrality))
+    return NormalDist().cdf((x - degrees - noncentrality) / deviation)
+
+
+def _noncentrality(x: float, degrees: float, probability: float) -> float:
+    """The noncentrality for which x is that quantile of the chi-squared distribution; 0 where none is."""
     if x > _NORMAL_BEYOND:
         z, excess = NormalDist().inv_cdf(probability), x - degrees
         room = 4.0 * excess + 4.0 * z * z + 2.0 * degrees
         return max(excess + 2.0 * z * z - z * math.sqrt(max(room, 0.0)), 0.0)
-    if chndtr(x, degrees, 0.0) <= probability:
+    if noncentral_chi_squared(x, degrees, 0.0) <= probability:
         return 0.0
     low, high = 0.0, 1.0
-    while chndtr(x, degrees, high) > probability:
+    while noncentral_chi_squared(x, degrees, high) > probability:
         low, high = high, 2.0 * high
     while low < (middle := 0.5 * (low + high)) < high and high - low > 1e-13 * high:
-        low, high = (middle, high) if chndtr(x, degrees, middle) > probability else (low, middle)
+        low, high = (middle, high) if noncentral_chi_squared(x, degrees, middle) > probability else (low, middle)
     return high
 
 

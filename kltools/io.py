@@ -2,10 +2,11 @@
 
 import csv
 import math
+import re
 import warnings
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +25,7 @@ T = TypeVar("T")
 
 _MISSING = {"", "na", "n/a", "nan", "null", "none"}
 _DELIMITERS = (";", "\t", ",")
+_SEPARATED = re.compile(r"[-+]?\d{1,3}([,' ]\d{3})+")  # thousands
 
 
 @dataclass(frozen=True)
@@ -86,34 +88,81 @@ def load_arrays(path: Any) -> dict[str, np.ndarray]:
         raise InvalidParameterError(f"{path}: cannot be read as .npz: {error}") from error
 
 
+@dataclass(frozen=True)
+class Categories:
+    """Counts of categories, by name (a dict) or not (a list), or the labels of single observations (a list)."""
+
+    values: list | dict[Any, Any]
+    are_labels: bool = False
+    numbering: dict[str, list] = field(default_factory=dict)  # other columns of whole numbers, none of them twice
+
+
 def load_counts(
     path: Any, *, column: str | None = None, labels: str | None = None, key: str | None = None
-) -> list | dict[Any, Any]:
-    """Counts of categories from a column of a file, by label where another column names them; or a column of text.
+) -> Categories:
+    """Counts of categories from a column of a file, by name where another column has these; or a column of labels.
 
     Columns are called "1", "2", ... where the file has no header. Without `column` and `labels` the only column of
-    numbers is taken, and the only one of text beside it; a file of nothing but text has observations in it.
+    numbers is taken, and the only one of text beside it; a file of nothing but text has observations in it, as has
+    one of nothing but the column `labels`. A column that is both `column` and `labels` is one of observations.
     """
     path = Path(path)
     columns = _reading(path, lambda: _columns(path, key))
     for name in (column, labels):
         if name is not None and name not in columns:
             raise InvalidParameterError(f"{path}: has no column {name!r}; it holds {', '.join(columns) or 'none'}.")
+    if labels is not None and (column == labels or (column is None and len(columns) == 1)):
+        return Categories(_whole(columns[labels]), are_labels=True)
     texts = [name for name, cells in columns.items() if any(isinstance(cell, str) for cell in cells)]
+    spoiled = [name for name in texts if any(_looks_like_count(cell) for cell in columns[name])]
     numbers = [name for name in columns if name not in (*texts, labels)]
-    chosen = column or _only(numbers or texts, path, "column")
-    if chosen in texts or not (texts or labels):
-        return columns[chosen]
-    names = columns[labels or _only(texts, path, "labels")]
+    candidates = numbers or [name for name in spoiled if name != labels] or ([] if labels else texts)
+    chosen = column or _only(candidates, path, "column")
+    if chosen in spoiled or (labels and chosen in texts):
+        raise _no_number(path, chosen, columns[chosen])
+    if chosen in texts:
+        return Categories(columns[chosen], are_labels=True)
+    if not (texts or labels):
+        return Categories(columns[chosen], numbering=_numbering(columns, chosen))
+    names = _whole(columns[labels or _only(texts, path, "labels")])
     if len(set(names)) < len(names):
         repeated = next(name for i, name in enumerate(names) if name in names[:i])
         raise InvalidParameterError(f"{path}: the label {repeated!r} occurs more than once; add up its counts.")
-    return dict(zip(names, columns[chosen], strict=True))
+    return Categories(dict(zip(names, columns[chosen], strict=True)))
+
+
+def _whole(cells: list) -> list:
+    """Cells of a column of names: whole numbers as such."""
+    return [int(cell) if isinstance(cell, float) and cell.is_integer() else cell for cell in cells]
+
+
+def _numbering(columns: dict[str, list], chosen: str) -> dict[str, list]:
+    others = {name: _whole(cells) for name, cells in columns.items() if name != chosen}
+    return {
+        name: cells
+        for name, cells in others.items()
+        if all(isinstance(cell, int) for cell in cells) and len(set(cells)) == len(cells)
+    }
+
+
+def _looks_like_count(cell: Any) -> bool:
+    return isinstance(cell, str) and (_number(cell) is not None or _SEPARATED.fullmatch(cell) is not None)
+
+
+def _no_number(path: Path, name: str, cells: list) -> InvalidTypeError:
+    row = next(i for i, cell in enumerate(cells) if isinstance(cell, str) and _number(cell) is None)
+    return InvalidTypeError(
+        f"{path}: column {name!r} holds {cells[row]!r} in row {row + 1} of {len(cells)}, which is no count; write "
+        f"counts as plain numbers, or count the labels of that column with --column {name} --labels {name}."
+    )
 
 
 def _only(names: list[str], path: Path, option: str) -> str:
     if len(names) != 1:
-        raise InvalidParameterError(f"{path}: choose a column with --{option}, of: {', '.join(names) or 'none'}.")
+        between = (
+            f"choose a column with --{option}, of: {', '.join(names)}" if names else f"has no column for --{option}"
+        )
+        raise InvalidParameterError(f"{path}: {between}.")
     return names[0]
 
 

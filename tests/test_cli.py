@@ -2,6 +2,7 @@ import json
 import shutil
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -170,6 +171,11 @@ COUNTS = {
     "gap.csv": "color,size\nred,big\n,big\nblue,small\n",
     "uneven.csv": "color,count\nred\n",
     "probs.csv": "p\n0.5\n0.5\n",
+    "text.csv": "color,count\nred,60\nblue,x\ngreen,10\n",
+    "thousands.csv": 'color,count\nred,"1,000"\nblue,"2,500"\n',
+    "minus.csv": "color,count\nred,60\nblue,-3\n",
+    "numbers.csv": "lab\n" + "5\n" * 4 + "7\n" * 5 + "9\n" * 6,
+    "numbers_q.csv": "lab\n" + "7\n" * 4 + "5\n" * 5,
 }
 
 
@@ -202,7 +208,11 @@ SAME = kl.estimate_kl_from_counts([60, 30, 10], [90, 80, 30])
     ids=" ".join,
 )
 def test_counts_from_files(capsys, counted, arguments):
-    assert run(capsys, "counts", *arguments) == (0, SAME.summary() + "\n", "")
+    code, out, err = run(capsys, "counts", *arguments)
+    told = [line for line in out.splitlines() if not line.startswith("read ")]
+    assert (code, "\n".join(told), err) == (0, SAME.summary(), "")
+    how = "name" if "q.parquet" in arguments or "--labels" in arguments else "position"
+    assert f"counts of 3 categories of P and 3 of Q, matched by {how}" in out
     _, out, _ = run(capsys, "counts", *arguments, "--json")
     assert json.loads(out)["value"] == pytest.approx(SAME.value, rel=1e-13)
     assert json.loads(out)["diagnostics"]["p_value"] == pytest.approx(SAME.diagnostics["p_value"], rel=1e-13)
@@ -229,6 +239,40 @@ def test_text_without_counts_is_counted(capsys, counted):
     _, out, _ = run(capsys, "counts", "seen.csv", "seen_q.csv", "--column", "color", "--json")
     assert json.loads(out)["value"] == kl.estimate_kl_from_counts([16, 13], [9, 8]).value
     assert json.loads(out)["diagnostics"]["unseen_labels"] == []
+    assert json.loads(out)["diagnostics"]["read"] == "labels, one row an observation"
+
+
+@pytest.mark.parametrize("arguments", [["--labels", "lab"], ["--labels", "lab", "--column", "lab"]])
+def test_labels_may_be_whole_numbers(capsys, counted, arguments):
+    _, out, _ = run(capsys, "counts", "numbers.csv", "numbers_q.csv", *arguments, "--json")
+    assert json.loads(out)["value"] == quiet_kl([4, 5, 6], [5, 4, 0]).value
+    assert json.loads(out)["diagnostics"]["unseen_labels"] == [9]
+
+
+def quiet_kl(p, q):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", kl.KLToolsWarning)
+        return kl.estimate_kl_from_counts(p, q)
+
+
+def test_names_of_what_was_not_seen_are_told(capsys, counted):
+    _, out, _ = run(capsys, "counts", "q.csv", "p.csv", "--json")
+    assert json.loads(out)["diagnostics"]["unseen_labels"] == ["violet"]
+    assert "1 of 4 categories ('violet'), which hold" in json.loads(out)["warnings"][0]
+    _, _, err = run(capsys, "counts", "q.csv", "p.csv", "--zero", "raise")
+    assert "the counts in p.csv has no observation in 1 of 4 categories, which the other has ('violet')" in err
+
+
+def test_a_column_that_numbers_the_categories_is_not_passed_over(capsys, counted):
+    code, out, err = run(capsys, "counts", "codes.csv", "codes_q.csv", "--column", "count")
+    assert code == 0
+    assert "matched by position" in out
+    assert "although column 'code' differs between codes.csv and codes_q.csv; --labels code" in err
+    assert run(capsys, "counts", "codes.csv", "codes.csv", "--column", "count")[2] == ""
+
+
+def test_the_summary_tells_the_g_test(capsys, counted):
+    assert "G test       p = 0.0472 (G = 6.109, 2 degrees of freedom)" in run(capsys, "counts", "p.csv", "q.parquet")[1]
 
 
 @pytest.mark.parametrize(
@@ -241,8 +285,22 @@ def test_text_without_counts_is_counted(capsys, counted):
         (["p.csv", "plain.csv"], "only one of p.csv and plain.csv names its categories"),
         (["twice.csv", "q.csv"], "the label 'red' occurs more than once"),
         (["uneven.csv", "q.csv"], "uneven.csv: row 2 has 1 fields, not 2"),
-        (["gap.csv", "seen_q.csv", "--column", "color"], "labels_p holds 1 entries that are no labels"),
-        (["probs.csv", "probs.csv"], "counts_p must be whole numbers"),
+        (["gap.csv", "seen_q.csv", "--column", "color"], "the column of labels in gap.csv holds 1 entries"),
+        (["plain.csv", "probs.csv"], "the counts in probs.csv must be whole numbers"),
+        (
+            ["minus.csv", "q.csv"],
+            "minus.csv must be whole numbers from 0 to 2**53, got 1 others, the first that of 'blue': -3",
+        ),
+        (
+            ["text.csv", "q.csv", "--column", "count"],
+            "text.csv: column 'count' holds 'x' in row 2 of 3, which is no count",
+        ),
+        (["text.csv", "text.csv"], "text.csv: column 'count' holds 'x' in row 2 of 3"),
+        (["text.csv", "q.csv", "--labels", "color"], "text.csv: column 'count' holds 'x' in row 2 of 3"),
+        (["thousands.csv", "q.csv"], "thousands.csv: column 'count' holds '1,000' in row 1 of 2, which is no count"),
+        (["p.csv", "q.csv", "--column", "color", "--labels", "count"], "column 'color' holds 'red' in row 1"),
+        (["p.csv", "q.csv", "--labels", "count"], "p.csv: has no column for --column"),
+        (["seen.csv", "plain.csv"], "seen.csv was read as labels, plain.csv as counts"),
         (["plain.csv", "q.npz"], "choose one with a key"),
         (["plain.csv", "nowhere.csv"], "nowhere.csv"),
         (["plain.csv", "q.xls"], "unknown kind of file"),

@@ -263,8 +263,8 @@ def test_what_becomes_of_zeros(name):
 
 
 def test_dropped_terms():
-    with pytest.warns(errors.PoorOverlapWarning, match="4.8% of those of P: their terms are left out"):
-        estimate = kl.estimate_kl_from_counts(P_BEYOND, Q_BEYOND, method="plug-in", zero="drop")
+    estimate = quiet(kl.estimate_kl_from_counts, P_BEYOND, Q_BEYOND, method="plug-in", zero="drop")
+    assert "4.8% of those of P: their terms are left out" in estimate.warnings[0]
     p, q = np.array(P_BEYOND)[:3] / 105, np.array(Q_BEYOND)[:3] / 147
     assert estimate.value == pytest.approx((p * np.log(p / q)).sum(), rel=1e-13)
     terms = [
@@ -297,6 +297,7 @@ def test_unseen_categories_are_told():
     with pytest.warns(errors.SmallSampleWarning, match="12 observations of P in 3 categories: fewer than 5"):
         kl.estimate_kl_from_counts([4, 4, 4], [10, 10, 10])
     assert quiet(kl.estimate_kl_from_counts, [1, 1, 1], [10, 10, 10]).reliable is False
+    assert quiet(kl.estimate_kl_from_counts, [1, 0], [9, 9]).warnings[0].startswith("1 observation of P in 2 cat")
 
 
 def test_a_method_far_from_the_default_is_told():
@@ -477,11 +478,11 @@ def test_counts_of_any_size():
 
 def test_a_single_category_has_no_error():
     for function in (*OF_PAIRS.values(), kl.estimate_jensen_shannon_from_counts):
-        estimate = function([10, 0], [20, 0])
+        estimate = quiet(function, [10, 0], [20, 0])
         assert estimate.value == pytest.approx(0.0, abs=1e-15)
         assert math.isnan(estimate.standard_error)
-    assert kl.estimate_entropy_from_counts([10]).value == 0.0
-    assert math.isnan(kl.estimate_mutual_information_from_counts([[10, 10]]).standard_error)
+    assert quiet(kl.estimate_entropy_from_counts, [10]).value == 0.0
+    assert math.isnan(quiet(kl.estimate_mutual_information_from_counts, [[10, 10]]).standard_error)
 
 
 # ---------------------------------------------------------------- labels
@@ -501,6 +502,31 @@ def test_labels_are_counted_over_both():
         assert set(estimate.diagnostics["unseen_labels"]) == {"a", "b"}
     with pytest.raises(errors.InvalidParameterError, match="labels_q has no observation in 2 of 8"):
         kl.estimate_kl_from_labels(first, second, zero="raise")
+
+
+LARGE = 2**62
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "n_categories"),
+    [
+        (np.array([LARGE, LARGE + 1], np.uint64), np.array([LARGE], np.int64), 2),
+        (np.array([LARGE, LARGE + 1]), np.array([float(LARGE)]), 2),
+        ([LARGE, LARGE + 1, 0.5], [LARGE], 3),
+        ([-1, 2**63, 2**63 + 1], [-1], 3),
+        ([2**70, 2**70 + 1], [2**70], 2),
+        (["a", "a\0"], ["a"], 2),
+        (["a", "a\0"], np.array(["a"]), 2),
+        (np.array([1, 2], np.int8), np.array([1.0, 2.5]), 3),
+        ([True, False], [1, 2], 3),
+    ],
+    ids=str,
+)
+def test_labels_that_differ_are_not_merged(first, second, n_categories):
+    estimate = quiet(kl.estimate_kl_from_labels, list(first) * 20, list(second) * 20)
+    assert estimate.diagnostics["n_categories"] == n_categories
+    whole = quiet(kl.estimate_kl_from_labels, first, second)
+    assert whole.diagnostics["n_categories"] == n_categories
 
 
 def test_the_most_frequent_unseen_labels_come_first():
@@ -532,6 +558,8 @@ def test_labels_may_be_numbers(labels):
         ([1.0, math.nan], errors.InvalidParameterError, "index 1: nan"),
         (pd.Series(["a", pd.NA]), errors.InvalidParameterError, "at index 1"),
         (["a", 1], errors.InvalidTypeError, "1 texts among numbers"),
+        ([("a", 1), ("b", 2)], errors.InvalidTypeError, r"holds tuples \(\('a', 1\)\); make each one text"),
+        ([b"a", b"b"], errors.InvalidTypeError, r"holds bytes \(b'a'\), .* use label.decode\(\)"),
         ([1, 2], errors.InvalidTypeError, "must both be numbers or both be text"),
         (np.array(["2020-01-01"], dtype="datetime64[D]"), errors.InvalidTypeError, r"use .astype\(str\)"),
         (np.ma.array(["a", "b"], mask=[0, 1]), errors.InvalidParameterError, "1 masked values"),
@@ -556,6 +584,7 @@ BAD = [
     ([], errors.NotEnoughSamplesError, "is empty"),
     (3, errors.ShapeMismatchError, r"got shape \(\)"),
     ([[3, 1], [2, 2]], errors.ShapeMismatchError, "call once for each row"),
+    (pd.DataFrame({"n": [3, 1]}), errors.ShapeMismatchError, r"got shape \(2, 1\); take the column"),
     (["3", "1"], errors.InvalidTypeError, "text"),
     (None, errors.InvalidTypeError, "NoneType"),
 ]
@@ -582,6 +611,43 @@ def test_pairs_that_do_not_fit():
     assert kl.estimate_kl_from_counts(p, q.reindex(p.index)).value == kl.estimate_kl_from_counts([10, 5], [5, 10]).value
     with pytest.raises(errors.ShapeMismatchError, match=r"a table of shape \(rows, columns\), got shape \(2,\)"):
         kl.estimate_mutual_information_from_counts([1, 2])
+
+
+def test_counts_by_name_are_matched():
+    expected = quiet(kl.estimate_kl_from_counts, [60, 30, 10, 0], [90, 80, 0, 7])
+    for kind in (dict, Counter):
+        p, q = kind({"a": 60, "b": 30, "c": 10}), kind({"d": 7, "b": 80, "a": 90})
+        estimate = quiet(kl.estimate_kl_from_counts, p, q)
+        assert estimate.value == pytest.approx(expected.value, rel=1e-14)
+        assert estimate.diagnostics["unseen_labels"] == ["c"]
+        assert "1 of 4 categories ('c'), which hold 10.0%" in estimate.warnings[0]
+        index = quiet(kl.estimate_population_stability_index_from_counts, p, q).diagnostics
+        assert (index["unseen_labels"], index["unseen_labels_by_p"]) == (["c"], ["d"])
+        for function in (kl.estimate_cross_entropy_from_counts, kl.estimate_jensen_shannon_from_counts):
+            matched = quiet(function, p, q).value
+            assert matched == pytest.approx(quiet(function, [60, 30, 10, 0], [90, 80, 0, 7]).value, rel=1e-14)
+    with pytest.raises(errors.InvalidParameterError, match=r"which the other has \('c'\), and zero='raise'"):
+        kl.estimate_kl_from_counts(p, q, zero="raise")
+    series = quiet(kl.estimate_kl_from_counts, pd.Series({"a": 60, "b": 30}), pd.Series({"a": 90, "b": 0}))
+    assert series.diagnostics["unseen_labels"] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("p", "q", "kind", "message"),
+    [
+        ({"a": 3}, [3], errors.InvalidTypeError, "counts_p is a dict of counts by name, counts_q is a list"),
+        ([3], {"a": 3}, errors.InvalidTypeError, "counts_q is a dict of counts by name, counts_p is a list"),
+        ({"a": 3, "b": -1}, {"a": 3}, errors.InvalidParameterError, "counts_p must be whole .* that of 'b': -1"),
+        ({"a": 3}, {"a": 3, "c": 0.5}, errors.InvalidParameterError, "counts_q must be whole .* that of 'c': 0.5"),
+        ({"a": 3}, {}, errors.NotEnoughSamplesError, "counts_q are all 0"),
+        ({}, {}, errors.NotEnoughSamplesError, "counts_p is empty"),
+        ({"a": "x"}, {"a": 3}, errors.InvalidTypeError, "counts_p"),
+    ],
+    ids=str,
+)
+def test_bad_counts_by_name(p, q, kind, message):
+    with pytest.raises(kind, match=message):
+        kl.estimate_kl_from_counts(p, q)
 
 
 def test_bad_arguments():

@@ -70,6 +70,7 @@ SHARED = {
     "estimators.terms",
     "estimators.call",
     "estimators.cells",
+    "estimators.cell_errors",
     "estimators.density",
 }
 COMPOSED = {

@@ -37,7 +37,8 @@ ZERO_POLICIES = ("estimate", "inf", "drop", "raise")
 _FEW_PER_CELL, _FEWEST_PER_CELL = 5, 2
 MOST_OF_ERROR = 0.5  # share of the standard error that what nobody saw may weigh
 _MOST_ERRORS = 2.0
-_MOST_NAMES = 5
+_MOST_UNSEEN = 0.1  # of the observations of one side, where the other has none: whatever the standard error
+_MOST_NAMES, _MOST_LABELS = 5, 20
 _NEAR = 1e-9  # of the variance of a frequency: where both sums below are rounding
 
 digamma = Formula(scalar_digamma)
@@ -104,15 +105,20 @@ class Call:
         self.notes.add(UnreliableEstimateWarning, text)
 
     def tell_few(self, n: float, n_cells: int, of: str) -> None:
-        if n < _FEWEST_PER_CELL * n_cells:
+        if n_cells < 2:
             self.object(
-                f"{n:.0f} observations of {of} in {n_cells} categories: fewer than {_FEWEST_PER_CELL} for each, and no "
-                "correction makes up for that; merge categories."
+                f"all {_counted(n, 'observation')} of {of} are in one category: neither an error nor an interval can "
+                "be told from that, and others may be rare."
+            )
+        elif n < _FEWEST_PER_CELL * n_cells:
+            self.object(
+                f"{_counted(n, 'observation')} of {of} in {n_cells} categories: fewer than {_FEWEST_PER_CELL} for "
+                "each, and no correction makes up for that; merge categories."
             )
         elif n < _FEW_PER_CELL * n_cells:
             self.notes.add(
                 SmallSampleWarning,
-                f"{n:.0f} observations of {of} in {n_cells} categories: fewer than {_FEW_PER_CELL} for each.",
+                f"{_counted(n, 'observation')} of {of} in {n_cells} categories: fewer than {_FEW_PER_CELL} for each.",
             )
 
     def tell_missing(self, share: float, error: float, of: str) -> None:
@@ -130,6 +136,7 @@ class Pair:
 
     x: np.ndarray
     y: np.ndarray
+    names: list | None = None
 
     @cached_property
     def n(self) -> float:
@@ -145,7 +152,7 @@ class Pair:
         return 1.0 / self.n + 1.0 / self.m
 
     def swapped(self) -> "Pair":
-        return Pair(self.y, self.x)
+        return Pair(self.y, self.x, self.names)
 
     def seen(self) -> "Pair":
         """The categories that were seen at all."""
@@ -159,16 +166,33 @@ class Pair:
         """Categories of P that Q never saw."""
         return (self.x > 0.0) & (self.y == 0.0)
 
+    def unseen_names(self) -> list | None:
+        """What `unseen` are called, the most frequent first."""
+        if self.names is None:
+            return None
+        unseen = np.flatnonzero(self.unseen())
+        return [self.names[i] for i in unseen[np.argsort(-self.x[unseen], kind="stable")]]
+
+    def _biased(self, zero: str) -> np.ndarray | slice:
+        return (self.x > 0.0) & (self.y > 0.0) if zero == "drop" and self.unseen().any() else slice(None)
+
+    def kept(self, zero: str) -> np.ndarray | slice:
+        """The categories whose terms are summed."""
+        return ~self.unseen() if zero == "drop" else slice(None)
+
     def diagnostics(self) -> dict[str, Any]:
         """The cells, and the likelihood ratio test of P = Q."""
         unseen, seen = self.unseen(), self.seen()
         expected = self.n * (seen.x + seen.y) / (self.n + self.m)
         rest = self.m * (seen.x + seen.y) / (self.n + self.m)
         statistic = 2.0 * float((deviance(seen.x, expected) + deviance(seen.y, rest)).sum())
+        names = self.unseen_names()
+        named = {} if names is None else {"unseen_labels": names[:_MOST_LABELS]}
         return {
             "n_categories": len(self.x),
             "n_unseen": int(unseen.sum()),
             "unseen_share": float(self.x[unseen].sum()) / self.n,
+            **named,
             **g_test(statistic, len(seen.x) - 1),
         }
 
@@ -177,10 +201,15 @@ class Pair:
         P, Q = self.frequencies(0.5)
         return spread(P, gradient_p) / self.n + spread(Q, gradient_q) / self.m
 
-    def plug_in_bias(self) -> float:
+    def plug_in_bias(self, zero: str = "estimate") -> float:
         """Expectation of the plug-in estimate of KL less KL, to second order: ½Σ(1-p)/n + ½Σ(p/q)(1-q)/m."""
+        P, _ = self.frequencies(0.5)
+        return 0.5 * float((1.0 - P)[self._biased(zero)].sum()) / self.n + self.cross_entropy_bias(zero)
+
+    def cross_entropy_bias(self, zero: str = "estimate") -> float:
+        """The part of it that is about Q."""
         P, Q = self.frequencies(0.5)
-        return 0.5 * float((1.0 - P).sum() / self.n + (P * (1.0 - Q) / Q).sum() / self.m)
+        return 0.5 * float((P * (1.0 - Q) / Q)[self._biased(zero)].sum()) / self.m
 
 
 def shares(counts: np.ndarray, pseudo_count: float) -> np.ndarray:
@@ -202,11 +231,6 @@ def divergence_uncertainty(
     return ScaledChiSquared.of(best, bias, scale_at_zero if near else variance / (4.0 * float(plug_in)))
 
 
-def second_order(variance: float, curvature: float) -> Uncertainty:
-    """Standard error from a first-order variance, estimated with an excess of twice the second-order one."""
-    return Uncertainty(math.sqrt(max(variance - curvature, curvature)))
-
-
 def g_test(statistic: float, degrees_of_freedom: int) -> dict[str, Any]:
     """What is told of a likelihood ratio test; its p-value is that of the chi-squared distribution."""
     return {
@@ -216,15 +240,22 @@ def g_test(statistic: float, degrees_of_freedom: int) -> dict[str, Any]:
     }
 
 
-def check_zero(zero: Any, unseen: np.ndarray, name: str) -> None:
+def check_zero(zero: Any, pair: Pair, name: str) -> None:
     """What is done about categories without which P and Q could not be compared."""
     _validation.choice(zero, "zero", ZERO_POLICIES)
+    unseen = pair.unseen()
     if zero == "raise" and unseen.any():
+        names = pair.unseen_names()
+        which = f", the first at index {int(unseen.argmax())}" if names is None else _listing(names)
         raise InvalidParameterError(
-            f"{name} has no observation in {int(unseen.sum())} of {len(unseen)} categories, which the other has, the "
-            f"first at index {int(unseen.argmax())}, and zero='raise'; merge categories, or choose 'estimate', 'inf' "
-            "or 'drop'."
+            f"{name} has no observation in {int(unseen.sum())} of {len(unseen)} categories, which the other "
+            f"has{which}, and zero='raise'; merge categories, or choose 'estimate', 'inf' or 'drop'."
         )
+
+
+def is_partial(zero: str, *pairs: Pair) -> bool:
+    """Whether terms are left out, so that the value is no estimate of what the interval is about."""
+    return zero == "drop" and any(pair.unseen().any() for pair in pairs)
 
 
 def tell_unseen(
@@ -236,7 +267,6 @@ def tell_unseen(
     *,
     of: str = "P",
     by: str = "Q",
-    names: list[Any] | None = None,
 ) -> None:
     """Tell of categories that one side never saw; object where they weigh too much."""
     unseen = pair.unseen()
@@ -244,20 +274,30 @@ def tell_unseen(
         return
     count, share = int(unseen.sum()), float(pair.x[unseen].sum()) / pair.n
     text = (
-        f"{by} has no observation in {count} of {len(pair.x)} categories{_listing(names)}, which hold {share:.1%} of "
-        f"those of {of}"
+        f"{by} has no observation in {count} of {len(pair.x)} categories{_listing(pair.unseen_names())}, which hold "
+        f"{share:.1%} of those of {of}"
     )
     if math.isinf(value):
         call.notes.add(InfiniteDivergenceWarning, f"{text}: the value is inf.")
     elif zero == "drop":
         call.notes.add(PoorOverlapWarning, f"{text}: their terms are left out, and what remains is no divergence.")
+        call.object(
+            f"the terms of categories that {by} never saw are left out: what is left is no divergence, may be off by "
+            "any amount, and has no interval."
+        )
     else:
         call.notes.add(PoorOverlapWarning, f"{text}: how rare they are is a guess, and they may be any rarer.")
-        if share > MOST_OF_ERROR * uncertainty.standard_error:
+        few = share <= MOST_OF_ERROR * uncertainty.standard_error
+        if not few or share > _MOST_UNSEEN:
+            than = f"{_MOST_UNSEEN:.0%}" if few else "half of the standard error"
             call.object(
-                f"categories that {by} never saw hold {share:.1%} of the observations of {of}, more than half of the "
-                "standard error: expect bias, mostly downwards; use more observations, or merge categories."
+                f"categories that {by} never saw hold {share:.1%} of the observations of {of}, more than {than}: "
+                "expect bias, mostly downwards; use more observations, or merge categories."
             )
+
+
+def _counted(n: float, what: str) -> str:
+    return f"{n:.0f} {what}{'' if n == 1 else 's'}"
 
 
 def _listing(names: list[Any] | None) -> str:

@@ -1,6 +1,7 @@
 """KL and the population stability index from counts of categories, or from labels."""
 
 import math
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,9 @@ from .cells import (
     deviance,
     digamma,
     divergence_uncertainty,
+    is_partial,
     tell_unseen,
 )
-
-_MOST_LABELS = 20
 
 
 def estimate_kl_from_counts(
@@ -45,10 +45,11 @@ def estimate_kl_from_counts(
 
     Parameters
     ----------
-    counts_p : array-like of shape (K,)
-        Observations of P in each category: whole numbers, not all 0.
-    counts_q : array-like of shape (K,)
-        Observations of Q in the same categories, in the same order; 0 where there were none.
+    counts_p : array-like of shape (K,), or dict
+        Observations of P in each category: whole numbers, not all 0. A dict or Counter has them by name.
+    counts_q : array-like of shape (K,), or dict
+        Observations of Q in the same categories, in the same order; 0 where there were none. Dicts are matched by
+        name, and need no zeros.
     method : {"zhang-grabchak", "plug-in", "miller-madow", "jeffreys", "laplace", "dirichlet", "augmented"}
         "plug-in" is the divergence of the relative frequencies, "miller-madow" that less its second-order bias;
         both are inf where Q never saw a category of P. "jeffreys", "laplace" and "dirichlet" add 1/2, 1 or the
@@ -56,7 +57,7 @@ def estimate_kl_from_counts(
         counts. "augmented" takes (y_k + 1) / m for the frequencies of Q.
     zero : {"estimate", "inf", "drop", "raise"}
         What to do where Q never saw a category of P: leave it to the method; return inf; leave out their terms,
-        which makes a sum that is no divergence and may be far off; raise.
+        which makes a sum that is no divergence, is never called reliable, and has no interval; raise.
     concentration : float, optional
         For "dirichlet" alone: what is added to each count.
     unit : {"nats", "bits"}
@@ -65,13 +66,14 @@ def estimate_kl_from_counts(
     -------
     DivergenceEstimate
         ``diagnostics``: ``n_categories``; ``n_unseen`` categories of P that Q never saw, and the
-        ``unseen_share`` of the observations of P in them; the G test of P = Q (``g_statistic``,
+        ``unseen_share`` of the observations of P in them, and, of counts by name, their ``unseen_labels``, the 20
+        most frequent in order; the G test of P = Q (``g_statistic``,
         ``degrees_of_freedom`` and ``p_value``, from the chi-squared law, which wants some five counts in each
         category). The interval is one for the divergence, from the default method
         whatever the chosen one is: it takes that for a multiple of a noncentral chi-squared number, so that it
         holds its level where P and Q are far from each other, near, and equal. ``reliable`` is False where the
-        categories that Q never saw weigh more than half a standard error, and where a method is more than
-        two standard errors away from the default one.
+        categories that Q never saw hold more than a tenth of the observations of P, or weigh more than half a
+        standard error, and where a method is more than two standard errors away from the default one.
 
     Raises
     ------
@@ -98,10 +100,12 @@ def estimate_kl_from_counts(
     >>> low, high = estimate.confidence_interval()
     >>> round(low, 4), round(high, 4)
     (0.0007, 0.1365)
+    >>> kl.estimate_kl_from_counts({"a": 60, "b": 30, "c": 10}, {"c": 30, "a": 90, "b": 80}).value == estimate.value
+    True
     """
     call = Call.checked(method, (*METHODS, AUGMENTED), concentration, unit)
     pair = Pair(*_count_validation.count_pair(counts_p, counts_q, tell=call.notes.add))
-    value, best, uncertainty, diagnostics = _kl(pair, zero, call, None)
+    value, best, uncertainty, diagnostics = _kl(pair, zero, call, "counts_q")
     return call.report(value, best, uncertainty, diagnostics, n_p=int(pair.n), n_q=int(pair.m))
 
 
@@ -133,8 +137,7 @@ def estimate_kl_from_labels(
     Returns
     -------
     DivergenceEstimate
-        As by `estimate_kl_from_counts`; its ``diagnostics`` also have ``unseen_labels``, of P, that
-        Q never had: the 20 most frequent, in order.
+        As by `estimate_kl_from_counts` of counts by name.
 
     Raises
     ------
@@ -158,8 +161,8 @@ def estimate_kl_from_labels(
     (0.23, 3)
     """
     call = Call.checked(method, (*METHODS, AUGMENTED), concentration, unit)
-    names, pair = _counted(*_count_validation.label_pair(labels_p, labels_q))
-    value, best, uncertainty, diagnostics = _kl(pair, zero, call, names)
+    pair = _counted(*_count_validation.label_pair(labels_p, labels_q))
+    value, best, uncertainty, diagnostics = _kl(pair, zero, call, "labels_q")
     return call.report(value, best, uncertainty, diagnostics, n_p=int(pair.n), n_q=int(pair.m))
 
 
@@ -183,9 +186,9 @@ def estimate_population_stability_index_from_counts(
 
     Parameters
     ----------
-    counts_p : array-like of shape (K,)
+    counts_p : array-like of shape (K,), or dict
         Observations of P, the new ones, in each bin: whole numbers, not all 0.
-    counts_q : array-like of shape (K,)
+    counts_q : array-like of shape (K,), or dict
         Observations of Q, the reference, in the same bins.
     method : {"zhang-grabchak", "plug-in", "miller-madow", "jeffreys", "laplace", "dirichlet", "augmented"}
         As in `estimate_kl_from_counts`, for both of the divergences.
@@ -231,9 +234,12 @@ def estimate_population_stability_index_from_counts(
     diagnostics = pair.diagnostics()
     back = swapped.diagnostics()
     diagnostics |= {"n_unseen_by_p": back["n_unseen"], "unseen_share_by_p": back["unseen_share"]}
+    if "unseen_labels" in back:
+        diagnostics["unseen_labels_by_p"] = back["unseen_labels"]
     value = _value(pair, zero, call, "counts_q") + _value(swapped, zero, call, "counts_p")
     best = _corrected(pair) + _corrected(swapped)
-    uncertainty = _stability_uncertainty(pair.seen(), best)
+    partial = is_partial(zero, pair, swapped)
+    uncertainty = UNKNOWN if partial else _stability_uncertainty(pair.seen(), best)
     _tell_few(pair.seen(), call)
     for (of, by), one in ((("P", "Q"), pair), (("Q", "P"), swapped)):
         tell_unseen(one, value, uncertainty, zero, call, of=of, by=by)
@@ -249,36 +255,29 @@ def estimate_population_stability_index_from_counts(
     )
 
 
-def _kl(
-    pair: Pair, zero: str, call: Call, names: np.ndarray | None
-) -> tuple[float, float, Uncertainty, dict[str, Any]]:
+def _kl(pair: Pair, zero: str, call: Call, name: str) -> tuple[float, float, Uncertainty, dict[str, Any]]:
     """The estimate, that of the default method, and what is known about it."""
-    diagnostics = pair.diagnostics()
-    unseen_names = None if names is None else _unseen_names(pair, names)
-    if unseen_names is not None:
-        diagnostics["unseen_labels"] = unseen_names[:_MOST_LABELS]
-    value, best = _value(pair, zero, call, "counts_q" if names is None else "labels_q"), _corrected(pair)
+    value, best = _value(pair, zero, call, name), _corrected(pair)
     seen = pair.seen()
-    uncertainty = _kl_uncertainty(seen, best)
+    uncertainty = UNKNOWN if is_partial(zero, pair) else _kl_uncertainty(seen, best)
     _tell_few(seen, call)
-    tell_unseen(pair, value, uncertainty, zero, call, names=unseen_names)
-    return value, best, uncertainty, diagnostics
+    tell_unseen(pair, value, uncertainty, zero, call)
+    return value, best, uncertainty, pair.diagnostics()
 
 
 def _value(pair: Pair, zero: str, call: Call, name: str) -> float:
     """KL by the method asked for."""
-    unseen = pair.unseen()
-    check_zero(zero, unseen, name)
-    if zero == "inf" and unseen.any():
+    check_zero(zero, pair, name)
+    if zero == "inf" and pair.unseen().any():
         return math.inf
-    kept = ~unseen if zero == "drop" else slice(None)
+    kept = pair.kept(zero)
     if call.method == CORRECTED:
         return float(_corrected_terms(pair)[kept].sum())
     P, Q = call.frequencies(pair)
     value = float(deviance(P, Q)[kept].sum())
-    if call.method == AUGMENTED or (zero == "drop" and unseen.any()):
+    if call.method == AUGMENTED or is_partial(zero, pair):
         value += float((P - Q)[kept].sum())  # which is 0 for distributions, and would be rounding
-    return value - pair.seen().plug_in_bias() if call.method == MILLER_MADOW else value
+    return value - pair.seen().plug_in_bias(zero) if call.method == MILLER_MADOW else value
 
 
 def _corrected(pair: Pair) -> float:
@@ -314,14 +313,14 @@ def _tell_few(seen: Pair, call: Call) -> None:
     call.tell_few(seen.m, len(seen.x), "Q")
 
 
-def _unseen_names(pair: Pair, names: np.ndarray) -> list[Any]:
-    """Labels of P that Q never had, the most frequent first."""
-    unseen = np.flatnonzero(pair.unseen())
-    return names[unseen[np.argsort(-pair.x[unseen], kind="stable")]].tolist()
-
-
-def _counted(p: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, Pair]:
+def _counted(p: np.ndarray, q: np.ndarray) -> Pair:
     """The labels of both in order, and how often each occurs."""
-    names, numbers = np.unique(np.concatenate([p, q]), return_inverse=True)
-    counts = (np.bincount(part, minlength=len(names)).astype(np.float64) for part in np.split(numbers, [len(p)]))
-    return names, Pair(*counts)
+    kinds = {p.dtype.kind, q.dtype.kind}
+    if kinds == {"f"} or np.result_type(p, q).kind in "iub":
+        names, numbers = np.unique(np.concatenate([p, q]), return_inverse=True)
+        x, y = (np.bincount(part, minlength=len(names)).astype(np.float64) for part in np.split(numbers, [len(p)]))
+        return Pair(x, y, names.tolist())
+    tallies = [Counter(labels.tolist()) for labels in (p, q)]  # which neither rounds numbers nor cuts text
+    ordered = sorted({*tallies[0], *tallies[1]})
+    x, y = (np.array([tally[name] for name in ordered], dtype=np.float64) for tally in tallies)
+    return Pair(x, y, ordered)

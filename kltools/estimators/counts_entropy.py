@@ -8,7 +8,8 @@ import numpy as np
 from .. import _count_validation
 from .._formula import Formula
 from ..estimate import DivergenceEstimate
-from ..inference import UNKNOWN, Uncertainty
+from ..inference import UNKNOWN
+from .cell_errors import cross_entropy_uncertainty, entropy_uncertainty
 from .cells import (
     AUGMENTED,
     CORRECTED,
@@ -18,9 +19,8 @@ from .cells import (
     Pair,
     check_zero,
     digamma,
-    second_order,
+    is_partial,
     shares,
-    spread,
     tell_unseen,
 )
 
@@ -56,8 +56,11 @@ def estimate_entropy_from_counts(
     DivergenceEstimate
         ``diagnostics``: ``n_categories`` with observations, and the ``share_of_singles``, of observations that
         are alone in their category. That is about how much of P lies in categories that nobody saw (Good and
-        Turing); ``reliable`` is False where it is more than half a standard error, and where a method is
-        more than two of these away from the default one.
+        Turing); ``reliable`` is False where it is more than half a standard error, where a method is
+        more than two of these away from the default one, and where one category has all observations. The
+        interval is one for the entropy over the categories that were seen: it takes the divergence from
+        their uniform distribution for a multiple of a noncentral chi-squared number, so that it holds its level
+        there, near, and far.
 
     Raises
     ------
@@ -79,18 +82,15 @@ def estimate_entropy_from_counts(
     >>> import kltools as kl
     >>> estimate = kl.estimate_entropy_from_counts([50, 25, 15, 10], unit="bits")
     >>> round(estimate.value, 3), round(estimate.standard_error, 3)
-    (1.765, 0.081)
+    (1.765, 0.083)
     """
     call = Call.checked(method, METHODS, concentration, unit)
     x = _count_validation.counts(counts, "counts", tell=call.notes.add)
     seen, n = x[x > 0.0], float(x.sum())
-    best = -float((seen / n * (digamma(seen) - digamma(n))).sum())
+    best = float((seen / n * (digamma(n) - digamma(seen))).sum())
     value = best if call.method == CORRECTED else _entropy(x, call)
     singles = float((seen == 1.0).sum()) / n
-    uncertainty: Uncertainty = UNKNOWN
-    if len(seen) > 1:
-        P = seen / n
-        uncertainty = second_order(spread(P, np.log(P)) / n, (len(seen) - 1) / (2.0 * n * n))
+    uncertainty = entropy_uncertainty(seen, best)
     call.tell_few(n, len(seen), "P")
     call.tell_missing(singles, uncertainty.standard_error, "P")
     diagnostics = {"n_categories": len(seen), "share_of_singles": singles}
@@ -116,9 +116,9 @@ def estimate_cross_entropy_from_counts(
 
     Parameters
     ----------
-    counts_p : array-like of shape (K,)
+    counts_p : array-like of shape (K,), or dict
         Observations of P in each category: whole numbers, not all 0.
-    counts_q : array-like of shape (K,)
+    counts_q : array-like of shape (K,), or dict
         Observations of Q in the same categories, in the same order.
     method : {"zhang-grabchak", "plug-in", "miller-madow", "jeffreys", "laplace", "dirichlet", "augmented"}
         As in `estimate_kl_from_counts`.
@@ -131,8 +131,9 @@ def estimate_cross_entropy_from_counts(
     Returns
     -------
     DivergenceEstimate
-        With the ``diagnostics`` of `estimate_kl_from_counts`. ``standard_error`` has the second order in it,
-        which is all there is where Q is uniform and equal to P.
+        With the ``diagnostics`` of `estimate_kl_from_counts`. The interval adds two errors in quadrature: that of
+        P is normal, that of Q like that of a divergence. Where P and Q are near to each other and to the uniform
+        distribution it holds more than its level.
 
     Raises
     ------
@@ -157,10 +158,10 @@ def estimate_cross_entropy_from_counts(
     """
     call = Call.checked(method, (*METHODS, AUGMENTED), concentration, unit)
     pair = Pair(*_count_validation.count_pair(counts_p, counts_q, tell=call.notes.add))
-    check_zero(zero, pair.unseen(), "counts_q")
+    check_zero(zero, pair, "counts_q")
     value, best = _cross_entropy(pair, zero, call), float(_corrected_terms(pair).sum())
     seen = pair.seen()
-    uncertainty = _cross_entropy_uncertainty(seen)
+    uncertainty = UNKNOWN if is_partial(zero, pair) else cross_entropy_uncertainty(seen, best)
     call.tell_few(seen.m, len(seen.x), "Q")
     tell_unseen(pair, value, uncertainty, zero, call)
     fields: dict[str, Any] = {"quantity": "cross-entropy", "n_p": int(pair.n), "n_q": int(pair.m)}
@@ -186,25 +187,14 @@ def _cross_entropy(pair: Pair, zero: str, call: Call) -> float:
     unseen = pair.unseen()
     if zero == "inf" and unseen.any():
         return math.inf
-    kept = ~unseen if zero == "drop" else slice(None)
+    kept = pair.kept(zero)
     if call.method == CORRECTED:
         return float(_corrected_terms(pair)[kept].sum())
     value = float(_surprise(*call.frequencies(pair))[kept].sum())
     if call.method == MILLER_MADOW:
-        P, Q = pair.seen().frequencies(0.5)
-        value -= 0.5 * float((P * (1.0 - Q) / Q).sum()) / pair.m
+        value -= pair.seen().cross_entropy_bias(zero)
     return value
 
 
 def _corrected_terms(pair: Pair) -> np.ndarray:
     return pair.x / pair.n * (digamma(pair.m + 1.0) - digamma(pair.y + 1.0))
-
-
-def _cross_entropy_uncertainty(seen: Pair) -> Uncertainty:
-    """To second order: the Hessian of -p log q is -1/q off its diagonal, and p/q^2 for q."""
-    if len(seen.x) < 2:
-        return UNKNOWN
-    P, Q = seen.frequencies(0.5)
-    ratio = P / Q
-    curvature = (ratio.sum() - 1.0) / (seen.n * seen.m) + 0.5 * ((ratio**2).sum() - 1.0) / seen.m**2
-    return second_order(seen.variance(np.log(Q), ratio), float(curvature))

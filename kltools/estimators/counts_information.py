@@ -7,6 +7,7 @@ import numpy as np
 from .. import _count_validation, _validation
 from ..estimate import DivergenceEstimate
 from ..inference import UNKNOWN, Uncertainty
+from .cell_errors import information_uncertainty
 from .cells import (
     CORRECTED,
     METHODS,
@@ -18,7 +19,6 @@ from .cells import (
     divergence_uncertainty,
     g_test,
     shares,
-    spread,
 )
 
 _SECOND_ORDER = tuple(method for method in METHODS if method != CORRECTED)
@@ -44,9 +44,9 @@ def estimate_jensen_shannon_from_counts(
 
     Parameters
     ----------
-    counts_p : array-like of shape (K,)
+    counts_p : array-like of shape (K,), or dict
         Observations of P in each category: whole numbers, not all 0.
-    counts_q : array-like of shape (K,)
+    counts_q : array-like of shape (K,), or dict
         Observations of Q in the same categories, in the same order.
     weights : array-like of shape (2,), optional
         Weights w of P and v of Q in the mixture, equal ones by default.
@@ -134,8 +134,10 @@ def estimate_mutual_information_from_counts(
     DivergenceEstimate
         ``diagnostics``: ``n_cells`` that were seen, ``share_of_singles``, and the G test of independence
         (``g_statistic``, ``degrees_of_freedom`` and ``p_value``). The interval is as by `estimate_kl_from_counts`
-        and holds at independence. ``reliable`` is False where observations that are alone in their cell weigh
-        more than half a standard error.
+        and holds its level at independence, for any dependence, and where one variable determines the other;
+        where cells are empty its lower end allows for their being rare, not impossible. ``reliable`` is False
+        where observations that are alone in their cell weigh more than half a standard error, and where one
+        variable had one value.
 
     Raises
     ------
@@ -156,7 +158,7 @@ def estimate_mutual_information_from_counts(
     >>> import kltools as kl
     >>> estimate = kl.estimate_mutual_information_from_counts([[30, 10], [15, 45]])
     >>> round(estimate.value, 3), round(estimate.standard_error, 3)
-    (0.121, 0.046)
+    (0.121, 0.048)
     """
     call = Call.checked(method, METHODS, concentration, unit)
     table = _count_validation.counts(counts, "counts", n_axes=2, tell=call.notes.add)
@@ -167,10 +169,10 @@ def estimate_mutual_information_from_counts(
     if call.method == MILLER_MADOW:
         value -= ((seen > 0.0).sum() - sum(seen.shape) + 1) / (2.0 * n)
     degrees = (seen.shape[0] - 1) * (seen.shape[1] - 1)
-    uncertainty = _information_uncertainty(shares(seen, 0.0), n, plug_in, degrees)
+    uncertainty, error = information_uncertainty(seen, best)
     singles = float((seen == 1.0).sum()) / n
-    call.tell_few(n, seen.size, "the pair")
-    call.tell_missing(singles, uncertainty.standard_error, "the pair")
+    call.tell_few(n, seen.size if degrees else 1, "the pair")
+    call.tell_missing(singles, error, "the pair")
     diagnostics = {
         "n_cells": int((seen > 0.0).sum()),
         "share_of_singles": singles,
@@ -199,7 +201,14 @@ def _jensen_shannon_uncertainty(seen: Pair, w: float, v: float, best: float, bia
     P, Q = seen.frequencies(0.5)
     M = w * P + v * Q
     variance = seen.variance(w * np.log(P / M), v * np.log(Q / M))
-    return divergence_uncertainty(best, bias, variance, _jensen_shannon(P, Q, w, v), 0.5 * w * v * seen.spread)
+    fourth = 0.5 * (w**3 + v**3) * seen.spread * float((1.0 / M).mean())
+    return divergence_uncertainty(
+        best - fourth * bias,
+        (1.0 + fourth) * bias,
+        (1.0 + 3.0 * fourth) * variance,
+        _jensen_shannon(P, Q, w, v),
+        0.5 * w * v * seen.spread,
+    )
 
 
 def _independent(joint: np.ndarray) -> np.ndarray:
@@ -213,13 +222,3 @@ def _information(joint: np.ndarray) -> float:
 def _corrected_information(seen: np.ndarray, n: float) -> float:
     margins = digamma(seen.sum(axis=1))[:, None] + digamma(seen.sum(axis=0))
     return float((seen / n * (digamma(np.maximum(seen, 1.0)) - margins + digamma(n))).sum())
-
-
-def _information_uncertainty(joint: np.ndarray, n: float, plug_in: float, degrees: int) -> Uncertainty:
-    """From the plug-in estimate: at independence its bias is known."""
-    if not degrees:
-        return UNKNOWN
-    bias = degrees / (2.0 * n)
-    independent = _independent(joint)
-    logs = np.log(np.where(joint > 0.0, joint, independent) / independent)
-    return divergence_uncertainty(plug_in - bias, bias, spread(joint, logs) / n, plug_in, 0.5 / n)
