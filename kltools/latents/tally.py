@@ -91,9 +91,9 @@ def _blocks(n: int, d: int) -> Iterator[slice]:
 
 def _by_label(kl: np.ndarray, labels: np.ndarray) -> dict[Any, tuple[int, float]]:
     found = {}
-    for label in np.unique(labels):
+    for label in np.unique(labels).tolist():
         rows = kl[labels == label]
-        found[label.item()] = (len(rows), float(rows.mean()))
+        found[label] = (len(rows), float(rows.mean()))
     return found
 
 
