@@ -70,19 +70,19 @@ class Brute:
             skip = np.full(block.stop - start, -1) if exclude is None else exclude[block]
             with telling_shortage(), Place() as place:
                 found, found_rows = self._nearest_of_block(queries[block], skip, turns, place)
-                distances[block] = place.receive(found).T
+                distances[block] = place.receive(found)
                 if rows is not None:
-                    rows[block] = place.receive(found_rows).T
+                    rows[block] = place.receive(found_rows)
             if progress is not None:
                 progress(block.stop / n)
         return distances, rows
 
     def _nearest_of_block(self, queries: np.ndarray, skip: np.ndarray, turns: list, place: Place) -> tuple[Any, Any]:
-        """Distances and rows on the device, one neighbour of all queries after the other."""
+        """Distances and rows on the device."""
         n, d = queries.shape
         k = sum(length for _, length in turns)
         columns, skip = place.send(np.ascontiguousarray(queries.T).reshape(-1)), place.send(np.ascontiguousarray(skip))
-        distances, rows = place.scratch(k, n), place.scratch(k, n, dtype=np.int32)
+        distances, rows = place.scratch(n, k), place.scratch(n, k, dtype=np.int32)
         last_squares, last_rows = place.send(np.full(n, -1.0)), place.send(np.full(n, -1, dtype=np.int32))
         for first, length in turns:
             size, together = bucket(length), queries_together(bucket(length))
@@ -241,8 +241,8 @@ def merged(size: int) -> Kernel:
                             row = known_row if nearer else row
             for k in range(size):
                 if k < length:
-                    out[first + k, i] = math.sqrt(best[k])
-                    out_rows[first + k, i] = rows[k]
+                    out[i, first + k] = math.sqrt(best[k])
+                    out_rows[i, first + k] = rows[k]
             last_squares[i] = best[size - 1]
             last_rows[i] = rows[size - 1]
 

@@ -8,11 +8,19 @@ from .._device import is_on_gpu
 from ..neighbors import distances_to_nearest
 from .brute import Brute
 from .interop import Place, host_copy
+from .tree import Tree
+
+# in so many features boxes leave out less than they cost, by counts of leaves that are visited
+MOST_FEATURES, MOST_FEATURES_OF_MANY = 7, 9
+FEWEST_ROWS, MANY_ROWS = 1 << 12, 1 << 19
 
 
 def structure(points: np.ndarray) -> Any:
     """Points prepared by the algorithm that suits them, for `neighbors.Reference`."""
-    return Brute(points)
+    m, d = points.shape
+    if m < FEWEST_ROWS or d > (MOST_FEATURES_OF_MANY if m >= MANY_ROWS else MOST_FEATURES):
+        return Brute(points)
+    return Tree(points)
 
 
 def kth_neighbor_distances(X: Any, Y: Any = None, *, k: Any) -> Any:

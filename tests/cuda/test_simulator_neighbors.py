@@ -8,8 +8,11 @@ import pytest
 
 import kltools as kl
 from kltools import cuda
-from kltools.cuda import brute
+from kltools.cuda import brute, neighbors
 from kltools.cuda.brute import Brute
+from kltools.cuda.interop import Place
+from kltools.cuda.sort import sorted_rows
+from kltools.cuda.tree import Tree
 
 
 def all_distances(queries, points):
@@ -99,6 +102,95 @@ def test_counts_within_radii(name):
     table[np.arange(20), exclude] = math.inf
     counts = Brute(points).count_within(queries, radius, exclude)
     assert counts.tolist() == (table <= radius[:, None]).sum(axis=1).tolist()
+
+
+# ---------------------------------------------------------------- the tree
+
+
+def assert_as_near(found, rows, queries, points, k, exclude=None):
+    """Distances are those of a sort of all, rows have them, none twice."""
+    table = all_distances(queries, points)
+    if exclude is not None:
+        table[np.arange(len(queries)), exclude] = math.inf
+    tolerance = 1e-15 * (4 + queries.shape[1])
+    np.testing.assert_allclose(found, np.sort(table, axis=1)[:, :k], rtol=tolerance, atol=0)
+    np.testing.assert_allclose(np.take_along_axis(table, rows, axis=1), found, rtol=tolerance, atol=0)
+    assert all(len(set(row)) == k for row in rows.tolist())
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+@pytest.mark.parametrize(
+    ("n", "m", "d", "k"), [(1, 1, 1, 1), (9, 130, 1, 3), (11, 70, 2, 4), (6, 129, 3, 21), (5, 65, 9, 2), (2, 50, 2, 35)]
+)
+def test_tree(name, n, m, d, k):
+    rng = np.random.default_rng([20, m])
+    points, queries = SAMPLES[name](rng, m, d), SAMPLES[name](rng, n, d)
+    tree = Tree(points)
+    assert sorted(tree.order) == list(range(m))
+    assert np.array_equal(points[tree.order], tree.points)
+    assert_as_near(*tree.nearest(queries, k, None, True), queries, tree.points, k)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_tree_leaves_rows_out_by_their_number(name):
+    tree = Tree(SAMPLES[name](np.random.default_rng(21), 60, 2))
+    rows = np.arange(0, 60, 4)
+    queries = tree.points[rows]
+    assert_as_near(*tree.nearest(queries, 4, rows, True), queries, tree.points, 4, rows)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_counts_in_a_tree(name):
+    rng = np.random.default_rng(22)
+    tree, queries = Tree(SAMPLES[name](rng, 75, 2)), SAMPLES[name](rng, 12, 2)
+    table = all_distances(queries, tree.points)
+    radius = np.sort(table, axis=1)[:, 19] * (1.0 + 1e-12)
+    exclude = table.argmin(axis=1)
+    within = table <= radius[:, None]
+    assert tree.count_within(queries, radius, None).tolist() == within.sum(axis=1).tolist()
+    within[np.arange(12), exclude] = False
+    assert tree.count_within(queries, radius, exclude).tolist() == within.sum(axis=1).tolist()
+
+
+@pytest.mark.parametrize("spread", [0.0, 1e-312, 1e-15, 1e-140])
+def test_tree_of_points_that_are_nearly_one(spread):
+    points = np.ones((40, 2))
+    points[:, 0] = (1.0 if spread == 1e-15 else 0.0) + spread * np.arange(40)
+    points[0] = 1e100
+    tree = Tree(points)
+    if spread != 1e-312:  # whose squares are 0
+        assert_as_near(*tree.nearest(points[:5], 3, None, True), points[:5], tree.points, 3)
+
+
+@pytest.mark.parametrize(("n", "n_bits"), [(1, 4), (63, 8), (64, 60), (65, 33), (300, 60)])
+def test_sort(n, n_bits):
+    keys = np.random.default_rng(23).integers(0, 1 << n_bits, n)
+    keys[n // 2 :: 3] = keys[0]
+    with Place() as place:
+        rows = place.receive(sorted_rows(place.send(keys.copy()), n, n_bits, place))
+    assert rows.tolist() == sorted(range(n), key=lambda i: keys[i])
+
+
+def test_the_structure_depends_on_rows_and_features(monkeypatch):
+    monkeypatch.setattr(neighbors, "FEWEST_ROWS", 20)
+    monkeypatch.setattr(neighbors, "MANY_ROWS", 40)
+    points = np.random.default_rng(24).normal(size=(40, 10))
+    chosen = {(m, d): type(neighbors.structure(points[:m, :d].copy())) for m, d in ((19, 2), (20, 7), (20, 8), (40, 9))}
+    assert chosen == {(19, 2): Brute, (20, 7): Tree, (20, 8): Brute, (40, 9): Tree}
+    assert type(neighbors.structure(points)) is Brute
+
+
+@pytest.mark.parametrize("method", ["knn", "knn_radius"])
+@pytest.mark.parametrize("name", SAMPLES)
+def test_estimates_by_trees(name, method, monkeypatch):
+    monkeypatch.setattr(neighbors, "FEWEST_ROWS", 2)
+    rng = np.random.default_rng(25)
+    X, Y = SAMPLES[name](rng, 25, 2), 1.3 * SAMPLES[name](rng, 30, 2)
+    expected, found = estimates(X, Y, method=method, n_neighbors=2)
+    assert found.value == pytest.approx(expected.value, rel=1e-12, abs=1e-12)
+    assert found.warnings == expected.warnings
+    if name == "normal" and method == "knn":
+        assert found.standard_error == pytest.approx(expected.standard_error, rel=1e-11)
 
 
 # ---------------------------------------------------------------- what stands on it
