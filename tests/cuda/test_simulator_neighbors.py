@@ -158,6 +158,7 @@ def test_tree_of_points_that_are_nearly_one(spread):
     points[:, 0] = (1.0 if spread == 1e-15 else 0.0) + spread * np.arange(40)
     points[0] = 1e100
     tree = Tree(points)
+    assert sorted(tree.order) == list(range(40))
     if spread != 1e-312:  # whose squares are 0
         assert_as_near(*tree.nearest(points[:5], 3, None, True), points[:5], tree.points, 3)
 
