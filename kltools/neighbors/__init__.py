@@ -39,11 +39,9 @@ def in_safe_range(*arrays: np.ndarray) -> tuple[list[np.ndarray], int]:
     return [_arrays.frozen(np.ldexp(a, -exponent)) for a in arrays], exponent
 
 
-def _structure(points: np.ndarray, norm: str, n_jobs: int, device: str) -> Any:
+def _structure(points: np.ndarray, norm: str, n_jobs: int) -> Any:
     """Points prepared by the algorithm that suits them."""
     m, d = points.shape
-    if device == "cuda":
-        return _device.twin("structure")(points)
     if d == 1:
         return line.Line(points, n_jobs)
     if d <= ALWAYS_TREE or norm != "euclidean":
@@ -82,9 +80,11 @@ class Reference:
 
     def __init__(self, points: np.ndarray, n_jobs: int = 1, norm: str = "euclidean", device: str = "cpu"):
         self.n_jobs = n_jobs
-        self._structure = _structure(_arrays.frozen(points), norm, n_jobs, device)
+        points = _arrays.frozen(points)
+        on_gpu = device == "cuda"
+        self._structure = _device.twin("structure")(points) if on_gpu else _structure(points, norm, n_jobs)
         self.shape = points.shape
-        self._squares = norm == "euclidean" and (points.shape[1] > 1 or device == "cuda")
+        self._squares = norm == "euclidean" and (points.shape[1] > 1 or on_gpu)
         self._wide = self._squares and wide.is_wide(points)
 
     @property

@@ -19,7 +19,7 @@ MOST_REGISTERS = {  # what was seen, and some: above 255 the assembler spills
     "other": 128,
     **{f"nearest {size}": most for size, most in zip(brute.BUCKETS, (128, 128, 136, 168, 168, 208, 248), strict=True)},
     "merge": 192,
-    **{f"tree {size}": most for size, most in zip(brute.BUCKETS, (64, 72, 88, 104, 152, 184, 248), strict=True)},
+    **{f"tree {size}": most for size, most in zip(brute.BUCKETS, (64, 72, 88, 104, 152, 216, 248), strict=True)},
 }
 
 uint64 = types.uint64

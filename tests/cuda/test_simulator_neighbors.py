@@ -5,6 +5,8 @@ import warnings
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import kltools as kl
 from kltools import cuda
@@ -150,6 +152,18 @@ def test_counts_in_a_tree(name):
     assert tree.count_within(queries, radius, None).tolist() == within.sum(axis=1).tolist()
     within[np.arange(12), exclude] = False
     assert tree.count_within(queries, radius, exclude).tolist() == within.sum(axis=1).tolist()
+
+
+@settings(max_examples=12, deadline=None)
+@given(data=st.data(), d=st.integers(1, 3), m=st.integers(3, 40))
+def test_both_structures_agree_with_a_sort(data, d, m):
+    numbers = st.floats(-1e100, 1e100) | st.integers(-2, 2).map(float)
+    points = np.array(data.draw(st.lists(numbers, min_size=m * d, max_size=m * d))).reshape(m, d)
+    k = data.draw(st.integers(1, min(m, 8)))
+    expected = np.sort(np.array([[math.hypot(*(a - b)) for b in points] for a in points[:4]]), axis=1)[:, :k]
+    for structure in (Brute(points), Tree(points)):
+        found = structure.nearest(points[:4], k, None, False)[0]
+        np.testing.assert_allclose(found, expected, rtol=1e-14, atol=1e-150)
 
 
 @pytest.mark.parametrize("spread", [0.0, 1e-312, 1e-15, 1e-140])
