@@ -4,6 +4,7 @@ Run ``python benchmarks/gpu.py --out benchmarks/results/gpu.md`` where there is 
 that fails tells why, and the others go on.
 """
 
+import functools
 import math
 import time
 import warnings
@@ -159,6 +160,75 @@ def _():
     rng, n, d = np.random.default_rng(6), 100_000, 16
     there = device_arrays(*rng.normal(size=(3, n, d)))
     return lambda: cuda.aggregate_log_prob(*there), n * n * (3 * d + 40) / PEAK_FP64, {}
+
+
+def nearest(n, d, k):
+    """A search with queries and points on the device, its floor if all pairs are compared, and torch's."""
+    from kltools.cuda import neighbors
+    from kltools.cuda.brute import Brute
+
+    rng = np.random.default_rng(7)
+    X, Y = rng.normal(size=(n, d)), 1.2 * rng.normal(size=(n, d))
+    points = neighbors.structure(Y)
+    queries = X[points.order_of(X)]
+    peers = {}
+    if type(points) is not Brute and n <= 100_000:
+        everything = Brute(Y)
+        peers["all pairs"] = lambda: everything.nearest(queries, k, None, False)
+    there = tensors(X, Y)
+    if there is not None and n <= 100_000:
+
+        def topk():
+            import torch
+
+            found = [
+                torch.cdist(part, there[1], compute_mode="donot_use_mm_for_euclid_dist").topk(k, largest=False)[0]
+                for part in there[0].split(4096)
+            ]
+            torch.cuda.synchronize()
+            return found
+
+        peers["torch cdist and topk, float64"] = topk
+    # a difference and a product with a sum for each feature, and as much again as one to compare
+    floor = n * n * (2 * d + 1) / PEAK_FP64 if type(points) is Brute else math.nan
+    return lambda: points.nearest(queries, k, None, False), floor, peers
+
+
+for n, d in ((100_000, 2), (1_000_000, 2), (1_000_000, 3), (1_000_000, 5), (100_000, 8), (100_000, 32), (50_000, 128)):
+    row(f"5 nearest of {n:.0e} points for as many queries, d = {d}", "queries from NumPy, distances back")(
+        functools.partial(nearest, n, d, 5)
+    )
+
+
+@row("tree of 1e6 points, d = 3", "sorted, and boxes made; points from NumPy, order back")
+def _():
+    from kltools.cuda.tree import Tree
+
+    points = np.random.default_rng(8).normal(size=(1_000_000, 3))
+    return lambda: Tree(points), math.nan, {}
+
+
+@row("sort of 1e6 keys of 60 bits", "floor: 15 turns that read and write keys and rows")
+def _():
+    from kltools.cuda.interop import Place
+    from kltools.cuda.sort import sorted_rows
+
+    n = 1_000_000
+    keys, place = np.random.default_rng(9).integers(0, 1 << 60, n), Place()
+    place.__enter__()
+    (there,) = device_arrays(keys)
+    return lambda: sorted_rows(there, n, 60, place), 15 * 2 * 12 * n / PEAK_BYTES, {"NumPy": lambda: np.argsort(keys)}
+
+
+for n, d in ((1_000_000, 3), (100_000, 16)):
+
+    @row(f"estimate_kl, knn, {n:.0e} rows, d = {d}, end to end", "rows checked and scaled on the host")
+    def _(n=n, d=d):
+        rng = np.random.default_rng(10)
+        samples = rng.normal(size=(n, d)), 1.2 * rng.normal(size=(n, d))
+        options = {"method": "knn", "n_neighbors": 5}
+        peers = {"CPU, all cores": lambda: kl.estimate_kl(*samples, **options, n_jobs=-1)}
+        return lambda: kl.estimate_kl(*samples, **options, device="cuda"), math.nan, peers
 
 
 # ---------------------------------------------------------------- measuring

@@ -17,7 +17,7 @@ from .. import _device, _validation
 from .._jit import effective_n_jobs
 from .._validation import DEFAULT_MEMORY_LIMIT
 from ..distribution import Distribution, check_distribution
-from ..errors import InvalidParameterError
+from ..errors import DeviceUnavailableError, InvalidParameterError
 from ..estimate import DivergenceEstimate
 from ..inference import UNKNOWN
 from ..preprocessing import (
@@ -44,6 +44,8 @@ METHODS = {
     "rulsif": "The relative density ratio and its Pearson divergence, which is not KL.",
     "kliep": "Likelihood for the density ratio; for small divergences, weaker than the others.",
 }
+# methods whose neighbours are searched for on a GPU where that is asked for
+ON_CUDA = ("auto", "knn", "knn_radius", "knn_calibrated", "knn_weighted")
 # methods whose function, of the same name, is not alone in its file
 _FILES = {"ulsif": "direct_ratio", "rulsif": "direct_ratio", "kliep": "direct_ratio"}
 
@@ -126,7 +128,8 @@ def estimate_kl(
     n_jobs : int, optional
         Threads, -1 for all cores. The result does not depend on it.
     device : {None, "cpu", "cuda"}
-        None follows the data.
+        None follows the data. On a GPU neighbours are searched for, by "auto" and the methods of neighbours; the
+        rows are checked and scaled, and models are fitted, on the host.
     random_state : None, int, numpy.random.Generator or numpy.random.RandomState
         For the simulations and folds of "auto" and of other methods with a model, and for the random blocks
         of standard errors. With None the value of "auto" differs from call to call, by less than its error.
@@ -170,8 +173,9 @@ def estimate_kl(
     >>> round(estimate.value, 2)  # the truth is 0.5
     0.53
     """
-    if _device.resolve(device, X, Y) == "cuda":
-        return _device.twin("estimate_kl")(X, Y, method=method, n_neighbors=n_neighbors, unit=unit, **options)
+    place = _device.resolve(device, X, Y)
+    if place == "cuda":
+        X, Y = _from_device(method, X, Y)
     _validation.choice(nan_policy, "nan_policy", _validation.NAN_POLICIES)
     if n_neighbors is not None:
         options["n_neighbors"] = n_neighbors
@@ -198,7 +202,21 @@ def estimate_kl(
         stacklevel=2,
         progress=_validation.check_progress(progress),
         memory_limit=_validation.check_memory_limit(memory_limit),
+        device=place,
     )
+
+
+def _from_device(method: str, X: Any, Y: Any) -> tuple[Any, Any]:
+    """The samples on the host, for methods whose searches send what they compare to the device."""
+    method_function(method)
+    copied = _device.twin("host_copy")
+    if method not in ON_CUDA:
+        raise DeviceUnavailableError(
+            f"method={method!r} has no CUDA implementation in this version, {', '.join(map(repr, ON_CUDA))} have; pass "
+            "device='cpu' (arrays on a GPU are then copied to the host)."
+        )
+    first, second = (copied(x, name) if _device.is_on_gpu(x) else x for x, name in ((X, "X"), (Y, "Y")))
+    return first, second
 
 
 def estimate_samples(
@@ -216,13 +234,14 @@ def estimate_samples(
     stacklevel: int,
     progress: Callable[[int, int], object] | None = None,
     memory_limit: int = DEFAULT_MEMORY_LIMIT,
+    device: str = "cpu",
 ) -> DivergenceEstimate:
     """Behind the door: an estimate from validated samples; warnings point `stacklevel` frames up."""
     check_options(method, options)
     n_jobs = effective_n_jobs(_validation.check_n_jobs(n_jobs))
     _validation.unit_factor(unit)
     seed = int(_validation.generator(random_state).integers(2**63))
-    problem, result = solve(Problem(X, Y, q, notes, n_jobs, seed, memory_limit, progress), method, options)
+    problem, result = solve(Problem(X, Y, q, notes, n_jobs, seed, memory_limit, progress, device), method, options)
     return report(
         result,
         notes,

@@ -45,7 +45,7 @@ def estimate(problem: Problem, *, n_neighbors: Any = None) -> Result:
     is_outside = samples.Y is None and bool(np.isneginf(samples.log_q()).any())
     if is_outside or samples.rows < max(needed, ks[-1] + 1) or samples_in_fewer_dimensions(samples):
         return _chosen("knn", knn.estimate(problem, n_neighbors=n_neighbors))
-    search = Search(ks, problem.n_jobs, problem.memory_limit, problem.progress)
+    search = problem.search(ks)
     edges = Edges(samples) if samples.Y is None else cut_at_edges(samples, max(rows_for_model(problem.d), ks[-1] + 1))
     model, calibration, space = (_one_sample if samples.Y is None else _two_samples)(edges.samples, search)
     if not math.isfinite(calibration.value):

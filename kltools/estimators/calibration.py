@@ -104,8 +104,9 @@ def calibrate(model: Model, search: Search, n_draws: int, seed: int) -> Calibrat
     """
     asked = _rows_asked(model.n_rows, model.X.shape[1])
     rngs = [np.random.default_rng([seed, i]) for i in range(n_draws)]
-    calls = [partial(model.simulated, search.ks, asked, rng) for rng in rngs]
-    nearest, of_model = np.array(call_all(calls, search.n_jobs)).T
+    alone = Search(search.ks, device=search.device)
+    calls = [partial(model.simulated, alone, asked, rng) for rng in rngs]
+    nearest, of_model = np.array(call_all(calls, search.n_jobs if search.device == "cpu" else 1)).T
     bias = float(nearest.mean()) - model.divergence
     deviation = max(_deviation_from_line(nearest, of_model), np.finfo(float).tiny)
     n_asked = min(len(model.X), asked * n_draws)

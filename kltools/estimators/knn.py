@@ -55,11 +55,11 @@ def weighted(
             return outside_support(problem, int(np.isneginf(log_q).sum()))
         (X,), exponent = in_safe_range(X)
         log_det = scaling.log_det - exponent * problem.d * math.log(2.0)
-        search = Search(ks, problem.n_jobs, problem.memory_limit, problem.progress)
+        search = problem.search(ks)
         comparison: _Comparison = _WithDensity((X, log_q - log_det), search, weights)
     else:
         samples, _ = in_safe_range(X, scaling.apply(problem.Y, problem.n_jobs))
-        search = Search(ks, problem.n_jobs, problem.memory_limit, problem.progress, n_searches=2)
+        search = problem.search(ks, n_searches=2)
         comparison = (with_sample or WithSample)(tuple(samples), search, weights)
     terms = comparison.terms()
     tell_few_rows(problem.rows, ks[0], problem.notes)

@@ -8,7 +8,6 @@ import numpy as np
 from .. import _validation
 from ..errors import InvalidParameterError, SmallSampleWarning
 from ..inference import Uncertainty
-from ..neighbors.neighborhood import Search
 from .calibration import Calibration, calibrated_pair, calibrated_sample
 from .model import Pair, Sample, fitted_sample
 from .preparation import ROWS_PER_FEATURE, for_model, rows_for_model
@@ -30,7 +29,7 @@ def estimate(
         return samples
     _tell_few_rows(samples)
     ks = _validation.neighbors_within(n_neighbors, samples.n, samples.m)
-    search = Search(ks, problem.n_jobs, problem.memory_limit, problem.progress)
+    search = problem.search(ks)
     model: Pair | Sample
     if samples.Y is None:
         n_outside = int(np.isneginf(samples.log_q()).sum())

@@ -90,11 +90,11 @@ class Pair:
         """The nearest-neighbour estimate, with the mean over some rows of X."""
         return self._statistic(self.X, self.Y, search, some)
 
-    def simulated(self, ks: tuple[int, ...], most_rows: int, rng: np.random.Generator) -> tuple[float, float]:
+    def simulated(self, search: Search, most_rows: int, rng: np.random.Generator) -> tuple[float, float]:
         """The nearest-neighbour estimate and that of the model for samples drawn from p and q."""
         X, Y = self.p.sample(rng, len(self.X)), self.q.sample(rng, len(self.Y))
         of_model = _normal_estimate(X, Y)[0] if self.is_normal else mean_log_ratio(self.p, self.q, X)
-        return self._statistic(X, Y, Search(ks), Some(most_rows, rng)), of_model
+        return self._statistic(X, Y, search, Some(most_rows, rng)), of_model
 
     def _statistic(self, X: np.ndarray, Y: np.ndarray, search: Search, some: Some) -> float:
         if self.whiten:
@@ -134,11 +134,11 @@ class Sample:
         """The same estimate; the mean is one over all rows, as that of log q."""
         return _mean_log_p(self.X, search) - self.mean_log_q
 
-    def simulated(self, ks: tuple[int, ...], most_rows: int, rng: np.random.Generator) -> tuple[float, float]:
+    def simulated(self, search: Search, most_rows: int, rng: np.random.Generator) -> tuple[float, float]:
         """The same two estimates for a sample drawn from p, with the mean of log q that was observed."""
         X = self.p.sample(rng, len(self.X))
         of_model = _normal_log_density(X) if self.is_normal else float(self.p.log_density(X).mean())
-        return _mean_log_p(X, Search(ks), Some(most_rows, rng)) - self.mean_log_q, of_model - self.mean_log_q
+        return _mean_log_p(X, search, Some(most_rows, rng)) - self.mean_log_q, of_model - self.mean_log_q
 
 
 Model = Pair | Sample

@@ -19,6 +19,7 @@ from ..errors import (
 )
 from ..estimate import Deferred, DivergenceEstimate
 from ..inference import UNKNOWN, Uncertainty
+from ..neighbors.neighborhood import Search
 from ..preprocessing import Notes
 
 # methods that can do with a distribution for Y
@@ -42,6 +43,7 @@ class Problem:
     seed: int
     memory_limit: int = DEFAULT_MEMORY_LIMIT
     progress: Callable[[int, int], object] | None = None
+    device: str = "cpu"
 
     @property
     def n(self) -> int:
@@ -68,6 +70,10 @@ class Problem:
                 f"of the methods that take a distribution: {', '.join(KNOWN_Q)}."
             )
         return self.Y
+
+    def search(self, ks: tuple[int, ...], n_searches: int = 1) -> Search:
+        """The search for these neighbours in the circumstances of the call."""
+        return Search(ks, self.n_jobs, self.memory_limit, self.progress, n_searches, self.device)
 
     def tell_beyond_sight(self, value: float) -> tuple[str, ...]:
         """Why an estimate that m rows of Y cannot show should not be believed (McAllester and Stratos 2020)."""

@@ -65,6 +65,8 @@ class Reference:
     n_jobs : int
         Threads.
     norm : {"euclidean", "maximum"}
+    device : {"cpu", "cuda"}
+        Where the points are kept and compared, by Euclidean distance; what is asked and found lives on the host.
 
     Attributes
     ----------
@@ -76,11 +78,13 @@ class Reference:
         Their rows in the array given.
     """
 
-    def __init__(self, points: np.ndarray, n_jobs: int = 1, norm: str = "euclidean"):
+    def __init__(self, points: np.ndarray, n_jobs: int = 1, norm: str = "euclidean", device: str = "cpu"):
         self.n_jobs = n_jobs
-        self._structure = _structure(_arrays.frozen(points), norm, n_jobs)
+        points = _arrays.frozen(points)
+        on_gpu = device == "cuda"
+        self._structure = _device.twin("structure")(points) if on_gpu else _structure(points, norm, n_jobs)
         self.shape = points.shape
-        self._squares = norm == "euclidean" and points.shape[1] > 1
+        self._squares = norm == "euclidean" and (points.shape[1] > 1 or on_gpu)
         self._wide = self._squares and wide.is_wide(points)
 
     @property
@@ -147,10 +151,10 @@ class Reference:
         return np.flatnonzero(distance < wide.SMALLEST_SAFE_DISTANCE)
 
 
-def references(X: np.ndarray, Y: np.ndarray, n_jobs: int = 1) -> tuple[Reference, Reference]:
+def references(X: np.ndarray, Y: np.ndarray, n_jobs: int = 1, device: str = "cpu") -> tuple[Reference, Reference]:
     """Two references; parts of their preparation are serial, so that threads prepare them at the same time."""
-    if n_jobs < 2 or min(len(X), len(Y)) < _ROWS_WORTH_A_THREAD:
-        return Reference(X, n_jobs), Reference(Y, n_jobs)
+    if device == "cuda" or n_jobs < 2 or min(len(X), len(Y)) < _ROWS_WORTH_A_THREAD:
+        return Reference(X, n_jobs, device=device), Reference(Y, n_jobs, device=device)
     own, other = call_all([lambda: Reference(X, n_jobs), lambda: Reference(Y, n_jobs)], n_jobs)
     return own, other
 
@@ -179,12 +183,15 @@ def kth_neighbor_distances(X, Y=None, *, k, n_jobs=None, device=None):
     Returns
     -------
     ndarray of shape (n, k)
-        Distances in ascending order, in the unit of the data; inf where they exceed the largest float64.
+        Distances in ascending order, in the unit of the data; inf where they exceed the largest float64. Where X or
+        Y lives on a GPU, an array of its library there.
 
     Raises
     ------
     NotEnoughSamplesError
         Where there are fewer than k neighbours.
+    DeviceUnavailableError
+        Where the device cannot be used.
 
     References
     ----------
@@ -200,7 +207,11 @@ def kth_neighbor_distances(X, Y=None, *, k, n_jobs=None, device=None):
     """
     if _device.resolve(device, X, Y) == "cuda":
         return _device.twin("kth_neighbor_distances")(X, Y, k=k)
-    n_jobs = effective_n_jobs(_validation.check_n_jobs(n_jobs))
+    return distances_to_nearest(X, Y, k, effective_n_jobs(_validation.check_n_jobs(n_jobs)))
+
+
+def distances_to_nearest(X: Any, Y: Any, k: Any, n_jobs: int = 1, device: str = "cpu") -> np.ndarray:
+    """`kth_neighbor_distances` of array-likes of the host, searched for by either device."""
     if Y is not None:
         _validation.check_same_columns(X, Y)
     queries, _ = _validation.sample(X, "X")
@@ -212,7 +223,7 @@ def kth_neighbor_distances(X, Y=None, *, k, n_jobs=None, device=None):
     if k > available:
         raise NotEnoughSamplesError(f"k={k} needs as many neighbours, there are {available} (shape {points.shape}).")
     (queries, points), exponent = in_safe_range(queries, points)
-    reference = Reference(points, n_jobs)
+    reference = Reference(points, n_jobs, device=device)
     if Y is None:
         order, sorted_queries = reference.order, None
     else:

@@ -33,7 +33,7 @@ class Neighborhood:
 
 @dataclass(frozen=True)
 class Search:
-    """Which neighbours are sought, and the circumstances: threads, bytes of workspace, who is told how far it is.
+    """Which neighbours are sought, and where: threads, bytes of workspace, who is told how far it is, the device.
 
     ``progress(done, total)`` counts rows over ``n_searches`` searches.
     """
@@ -43,13 +43,14 @@ class Search:
     memory_limit: int = DEFAULT_MEMORY_LIMIT
     progress: Callable[[int, int], object] | None = None
     n_searches: int = 1
+    device: str = "cpu"
     _done: list[int] = field(default_factory=lambda: [0], compare=False)
 
     def reference(self, points: np.ndarray) -> Reference:
-        return Reference(points, self.n_jobs)
+        return Reference(points, self.n_jobs, device=self.device)
 
     def references(self, X: np.ndarray, Y: np.ndarray) -> tuple[Reference, Reference]:
-        return references(X, Y, self.n_jobs)
+        return references(X, Y, self.n_jobs, self.device)
 
     def rows_at_once(self, k: int) -> int:
         """How many rows of k distances, each with its neighbour, are held at a time."""

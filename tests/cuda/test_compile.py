@@ -7,7 +7,7 @@ from numba import cuda as numba_cuda
 
 from kltools._philox import two_normals, two_uniforms
 from kltools._stirling import rounding_error
-from kltools.cuda import formulas, gaussian, log_prob, monte_carlo, posterior, random
+from kltools.cuda import brute, formulas, gaussian, log_prob, monte_carlo, posterior, random, sort, tree
 from kltools.cuda._compat import THREADS, types
 
 MOST_SHARED = 48 * 1024
@@ -17,6 +17,9 @@ MOST_REGISTERS = {  # what was seen, and some: above 255 the assembler spills
     "summing": 112,
     "gaussian": 192,
     "other": 128,
+    **{f"nearest {size}": most for size, most in zip(brute.BUCKETS, (128, 128, 136, 168, 168, 208, 248), strict=True)},
+    "merge": 192,
+    **{f"tree {size}": most for size, most in zip(brute.BUCKETS, (64, 72, 88, 104, 152, 216, 248), strict=True)},
 }
 
 uint64 = types.uint64
@@ -115,6 +118,54 @@ def test_aggregate_posterior(capability):
     assert_lean(of(posterior._partial_sums().function, sums, capability), "other")
     merged = int64, int64, int64, matrix, matrix, vector
     assert_lean(of(posterior._merged().function, merged, capability), "other")
+
+
+@each_capability
+@pytest.mark.parametrize("size", brute.BUCKETS)
+def test_nearest_neighbors(size, capability):
+    small = types.int32
+    few, table, tables = (types.Array(small, n, "C") for n in (1, 2, 3))
+    sized = int64, int64, int64, int64
+    signature = *sized, vector, vector, indices, vector, few, cube, tables
+    kernel = brute.search(size, brute.queries_together(size))
+    assert_lean(of(kernel.function, signature, capability), f"nearest {size}")
+    signature = int64, int64, int64, cube, tables, vector, few, matrix, table
+    assert_lean(of(brute.merged(size).function, signature, capability), "merge")
+
+
+@each_capability
+def test_counts_of_neighbors(capability):
+    signature = int64, int64, int64, vector, vector, indices, vector, indices
+    assert_lean(of(brute.count().function, signature, capability), "other")
+    assert_lean(of(brute._packed().function, (int64, int64, vector, vector), capability), "other")
+
+
+@each_capability
+@pytest.mark.parametrize("size", brute.BUCKETS)
+def test_nearest_neighbors_in_a_tree(size, capability):
+    signature = int64, int64, int64, vector, vector, vector, indices, matrix, types.Array(types.int32, 2, "C")
+    for d in (1, 3, 9):
+        assert_lean(of(tree.nearest(d, size).function, signature, capability), f"tree {size}")
+
+
+@each_capability
+def test_trees_and_counts_in_them(capability):
+    for d in (1, 9):
+        signature = int64, int64, vector, vector, vector, indices, vector, indices
+        assert_lean(of(tree.count(d).function, signature, capability), "other")
+    assert_lean(of(tree._boxes().function, (int64, int64, int64, int64, vector, vector), capability), "other")
+    signature = int64, int64, int64, vector, vector, vector, indices
+    assert_lean(of(tree._codes().function, signature, capability), "other")
+
+
+@each_capability
+def test_sort(capability):
+    few = types.Array(types.int32, 1, "C")
+    count, scan, move = sort._kernels()
+    assert_lean(of(count.function, (int64, int64, indices, indices), capability), "other")
+    assert_lean(of(scan.function, (indices,), capability), "other")
+    signature = int64, int64, indices, few, indices, indices, few
+    assert_lean(of(move.function, signature, capability), "other")
 
 
 def test_products_are_rounded_for_themselves():

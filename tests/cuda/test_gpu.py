@@ -22,6 +22,7 @@ from kltools.cuda._compat import SIMULATED  # noqa: E402
 from kltools.cuda._compat import cuda as numba_cuda  # noqa: E402
 from kltools.cuda.interop import Place  # noqa: E402
 from kltools.cuda.memory import telling_shortage  # noqa: E402
+from kltools.cuda.sort import sorted_rows  # noqa: E402
 
 if SIMULATED:
     pytest.skip("too large for the simulator", allow_module_level=True)
@@ -133,6 +134,56 @@ def test_aggregate_posterior():
     for i in range(0, len(z), 997):
         terms = -0.5 * ((z[i] - mu) ** 2 / np.exp(log_var) + log_var + np.log(2.0 * np.pi)).sum(axis=1)
         assert value[i] == pytest.approx(np.logaddexp.reduce(terms) - np.log(len(mu)), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("n", "m", "d", "k"),
+    [
+        (20_003, 30_011, 1, 4),
+        (100_003, 100_003, 2, 5),
+        (50_001, 70_001, 5, 21),
+        (1001, 50_003, 3, 40),
+        (20_011, 20_021, 16, 5),
+        (7, 100_003, 20, 21),
+        (3001, 5003, 128, 32),
+        (501, 1009, 512, 8),
+        (101, 307, 700, 64),
+    ],
+)
+def test_nearest_neighbors(n, m, d, k):
+    rng = np.random.default_rng(9)
+    X, Y = rng.standard_t(2.0, (n, d)), rng.normal(size=(m, d))
+    Y[1::50] = Y[0]
+    value = twice(lambda: kl.kth_neighbor_distances(X, Y, k=k, device="cuda"))
+    np.testing.assert_allclose(value, kl.kth_neighbor_distances(X, Y, k=k, n_jobs=-1), rtol=1e-14)
+    among = twice(lambda: kl.kth_neighbor_distances(Y, k=k, device="cuda"))
+    np.testing.assert_allclose(among, kl.kth_neighbor_distances(Y, k=k, n_jobs=-1), rtol=1e-14)
+
+
+@pytest.mark.parametrize("method", ["knn", "knn_radius", "knn_weighted", "knn_calibrated"])
+@pytest.mark.parametrize("d", [1, 3, 16])
+def test_estimates_by_neighbors(d, method):
+    rng = np.random.default_rng(10)
+    X, Y = rng.normal(size=(10_001, d)), 1.2 * rng.normal(size=(12_001, d))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for decimals in (15, 1):
+            samples = X.round(decimals), Y.round(decimals)
+            expected = kl.estimate_kl(*samples, method=method, random_state=0, n_jobs=-1)
+            value = kl.estimate_kl(*samples, method=method, random_state=0, device="cuda")
+            assert value.value == pytest.approx(expected.value, rel=1e-9, abs=1e-11)
+            assert value.warnings == expected.warnings
+        there = numba_cuda.to_device(X), numba_cuda.to_device(Y)
+        expected = kl.estimate_kl(X, Y, method=method, random_state=0, device="cuda")
+        assert kl.estimate_kl(*there, method=method, random_state=0).value == expected.value
+
+
+def test_sort():
+    keys = np.random.default_rng(11).integers(0, 1 << 60, 1_000_003)
+    keys[::7] = keys[3]
+    with Place() as place:
+        rows = place.receive(sorted_rows(place.send(keys.copy()), len(keys), 60, place))
+    assert np.array_equal(rows, np.argsort(keys, kind="stable"))
 
 
 # ---------------------------------------------------------------- other libraries

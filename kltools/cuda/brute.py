@@ -1,0 +1,273 @@
+"""Nearest neighbours by comparing every query with every point: tiles in shared memory, the nearest in registers.
+
+A thread keeps `_TOGETHER` queries, or one where many neighbours are sought, and meets the points eight at a time. Of
+equally near points the one of the smaller row comes first, so that what is found depends neither on the shape of a
+launch nor on how the points are split among blocks. More neighbours than `MOST_AT_ONCE` are found in turns, each of
+which looks beyond the last neighbour of the one before.
+"""
+
+import functools
+import math
+from typing import Any
+
+import numpy as np
+
+from ..neighbors._nearest import squares_beyond
+from ._compat import SIMULATED, Kernel, cuda, types
+from .interop import Place
+from .memory import telling_shortage, workspace
+
+float64, int32 = types.float64, types.int32
+PANEL = 8  # points that a thread meets at once
+MOST_AT_ONCE = 32  # neighbours that fit into registers
+BUCKETS = (1, 2, 4, 8, 16, 24, MOST_AT_ONCE)
+_TOGETHER, _MOST_TOGETHER = 2, 8  # queries of a thread, and the neighbours up to which it has so many
+_TILE = 4096  # numbers in shared memory, 32 KiB
+_MOST_FEATURES = _TILE // PANEL  # of a panel in shared memory; more come in parts
+THREADS = 8 if SIMULATED else 128
+_BLOCKS_WANTED = 4 if SIMULATED else 1024  # fewer leave a device idle: then points are split
+_FEWEST_PANELS = 2 if SIMULATED else 256  # of a split
+_MOST_SPLITS = 64
+_MOST_QUERIES = 1 << 20  # of a launch
+_PACKING_BLOCKS = 2 if SIMULATED else 1 << 14
+
+
+class Brute:
+    """Points on a device; what is asked and what is found lives on the host."""
+
+    def __init__(self, points: np.ndarray):
+        self.points = points
+        m, d = points.shape
+        self._n_panels = -(-m // PANEL)
+        with telling_shortage(), Place() as place:
+            given, self._panels = place.send(points.reshape(-1)), place.scratch(self._n_panels * PANEL * d)
+            blocks = min(-(-self._panels.size // THREADS), _PACKING_BLOCKS)
+            _packed()(blocks, THREADS, place.stream, m, d, given, self._panels)
+
+    @property
+    def order(self) -> np.ndarray:
+        """Rows of the points in the array given: they are kept as they came."""
+        return np.arange(len(self.points))
+
+    def order_of(self, queries: np.ndarray) -> np.ndarray:
+        """The order in which a search for these queries is fast: any."""
+        return np.arange(len(queries))
+
+    def nearest(
+        self, queries: np.ndarray, k: int, exclude: np.ndarray | None, with_rows: bool, progress: Any = None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Distances to the k nearest points, ascending, and their rows if asked for."""
+        n = len(queries)
+        distances = np.empty((n, k))
+        rows = np.empty((n, k), dtype=np.int64) if with_rows else None
+        turns = [(first, min(k - first, MOST_AT_ONCE)) for first in range(0, k, MOST_AT_ONCE)]
+        splits = self._splits(n, bucket(turns[0][1]))
+        step = min(
+            _MOST_QUERIES, max(THREADS, workspace() // (8 * queries.shape[1] + 12 * k + 12 * splits * bucket(k)))
+        )
+        for start in range(0, n, step):
+            block = slice(start, min(start + step, n))
+            skip = np.full(block.stop - start, -1) if exclude is None else exclude[block]
+            with telling_shortage(), Place() as place:
+                found, found_rows = self._nearest_of_block(queries[block], skip, turns, place)
+                distances[block] = place.receive(found)
+                if rows is not None:
+                    rows[block] = place.receive(found_rows)
+            if progress is not None:
+                progress(block.stop / n)
+        return distances, rows
+
+    def _nearest_of_block(self, queries: np.ndarray, skip: np.ndarray, turns: list, place: Place) -> tuple[Any, Any]:
+        """Distances and rows on the device."""
+        n, d = queries.shape
+        k = sum(length for _, length in turns)
+        columns, skip = place.send(np.ascontiguousarray(queries.T).reshape(-1)), place.send(np.ascontiguousarray(skip))
+        distances, rows = place.scratch(n, k), place.scratch(n, k, dtype=np.int32)
+        last_squares, last_rows = place.send(np.full(n, -1.0)), place.send(np.full(n, -1, dtype=np.int32))
+        for first, length in turns:
+            size, together = bucket(length), queries_together(bucket(length))
+            splits = self._splits(n, size)
+            squares, places = place.scratch(splits, size, n), place.scratch(splits, size, n, dtype=np.int32)
+            grid = -(-n // (THREADS * together)), splits
+            sized = n, d, self._n_panels, -(-self._n_panels // splits)
+            arrays = columns, self._panels, skip, last_squares, last_rows, squares, places
+            search(size, together)(grid, THREADS, place.stream, *sized, *arrays)
+            results = squares, places, last_squares, last_rows, distances, rows
+            merged(size)(-(-n // THREADS), THREADS, place.stream, n, first, length, *results)
+        return distances, rows
+
+    def _splits(self, n: int, size: int) -> int:
+        """Parts of the points that different blocks search, where there are few queries."""
+        blocks = -(-n // (THREADS * queries_together(size)))
+        return max(1, min(_BLOCKS_WANTED // blocks, self._n_panels // _FEWEST_PANELS, _MOST_SPLITS))
+
+    def count_within(self, queries: np.ndarray, radius: np.ndarray, exclude: np.ndarray | None) -> np.ndarray:
+        """Number of points at distance <= radius[i] from query i."""
+        (n, d), bounds = queries.shape, squares_beyond(radius)
+        skip = np.full(n, -1) if exclude is None else exclude
+        counts = np.empty(n, dtype=np.int64)
+        step = min(_MOST_QUERIES, max(THREADS, workspace() // (8 * d + 24)))
+        for start in range(0, n, step):
+            block = slice(start, min(start + step, n))
+            with telling_shortage(), Place() as place:
+                columns = place.send(np.ascontiguousarray(queries[block].T).reshape(-1))
+                sent = [place.send(np.ascontiguousarray(array[block])) for array in (skip, bounds)]
+                length = block.stop - start
+                out = place.scratch(length, dtype=np.int64)
+                arguments = length, d, self._n_panels, columns, self._panels, *sent, out
+                count()(-(-length // THREADS), THREADS, place.stream, *arguments)
+                counts[block] = place.receive(out)
+        return counts
+
+
+def bucket(k: int) -> int:
+    """Neighbours that a kernel is compiled for."""
+    return next((size for size in BUCKETS if k <= size), MOST_AT_ONCE)
+
+
+def queries_together(size: int) -> int:
+    """Queries of a thread: two use what is read from shared memory twice."""
+    return _TOGETHER if size <= _MOST_TOGETHER else 1
+
+
+# ---------------------------------------------------------------- kernels
+
+
+@functools.cache
+def _packed() -> Kernel:
+    """Points eight at a time, feature by feature; infinitely far ones fill the last panel."""
+
+    def packed(m, d, points, panels):
+        for e in range(cuda.grid(1), panels.shape[0], cuda.gridsize(1)):
+            panel, rest = e // (PANEL * d), e % (PANEL * d)
+            row = panel * PANEL + rest % PANEL
+            panels[e] = points[row * d + rest // PANEL] if row < m else math.inf
+
+    return Kernel(packed)
+
+
+@functools.cache
+def search(size: int, together: int) -> Kernel:
+    """The nearest points of one split, beyond the last ones found before."""
+    n_best, n_sums = size * together, PANEL * together
+
+    def nearest(n, d, n_panels, per_split, columns, panels, skip, last_squares, last_rows, out, out_rows):
+        tile = cuda.shared.array(_TILE, float64)
+        best = cuda.local.array(n_best, float64)
+        rows = cuda.local.array(n_best, int32)
+        sums = cuda.local.array(n_sums, float64)
+        thread = cuda.threadIdx.x
+        first_row = cuda.blockIdx.x * (THREADS * together) + thread
+        for a in range(n_best):
+            best[a] = math.inf
+            rows[a] = int32(-1)
+        for a in range(n_sums):
+            sums[a] = 0.0
+        at_once = max(1, _TILE // (PANEL * d))
+        stop = min(n_panels, (cuda.blockIdx.y + 1) * per_split)
+        for first in range(cuda.blockIdx.y * per_split, stop, at_once):
+            held = min(at_once, stop - first)
+            for begin in range(0, d, _MOST_FEATURES):  # once, but for very many features
+                length = min(_MOST_FEATURES, d - begin)
+                cuda.syncthreads()
+                source = (first * d + begin) * PANEL
+                for e in range(thread, held * length * PANEL, THREADS):
+                    tile[e] = panels[source + e]
+                cuda.syncthreads()
+                for panel in range(held):
+                    for t in range(length):
+                        at = (panel * length + t) * PANEL
+                        for r in range(together):
+                            x = columns[(begin + t) * n + min(first_row + r * THREADS, n - 1)]
+                            for b in range(PANEL):
+                                difference = x - tile[at + b]
+                                sums[r * PANEL + b] = cuda.fma(difference, difference, sums[r * PANEL + b])
+                    if begin + length < d:
+                        continue
+                    for r in range(together):
+                        worst = best[r * size + size - 1]
+                        some = False
+                        for b in range(PANEL):
+                            some |= sums[r * PANEL + b] < worst
+                        if some:
+                            i = min(first_row + r * THREADS, n - 1)
+                            for b in range(PANEL):
+                                square, row = sums[r * PANEL + b], int32((first + panel) * PANEL + b)
+                                beyond = square > last_squares[i] or (square == last_squares[i] and row > last_rows[i])
+                                if square < best[r * size + size - 1] and row != skip[i] and beyond:
+                                    kept = square
+                                    for k in range(size):
+                                        known, known_row = best[r * size + k], rows[r * size + k]
+                                        nearer = square < known
+                                        best[r * size + k] = kept if nearer else known
+                                        rows[r * size + k] = row if nearer else known_row
+                                        kept = known if nearer else kept
+                                        row = known_row if nearer else row
+                    for a in range(n_sums):
+                        sums[a] = 0.0
+        for r in range(together):
+            i = first_row + r * THREADS
+            if i < n:
+                for k in range(size):
+                    out[cuda.blockIdx.y, k, i] = best[r * size + k]
+                    out_rows[cuda.blockIdx.y, k, i] = rows[r * size + k]
+
+    nearest.__name__ = f"nearest_{size}_{together}"
+    return Kernel(nearest)
+
+
+@functools.cache
+def merged(size: int) -> Kernel:
+    """The nearest points of all splits as distances, and where the next turn goes on."""
+
+    def merge(n, first, length, squares, places, last_squares, last_rows, out, out_rows):
+        best = cuda.local.array(size, float64)
+        rows = cuda.local.array(size, int32)
+        for i in range(cuda.grid(1), n, cuda.gridsize(1)):
+            for k in range(size):
+                best[k] = squares[0, k, i]
+                rows[k] = places[0, k, i]
+            for split in range(1, squares.shape[0]):
+                for c in range(size):
+                    square, row = squares[split, c, i], places[split, c, i]
+                    if square < best[size - 1]:
+                        kept = square
+                        for k in range(size):
+                            known, known_row = best[k], rows[k]
+                            nearer = square < known
+                            best[k] = kept if nearer else known
+                            rows[k] = row if nearer else known_row
+                            kept = known if nearer else kept
+                            row = known_row if nearer else row
+            for k in range(size):
+                if k < length:
+                    out[i, first + k] = math.sqrt(best[k])
+                    out_rows[i, first + k] = rows[k]
+            last_squares[i] = best[size - 1]
+            last_rows[i] = rows[size - 1]
+
+    merge.__name__ = f"merge_{size}"
+    return Kernel(merge)
+
+
+@functools.cache
+def count() -> Kernel:
+    """How many points of each query have smaller squares than its bound."""
+
+    def counted(n, d, n_panels, columns, panels, skip, bounds, out):
+        sums = cuda.local.array(PANEL, float64)
+        for i in range(cuda.grid(1), n, cuda.gridsize(1)):
+            bound, excluded, total = bounds[i], skip[i], 0
+            for panel in range(n_panels):
+                for b in range(PANEL):
+                    sums[b] = 0.0
+                for t in range(d):
+                    x, at = columns[t * n + i], (panel * d + t) * PANEL
+                    for b in range(PANEL):
+                        difference = x - panels[at + b]
+                        sums[b] = cuda.fma(difference, difference, sums[b])
+                for b in range(PANEL):
+                    total += 1 if sums[b] < bound and panel * PANEL + b != excluded else 0
+            out[i] = total
+
+    return Kernel(counted)
