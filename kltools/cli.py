@@ -153,6 +153,8 @@ def _integers(text: str) -> list[int]:
 
 def _estimate(options: argparse.Namespace) -> tuple[str, tuple[str, ...]]:
     _validation.confidence_level(options.confidence_level)
+    if options.plot is not None:
+        check_picture(options.plot)
     p, q = io.load_table(options.p, key=options.key), io.load_table(options.q, key=options.key)
     if p.columns is not None and q.columns is not None and p.columns != q.columns:
         raise ShapeMismatchError(
@@ -169,8 +171,6 @@ def _estimate(options: argparse.Namespace) -> tuple[str, tuple[str, ...]]:
     }
     if options.neighbors is not None:
         arguments["n_neighbors"] = options.neighbors
-    if options.plot is not None:
-        check_picture(options.plot)
     estimate = estimate_kl(p.values, q.values, **arguments)
     if options.plot is not None:
         axes = plotting.plot_estimate(p.values, q.values, confidence_level=options.confidence_level, **arguments)

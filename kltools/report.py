@@ -71,6 +71,7 @@ _PAGE = Template("""<!doctype html>
 }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
+body { overflow-wrap: anywhere; }
 main { max-width: 72rem; margin: 0 auto; padding: 1rem; }
 h1 { font-size: 1.5rem; margin: 0.5rem 0 1rem; }
 h2 { font-size: 1.15rem; margin: 2rem 0 0.5rem; }
@@ -83,9 +84,9 @@ svg { display: block; width: 100%; height: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.25rem 0.75rem 0.25rem 0; border-bottom: 1px solid var(--line); }
 th, td { text-align: left; vertical-align: top; }
-th { font-weight: 600; white-space: nowrap; }
+th { font-weight: 600; white-space: nowrap; overflow-wrap: normal; }
 td.number { text-align: right; white-space: nowrap; }
-td { overflow-wrap: anywhere; min-width: 6rem; }
+td { min-width: 6rem; }
 td.number { overflow-wrap: normal; min-width: 0; }
 summary { cursor: pointer; font-weight: 600; margin: 2rem 0 0.5rem; }
 </style>

@@ -62,11 +62,14 @@ def several_axes(ax: Any, rows: int, columns: int, size: tuple[float, float]) ->
 
 
 def label(name: Any) -> str:
-    """A name as it stands: no mathematics between dollars, no control characters, not too long."""
+    """A name as it stands: no mathematics between dollars, no control characters, not too long.
+
+    matplotlib leaves what begins with an underscore out of legends.
+    """
     text = "".join(c if c.isprintable() else " " for c in str(name))
     if len(text) > _LONGEST_LABEL:
         text = f"{text[: _LONGEST_LABEL - 1]}…"
-    return text.replace("$", r"\$")
+    return (f" {text}" if text.startswith("_") else text).replace("$", r"\$")
 
 
 def tidy(ax: Any, grid: str = "y") -> None:
@@ -121,15 +124,15 @@ def intervals(
             where = (0.98, place) if across else (place, 0.96)
             transform = ax.get_yaxis_transform() if across else ax.get_xaxis_transform()
             ha, va = ("right", "center") if across else ("center", "top")
-            ax.text(*where, f"{estimate.value:g}", ha=ha, va=va, transform=transform, color=VERMILLION, gid="infinite")
+            ax.text(*where, f"{estimate.value:g}", ha=ha, va=va, transform=transform, color=VERMILLION)
             continue
         low, high = estimate.confidence_interval(level)
         ends = [[place, place], [low, high]]
         if math.isfinite(low) and math.isfinite(high):
-            ax.plot(*(ends[::-1] if across else ends), "-", color=color, linewidth=1.6, gid="interval")
+            ax.plot(*(ends[::-1] if across else ends), "-", color=color, linewidth=1.6, label="_interval")
         point = (estimate.value, place) if across else (place, estimate.value)
         face = "none" if estimate.reliable is False else color
-        ax.plot(*point, "o", color=color, markerfacecolor=face, markersize=6.0, gid="value")
+        ax.plot(*point, "o", color=color, markerfacecolor=face, markersize=6.0, label="_value")
 
 
 def legend_above(ax: Any, handles: Sequence[Any]) -> None:

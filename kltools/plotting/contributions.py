@@ -101,7 +101,7 @@ def _draw_line(ax: Any, X: np.ndarray, Y: np.ndarray, terms: np.ndarray, unit: s
     below.set_axis_off()
     ax.set_zorder(below.get_zorder() + 1)
     ax.patch.set_visible(False)
-    ax.plot(X[:, 0], terms, ".", color=BLUE, markersize=3.0, alpha=0.6, rasterized=True, gid="terms")
+    ax.plot(X[:, 0], terms, ".", color=BLUE, markersize=3.0, alpha=0.6, rasterized=True, label="_terms")
     ax.axhline(0.0, color=GREY, linewidth=0.8)
     mean = ax.axhline(terms.mean(), color=VERMILLION, linestyle="--", linewidth=1.2, label="their mean")
     finite = terms[np.isfinite(terms)]
@@ -115,7 +115,7 @@ def _draw_line(ax: Any, X: np.ndarray, Y: np.ndarray, terms: np.ndarray, unit: s
 
 def _draw_plane(ax: Any, X: np.ndarray, Y: np.ndarray, terms: np.ndarray, unit: str) -> None:
     reach = float(np.quantile(np.abs(terms[np.isfinite(terms)]), 0.98)) if np.isfinite(terms).any() else 1.0
-    (others,) = ax.plot(*Y.T, ".", color=GREY, markersize=3.0, alpha=0.5, rasterized=True, label="Y ~ q", gid="others")
+    (others,) = ax.plot(*Y.T, ".", color=GREY, markersize=3.0, alpha=0.5, rasterized=True, label="Y ~ q")
     order = np.argsort(np.abs(terms), kind="stable")
     look = {"cmap": "PuOr_r", "vmin": -reach, "vmax": reach, "edgecolors": GREY, "linewidths": 0.2}
     drawn = ax.scatter(*X[order].T, c=terms[order], s=12.0, rasterized=True, **look)

@@ -62,7 +62,7 @@ def _draw_estimates(diagnosis: Diagnosis, ax: Any) -> None:
     halves = [(value, places[name]) for name, value in diagnosis.at_half.items() if math.isfinite(value)]
     handles = []
     if halves:
-        look = {"color": ORANGE, "markersize": 5.0, "gid": "halves", "label": "from half the rows"}
+        look = {"color": ORANGE, "markersize": 5.0, "label": "from half the rows"}
         handles += ax.plot(*zip(*halves, strict=True), "D", **look)
     legend_above(ax, [*handles, *not_reliable(ax, list(diagnosis.estimates.values()))])
 
@@ -73,7 +73,7 @@ def _draw_neighbors(diagnosis: Diagnosis, ax: Any) -> None:
     if not finite:
         note(ax, "no finite estimate by nearest neighbours")
         return
-    ax.plot(list(finite), list(finite.values()), "o-", color=BLUE, gid="value")
+    ax.plot(list(finite), list(finite.values()), "o-", color=BLUE, label="_value")
     ax.set_xscale("log")
     ax.set_xticks(list(finite), list(map(str, finite)))
     ax.minorticks_off()

@@ -70,7 +70,7 @@ def _draw_units(report: LatentReport, ax: Any) -> None:
     colors = [VERMILLION if j in report.over_spread else BLUE if values[j] > ACTIVE else GREY for j in order]
     finite = shown[np.isfinite(shown)]
     top = 2.0 * max(float(finite.max()) if len(finite) else 1.0, 2.0 * ACTIVE)
-    bars = ax.bar(range(len(order)), np.where(np.isfinite(shown), shown, top), color=colors, gid="units")
+    bars = ax.bar(range(len(order)), np.where(np.isfinite(shown), shown, top), color=colors)
     ax.set_yscale("symlog", linthresh=ACTIVE, linscale=0.7)
     ticks = [0.0, *(10.0**e for e in range(-2, 1 + math.ceil(math.log10(top))))]
     ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
@@ -125,7 +125,7 @@ def _draw_split(report: LatentReport, ax: Any) -> None:
         return
     reach = max(max(left, left + width) for _, left, width, _, _ in rows) or 1.0
     for place, (_, left, width, error, color) in enumerate(rows):
-        ax.barh(place, width, 0.62, left=left, color=color, gid="part")
+        ax.barh(place, width, 0.62, left=left, color=color)
         words = f"{width:.3g}" + (f" ± {error:.1g}" if error > 0.0 else "")
         inside = max(left, left + width) > 0.6 * reach and left > 0.45 * reach
         edge = min(left, left + width) if inside else max(left, left + width)
@@ -143,11 +143,12 @@ def _draw_marginals(report: LatentReport, ax: Any) -> None:
     edges = _edges(report, units)
     middles = 0.5 * (edges[1:] + edges[:-1])
     curves = [marginal_density(report, int(j), edges) for j in units]
-    normal = np.exp(-0.5 * middles**2) / math.sqrt(2.0 * math.pi)
+    with np.errstate(over="ignore"):
+        normal = np.exp(-0.5 * middles**2) / math.sqrt(2.0 * math.pi)
     step = 1.15 * max(float(normal.max()), float(np.median([curve.max() for curve in curves])))
     for place, (j, curve) in enumerate(zip(units, curves, strict=True)):
         base, height = -place * step, np.minimum(curve, 1.05 * step)  # a spike would hide its neighbours
-        ax.fill_between(middles, base, base + height, color=BLUE, alpha=0.6, linewidth=0.8, gid="marginal")
+        ax.fill_between(middles, base, base + height, color=BLUE, alpha=0.6, linewidth=0.8)
         if report.prior == _STANDARD:
             ax.plot(middles, base + normal, "--", color=VERMILLION, linewidth=1.0)
         ax.text(
@@ -202,7 +203,7 @@ def _draw_codes(report: LatentReport, ax: Any) -> None:
     _draw_points(ax, rows[:, units], report.codes.labels)
     if report.holes is not None:
         look = {"color": VERMILLION, "markersize": 7.0, "markeredgewidth": 1.8, "label": "least covered by codes"}
-        ax.plot(*report.holes[:, units].T, "x", gid="holes", **look)
+        ax.plot(*report.holes[:, units].T, "x", **look)
     names = [f"unit {name}" if name.isdigit() else name for name in (report.names[j] for j in units)]
     ax.set(xlabel=f"{kind} of {label(names[0])}", ylabel=f"{kind} of {label(names[1])}")
     ax.set_title("codes in the two units of the largest KL")
@@ -215,12 +216,12 @@ def _draw_points(ax: Any, rows: np.ndarray, labels: np.ndarray | None) -> None:
     look = {"linestyle": "none", "markersize": 3.0, "alpha": 0.7, "markeredgewidth": 0.0, "rasterized": True}
     kinds = [] if labels is None else list(dict.fromkeys(sorted(labels.tolist(), key=lambda x: (str(type(x)), x))))
     if labels is None or len(kinds) > len(COLORS) * len(_MARKERS):
-        ax.plot(*rows.T, marker="o", color=BLUE, gid="codes", **look)
+        ax.plot(*rows.T, marker="o", color=BLUE, label="_codes", **look)
         return
     for number, kind in enumerate(kinds):
         color, marker = COLORS[number % len(COLORS)], _MARKERS[number // len(COLORS)]
         chosen = labels == kind
-        ax.plot(*rows[chosen].T, marker=marker, color=color, label=label(kind), gid="codes", **look)
+        ax.plot(*rows[chosen].T, marker=marker, color=color, label=label(kind), **look)
 
 
 def _by_size(values: np.ndarray) -> np.ndarray:
