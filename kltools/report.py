@@ -1,6 +1,5 @@
 """A report as one HTML file that needs nothing else: words, pictures and all numbers, light or dark, wide or narrow."""
 
-import dataclasses
 import html
 import importlib
 import io
@@ -103,8 +102,7 @@ $content
 
 def page(report: Report) -> str:
     """The whole file."""
-    rows = report._summary_rows()
-    return _PAGE.substitute(title=_title(report), content="\n".join(_content(report, rows)))
+    return _PAGE.substitute(title=_title(report), content="\n".join(_content(report)))
 
 
 def _title(report: Report) -> str:
@@ -112,7 +110,8 @@ def _title(report: Report) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(report).__name__).capitalize()
 
 
-def _content(report: Report, rows: list[tuple[str, str]]) -> Iterator[str]:
+def _content(report: Report) -> Iterator[str]:
+    rows = report._summary_rows()
     told = [text for name, text in rows if name in _TOLD]
     if told:
         items = "".join(f"<li>{html.escape(text)}</li>" for text in told)
@@ -177,6 +176,8 @@ def _units(report: LatentReport) -> str:
 
 def _value(value: Any) -> str:
     """Anything that `to_dict` holds, every digit of it."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
     if isinstance(value, dict):
         return _table([[_head(name), f"<td>{_value(item)}</td>"] for name, item in value.items()]) if value else ""
     if isinstance(value, list | tuple):
@@ -187,8 +188,6 @@ def _value(value: Any) -> str:
         return {math.inf: "inf", -math.inf: "-inf"}.get(value, "not known")
     if value is None:
         return "none"
-    if dataclasses.is_dataclass(value) or not isinstance(value, str | int | float):
-        value = str(value)
     return html.escape(repr(value) if isinstance(value, float) else str(value))
 
 

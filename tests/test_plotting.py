@@ -400,6 +400,8 @@ def test_any_report_can_be_drawn(make):
     assert len(heights) == report.d
     finite = np.sort(shown[np.isfinite(shown)])[::-1]
     np.testing.assert_array_equal(heights[report.d - len(finite) :], finite)
+    assert [text.get_text() for text in axes[0].texts] == ["inf"] * (report.d - len(finite))
+    assert ("inf" in axes[1].get_title()) == (report.kl == math.inf)
     if report.kl is not None and report.prior_coupling is not None:
         assert axes[1].patches[-1].get_width() == pytest.approx(report.prior_coupling.value, rel=1e-9)
     with pytest.raises(kl.InvalidTypeError, match="got float"):

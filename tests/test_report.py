@@ -88,6 +88,8 @@ def written(reports, tmp_path):
 
 def leaves(value):
     """Names, numbers and texts in what `to_dict` gives."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
     if isinstance(value, dict):
         for key, item in value.items():
             yield str(key)

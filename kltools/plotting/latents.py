@@ -79,7 +79,7 @@ def _draw_units(report: LatentReport, ax: Any) -> None:
     for bar, value in zip(bars, shown, strict=True):
         if not math.isfinite(value):
             middle = bar.get_x() + 0.5 * bar.get_width()
-            ax.text(middle, 0.8 * top, f"{value:g}", ha="center", va="top", rotation=90, color=VERMILLION)
+            ax.text(middle, 0.8 * top, f"{value:g}", ha="center", va="top", rotation=90, color="white")
     _name_units(report, ax, order)
     ax.set_ylabel("nats")
     ax.set_title(what)
@@ -112,7 +112,7 @@ def _draw_split(report: LatentReport, ax: Any) -> None:
             ("dimension-wise KL", report.dimension_wise_kl, GREEN),
             ("prior coupling", report.prior_coupling, PURPLE),
         ]
-        ax.set_title("mean KL in parts")
+        ax.set_title("mean KL in parts" if math.isfinite(report.kl) else "mean KL inf: its finite parts")
     start, rows = 0.0, []
     for name, part, color in parts:
         if part is not None and math.isfinite(part.value):
