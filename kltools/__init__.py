@@ -42,6 +42,7 @@ from .power_divergences import bhattacharyya, chi_squared, hellinger, renyi, tsa
 from .vae import vae_kl
 
 if TYPE_CHECKING:
+    from . import plotting
     from .estimators.model_objects import AutoDivergence, CalibratedKNNDivergence, MixtureDivergence
     from .estimators.objects import (
         GaussianDivergence,
@@ -75,6 +76,9 @@ _LAZY = {
     "WeightedKNNDivergence": "estimators.objects",
     **{name: f"estimators.{module}" for name, module in _RELATIVES.items()},
 }
+
+# and matplotlib with pictures
+_LAZY_MODULES = ("plotting",)
 
 __all__ = [
     "AutoDivergence",
@@ -125,6 +129,7 @@ __all__ = [
     "mutual_information",
     "pairwise_kl",
     "param",
+    "plotting",
     "register_kl",
     "renyi",
     "total_variation",
@@ -141,8 +146,10 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
+    if name in _LAZY_MODULES:
+        return importlib.import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+    return sorted({*globals(), *_LAZY, *_LAZY_MODULES})

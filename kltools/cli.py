@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from . import __version__, _cache, _validation, cuda, io
+from . import __version__, _cache, _validation, cuda, io, plotting
 from ._jit import available_cores
 from .closed_forms import kl_divergence
 from .distribution import Distribution
@@ -25,6 +25,7 @@ from .estimators.cells import METHODS as COUNT_METHODS
 from .estimators.counts import estimate_kl_from_counts, estimate_kl_from_labels
 from .families import MultivariateNormal, MultivariateNormalDiag, Normal
 from .latents import latent_report
+from .plotting._style import check_picture, need_matplotlib
 
 SUCCESS, FAILURE, INTERRUPTED = 0, 2, 130
 
@@ -76,6 +77,7 @@ def _add_estimate(commands: Any) -> None:
     command.add_argument("--method", default="auto", choices=list(METHODS), help="default: auto")
     command.add_argument("--neighbors", metavar="K[,K...]", type=_integers, help="numbers of neighbours, e.g. 5,10,20")
     _add_output(command)
+    command.add_argument("--plot", metavar="FILE", help="draw the estimate against rows and neighbours: .png .svg .pdf")
     _add_confidence_level(command)
     command.add_argument("--nan-policy", default="raise", choices=_validation.NAN_POLICIES, help="rows with NaN")
     command.add_argument("--n-jobs", type=int, default=-1, metavar="N", help="threads; -1, the default, is all cores")
@@ -132,6 +134,7 @@ def _add_vae(commands: Any) -> None:
     )
     command.add_argument("latents", metavar="LATENTS", help=".npz file")
     command.add_argument("--json", action="store_true", help="print JSON")
+    command.add_argument("--report", metavar="FILE", help="write a page with pictures and all numbers: .html")
     command.add_argument("--samples", type=int, default=10_000, metavar="N", help="draws of z; default: 10000")
     command.add_argument("--n-jobs", type=int, default=-1, metavar="N", help="threads; -1, the default, is all cores")
     command.add_argument("--seed", type=int, default=0, help="of the draws; default: 0")
@@ -153,6 +156,8 @@ def _integers(text: str) -> list[int]:
 
 def _estimate(options: argparse.Namespace) -> tuple[str, tuple[str, ...]]:
     _validation.confidence_level(options.confidence_level)
+    if options.plot is not None:
+        check_picture(options.plot)
     p, q = io.load_table(options.p, key=options.key), io.load_table(options.q, key=options.key)
     if p.columns is not None and q.columns is not None and p.columns != q.columns:
         raise ShapeMismatchError(
@@ -160,16 +165,19 @@ def _estimate(options: argparse.Namespace) -> tuple[str, tuple[str, ...]]:
         )
     if options.neighbors is not None and "n_neighbors" not in method_options(options.method):
         raise InvalidParameterError(f"--neighbors has no meaning for method {options.method!r}.")
-    estimate = estimate_kl(
-        p.values,
-        q.values,
-        method=options.method,
-        n_neighbors=options.neighbors,
-        unit=options.unit,
-        nan_policy=options.nan_policy,
-        n_jobs=options.n_jobs,
-        random_state=options.seed,
-    )
+    arguments: dict[str, Any] = {
+        "method": options.method,
+        "unit": options.unit,
+        "nan_policy": options.nan_policy,
+        "n_jobs": options.n_jobs,
+        "random_state": options.seed,
+    }
+    if options.neighbors is not None:
+        arguments["n_neighbors"] = options.neighbors
+    estimate = estimate_kl(p.values, q.values, **arguments)
+    if options.plot is not None:
+        axes = plotting.plot_estimate(p.values, q.values, confidence_level=options.confidence_level, **arguments)
+        axes[0].figure.savefig(options.plot, dpi=150)
     return _shown(estimate, options)
 
 
@@ -277,6 +285,8 @@ def _vae(options: argparse.Namespace) -> tuple[str, tuple[str, ...]]:
             f"{options.latents}: needs the arrays mu and log_var, or z, and takes {', '.join(_LATENTS[2:])}; it holds "
             f"{', '.join(arrays) or 'none'}."
         )
+    if options.report is not None:
+        need_matplotlib()
     report = latent_report(
         arrays.get("mu"),
         arrays.get("log_var"),
@@ -287,6 +297,8 @@ def _vae(options: argparse.Namespace) -> tuple[str, tuple[str, ...]]:
         n_jobs=options.n_jobs,
         random_state=options.seed,
     )
+    if options.report is not None:
+        report.to_html(options.report)
     return report.to_json(indent=2) if options.json else report.summary(), report.warnings
 
 

@@ -8,6 +8,7 @@ import json
 import math
 import textwrap
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from . import _validation
@@ -53,6 +54,20 @@ class Report:
         return "\n".join(
             textwrap.fill(line, 100, subsequent_indent=" " * 13) for line in in_lines(self._summary_rows())
         )
+
+    def to_html(self, path: Any) -> None:
+        """Write a page with the summary, pictures where there is something to draw, and all numbers.
+
+        One file that needs no other, for browsers and phones, light and dark. Pictures need matplotlib.
+
+        Parameters
+        ----------
+        path : str or path-like
+            A file there is replaced.
+        """
+        from .report import page  # stands above all results
+
+        Path(path).write_text(page(self), encoding="utf-8")
 
     def _repr_html_(self) -> str:
         return in_html(self._summary_rows())

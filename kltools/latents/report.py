@@ -144,6 +144,7 @@ class LatentReport(Report):
             *self._parts(),
             *self._about_aggregate(),
             *self._about_units(),
+            *self._each_unit(),
             *((f"label {label}", f"mean KL {value:.4g}") for label, value in (self.kl_by_label or {}).items()),
             *(("warning", text) for text in self.warnings),
         ]
@@ -174,13 +175,14 @@ class LatentReport(Report):
             yield "holes", f"{share} (at most 1% where it is the prior)"
 
     def _about_units(self) -> Iterator[tuple[str, str]]:
-        order = range(self.d)
         if self.kl_per_unit is not None:
             yield "active", f"{len(self.active_by_kl)} of {self.d} units by KL, {len(self.active_by_mu)} by Var mu"
-            order = np.argsort(-self.kl_per_unit, kind="stable").tolist()
         for name, units in (("collapsed", self.collapsed), ("over-spread", self.over_spread)):
             if units:
                 yield name, f"{len(units)}: {listed(self.names, units)}"
+
+    def _each_unit(self) -> Iterator[tuple[str, str]]:
+        order = range(self.d) if self.kl_per_unit is None else np.argsort(-self.kl_per_unit, kind="stable").tolist()
         for j in list(order)[:_MOST_UNITS]:
             marginal = f"marginal KL {self.marginal_kl[j]:.3g} +- {self.marginal_kl_standard_error[j]:.1g}"
             if self.kl_per_unit is None or self.mu_variance is None or self.mean_variance is None:
