@@ -6,7 +6,7 @@ Differences of log-gamma and of digamma are accurate where both arguments are la
 import math
 
 from ._jit import jit
-from ._scalar import EULER_GAMMA, NODES, digamma, x_minus_log1p
+from ._scalar import EULER_GAMMA, NODES, digamma, trigamma, x_minus_log1p
 
 _ASYMPTOTIC = 12.0
 _ZETA_MINUS_ONE = (  # of 2, 3, ..., 25
@@ -87,18 +87,6 @@ def digamma_step(x: float, step: float) -> float:
 
 
 @jit
-def _trigamma(x: float) -> float:
-    """Derivative of digamma for x > 0 (Abramowitz and Stegun, 6.4.6 and 6.4.12)."""
-    shift = 0.0
-    while x < _ASYMPTOTIC:
-        shift += 1.0 / (x * x)
-        x += 1.0
-    t = 1.0 / (x * x)
-    series = t * (1 / 6 - t * (1 / 30 - t * (1 / 42 - t * (1 / 30 - t * (5 / 66 - t * 691 / 2730)))))
-    return shift + (1.0 + 0.5 / x + series) / x
-
-
-@jit
 def gamma_ratio_divergence(half: float, x: float, y: float) -> float:
     """G(y) - G(x) - (y - x) G'(x) >= 0 for G(x) = lgamma(half + x) - lgamma(2 half + x), half > 0 and x, y >= 0.
 
@@ -117,7 +105,7 @@ def gamma_ratio_divergence(half: float, x: float, y: float) -> float:
             node, weight = NODES[i]
             place = (panel + node) / n_panels
             at = half + x + place * step
-            total += weight * (1.0 - place) * (_trigamma(at) - _trigamma(half + at))
+            total += weight * (1.0 - place) * (trigamma(at) - trigamma(half + at))
         panel += 1.0
     return step * (total / n_panels) * step
 

@@ -27,6 +27,7 @@ LAYERS = (
         "_device",
         "_gamma_ratio",
         "_lanes",
+        "_log_sums",
         "_parameters",
         "_special",
         "_tilt",

@@ -44,7 +44,7 @@ def total(x: Any) -> float:
     with telling_shortage(), Place(x) as place:
         view = place.view(x)
         out = place.scratch(1)
-        fill(_NUMBER, [view], view.shape, len(view.shape), out, place)
+        fill(ITSELF, [view], view.shape, len(view.shape), out, place)
         return float(place.receive(out)[0])
 
 
@@ -107,7 +107,7 @@ def fill(formula: Formula, views: Sequence[View], shape: tuple[int, ...], n_axes
     blocks = -(-n * n_parts * team // THREADS)
     kernel(blocks, THREADS, place.stream, flats, layout, batch, event, n_terms, n_parts, n * n_parts, sums)
     if n_parts > 1:
-        fill(_NUMBER, [View.of_contiguous(sums, (n, n_parts))], (n, n_parts), 1, out, place)
+        fill(ITSELF, [View.of_contiguous(sums, (n, n_parts))], (n, n_parts), 1, out, place)
 
 
 def joined(shape: tuple[int, ...], strides: Sequence[tuple[int, ...]]) -> tuple[tuple[int, ...], list[tuple[int, ...]]]:
@@ -266,4 +266,8 @@ def _itself(x):
     return x
 
 
-_NUMBER = Formula(_itself)
+def _is_no_number(x):
+    return 0.0 if abs(x) < math.inf else 1.0
+
+
+ITSELF, IS_NO_NUMBER = Formula(_itself), Formula(_is_no_number)

@@ -12,7 +12,7 @@ from ..estimators.terms import USING_RATIO, PairMoments, Tally, chunk_size, rati
 from ..preprocessing import Notes
 from ._blocks import sum_of_block
 from ._compat import THREADS, Kernel, cuda, device, types
-from .formulas import fill
+from .formulas import ITSELF, fill
 from .interop import Place, View
 from .memory import telling_shortage
 
@@ -70,7 +70,7 @@ def _mapped(formula: Formula, views: tuple[View, ...], place: Place) -> View:
 def _contiguous(view: View, place: Place) -> View:
     if view.flat.dtype == np.float64 and view.strides == View.of_contiguous(None, view.shape).strides:
         return view
-    return _mapped(_ITSELF, (view,), place)
+    return _mapped(ITSELF, (view,), place)
 
 
 @functools.cache
@@ -126,8 +126,4 @@ def _log_ratio(log_p, log_q):
     return log_q - log_p
 
 
-def _itself(x):
-    return x
-
-
-_IS_EXTREME, _LOG_RATIO, _ITSELF = Formula(_is_extreme), Formula(_log_ratio), Formula(_itself)
+_IS_EXTREME, _LOG_RATIO = Formula(_is_extreme), Formula(_log_ratio)

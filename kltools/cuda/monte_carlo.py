@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from .. import _validation
-from .._formula import Formula
 from .._philox import two_normals, two_uniforms
 from .._scalar import LOG_2PI
 from ..errors import DeviceUnavailableError
@@ -21,7 +20,7 @@ from ..families.gaussian import MultivariateNormal, MultivariateNormalDiag, Norm
 from ..families.gaussian_mixture import GaussianMixture
 from ..preprocessing import Notes
 from ._compat import MOST_BLOCKS, THREADS, Kernel, cuda, device, types
-from .formulas import fill
+from .formulas import IS_NO_NUMBER, fill
 from .interop import Place, View
 from .log_prob import DeviceTally
 from .memory import telling_shortage, workspace
@@ -69,20 +68,13 @@ def _threads(d: int, n: int) -> int:
 
 def _any_infinite(log_q: View, place: Place) -> bool:
     out = place.scratch(1)
-    fill(_IS_INFINITE, [log_q], log_q.shape, 1, out, place)
+    fill(IS_NO_NUMBER, [log_q], log_q.shape, 1, out, place)
     return bool(place.receive(out)[0])
 
 
 def _count_outside(log_q: np.ndarray, first: int) -> int:
     _validation.check_log_densities(log_q, "log_q", first=first)
     return int(np.isneginf(log_q).sum())
-
-
-def _is_infinite(x):
-    return 0.0 if abs(x) < math.inf else 1.0
-
-
-_IS_INFINITE = Formula(_is_infinite)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from .._formula import Formula
 from .._scalar import LOG_2PI
 from ..errors import ShapeMismatchError
 from ._compat import MOST_BLOCKS, THREADS, Kernel, cuda, types
-from .formulas import fill
+from .formulas import ITSELF, fill
 from .interop import Place, View
 from .memory import telling_shortage, workspace
 
@@ -55,7 +55,7 @@ def aggregate_log_prob(z: Any, mu: Any, log_var: Any) -> Any:
     Examples
     --------
     >>> from kltools.cuda import aggregate_log_prob
-    >>> aggregate_log_prob([[0.0]], [[0.0], [0.0]], [[0.0], [0.0]])  # doctest: +SKIP
+    >>> aggregate_log_prob([[0.0]], [[0.0], [0.0]], [[0.0], [0.0]])
     array([-0.91893853])
     """
     with telling_shortage(), Place(z, mu, log_var) as place:
@@ -64,7 +64,7 @@ def aggregate_log_prob(z: Any, mu: Any, log_var: Any) -> Any:
         _check_shapes(points.shape, means.shape, log_variances.shape)
         (m, d), n = points.shape, means.shape[0]
         centers, inverses, heights = place.scratch(n * d), place.scratch(n * d), place.scratch(n)
-        fill(_ITSELF, [means], (n, d), 0, centers, place)
+        fill(ITSELF, [means], (n, d), 0, centers, place)
         fill(_INVERSE_DEVIATION, [log_variances], (n, d), 0, inverses, place)
         fill(_HEIGHT, [log_variances], (n, d), 1, heights, place)
         out, flat = place.result((m,))
@@ -75,7 +75,7 @@ def aggregate_log_prob(z: Any, mu: Any, log_var: Any) -> Any:
             rows = min(step, m - start)
             turned = View(points.flat, (d, rows), points.strides[::-1], points.first + start * points.strides[0])
             columns, tops, totals = place.scratch(d * rows), place.scratch(n_parts, rows), place.scratch(n_parts, rows)
-            fill(_ITSELF, [turned], (d, rows), 0, columns, place)
+            fill(ITSELF, [turned], (d, rows), 0, columns, place)
             blocks = min(-(-rows // THREADS), MOST_BLOCKS)
             matrices = columns.reshape(d, rows), centers.reshape(n, d), inverses.reshape(n, d)
             sums = (rows, n, d, per_part, *matrices, heights, tops, totals)
@@ -91,10 +91,6 @@ def _check_shapes(z: tuple[int, ...], mu: tuple[int, ...], log_var: tuple[int, .
         )
 
 
-def _itself(x):
-    return x
-
-
 def _inverse_deviation(log_var):
     return math.exp(-0.5 * log_var)
 
@@ -103,7 +99,7 @@ def _height(log_var):
     return -0.5 * (log_var + LOG_2PI)
 
 
-_ITSELF, _INVERSE_DEVIATION, _HEIGHT = Formula(_itself), Formula(_inverse_deviation), Formula(_height)
+_INVERSE_DEVIATION, _HEIGHT = Formula(_inverse_deviation), Formula(_height)
 
 
 @functools.cache

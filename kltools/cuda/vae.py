@@ -6,25 +6,21 @@ from typing import Any
 from .. import vae
 from .._formula import Formula
 from ..families.gaussian import MultivariateNormal
-from .formulas import evaluate, total
+from .formulas import IS_NO_NUMBER, evaluate, total
 from .interop import Place, host_copy
-
-
-def _is_no_number(x):
-    return 0.0 if abs(x) < math.inf else 1.0
 
 
 def _product(x, factor):
     return x * factor
 
 
-_IS_NO_NUMBER, _PRODUCT = Formula(_is_no_number), Formula(_product)
+_PRODUCT = Formula(_product)
 
 
 def settle_latents(value: Any, mu: Any, log_var: Any, reduction: str, factor: float) -> Any:
     """What the caller wants of divergences on the device, once it is known that the latents are numbers."""
     n_axes = len(value.shape)
-    if total(evaluate(_IS_NO_NUMBER, value)):
+    if total(evaluate(IS_NO_NUMBER, value)):
         for array, name in ((mu, "mu"), (log_var, "log_var")):
             vae.check_finite(host_copy(array, name), name)
     if reduction not in ("sum", "mean"):

@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import _validation
 from .._formula import Formula
+from .._log_sums import log_mean_exp
 from ..errors import InfiniteDivergenceWarning, InvalidParameterError, KLToolsWarning, PoorOverlapWarning
 from ..estimate import DivergenceEstimate
 from ..inference import UNKNOWN
@@ -249,7 +250,7 @@ def _of_affinity(
 
     def terms(X: np.ndarray, Y: np.ndarray) -> Terms:
         logs, n_ties, outside = _log_affinities(X, Y, alpha, search)
-        together = _log_mean_exp(logs)
+        together = float(log_mean_exp(logs))
         affinity = {"affinity": _exp(together)}
         return Terms(transform(together), tuple(transform(float(log)) for log in logs), n_ties, affinity, outside)
 
@@ -270,13 +271,8 @@ def _log_affinities(X: np.ndarray, Y: np.ndarray, alpha: float, search: Search) 
         if tie.any():
             chosen, n_own, n_other = counts_where_tied((own, other), (near, far), tie)
             log_terms[chosen] = (1.0 - alpha) * log_rows + _log_correction(n_own, n_other, alpha)
-        logs.append(_log_mean_exp(log_terms))
+        logs.append(log_mean_exp(log_terms))
     return np.array(logs), int(tied.any(axis=0).sum()), share_outside(nu.distances[0], other, search.ks[0])
-
-
-def _log_mean_exp(logs: np.ndarray) -> float:
-    largest = float(logs.max())
-    return largest + math.log(float(np.exp(logs - largest).mean()))
 
 
 def _exp(x: float) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import _validation
+from .._log_sums import log_mean_exp, log_sum_exp
 from .._validation import check_enough_rows
 from ..inference import UNKNOWN, Uncertainty, sum_of_means
 from ..neighbors import in_safe_range
@@ -39,7 +40,7 @@ def kliep(problem: Problem, *, n_folds: int = 5) -> Result:
     width = float(kernels.widths[int(np.argmax(scores))])
     terms = kernels.likelihood_terms(width)
     shares = likelihood_shares(terms)
-    log_masses = _log_mean_exp(-kernels.to_y / (2.0 * width**2), axis=0)
+    log_masses = log_mean_exp(-kernels.to_y / (2.0 * width**2), axis=0)
     with np.errstate(divide="ignore"):
         log_weights = np.log(shares) - log_masses
     return _kl_result(problem, kernels, width, np.exp(log_weights - log_weights.max()), {"n_folds": n_folds})
@@ -66,7 +67,7 @@ def _kl_result(
 ) -> Result:
     """mean_X log w - log mean_Y w: the ratio w is made to have the mean 1 under Q."""
     of_x, of_y = (kernels.log_ratio(rows, width, weights) for rows in (kernels.X, kernels.Y))
-    log_mass = float(_log_mean_exp(of_y))
+    log_mass = float(log_mean_exp(of_y))
     value = float(of_x.mean()) - log_mass
     return Result(
         value,
@@ -126,13 +127,13 @@ class _Kernels:
         with np.errstate(divide="ignore"):
             log_weights = np.log(weights)
         return np.concatenate(
-            [_log_sum_exp(log_weights - squares(part, self.centers) / (2.0 * width**2)) for part in _parts(rows)]
+            [log_sum_exp(log_weights - squares(part, self.centers) / (2.0 * width**2)) for part in _parts(rows)]
         )
 
     def likelihood_terms(self, width: float) -> np.ndarray:
         """log of each kernel, divided by its mean over Y, at the rows of X."""
         rate = 1.0 / (2.0 * width**2)
-        return -rate * self.to_x - _log_mean_exp(-rate * self.to_y, axis=0)
+        return -rate * self.to_x - log_mean_exp(-rate * self.to_y, axis=0)
 
     def told(self, width: float) -> dict[str, Any]:
         return {"n_centers": len(self.centers), "width": width}
@@ -148,17 +149,6 @@ def squares(rows: np.ndarray, centers: np.ndarray) -> np.ndarray:
     for x, c in zip(rows.T, centers.T, strict=True):
         result += (x[:, None] - c) ** 2
     return result
-
-
-def _log_sum_exp(terms: np.ndarray, axis: int = -1) -> np.ndarray:
-    largest = terms.max(axis=axis, keepdims=True)
-    shift = np.where(np.isneginf(largest), 0.0, largest)
-    with np.errstate(divide="ignore"):
-        return np.log(np.exp(terms - shift).sum(axis=axis)) + np.squeeze(shift, axis)
-
-
-def _log_mean_exp(terms: np.ndarray, axis: int = -1) -> np.ndarray:
-    return _log_sum_exp(terms, axis) - math.log(terms.shape[axis])
 
 
 # ---------------------------------------------------------------- least squares
@@ -244,5 +234,5 @@ def _held_out_likelihood(kernels: _Kernels, width: float, labels: np.ndarray) ->
         terms = all_terms[:, ~out[kernels.center_rows]]  # a kernel at a row that is left out would know it
         with np.errstate(divide="ignore"):
             log_shares = np.log(likelihood_shares(terms[~out]))
-        total += float(np.minimum(_log_sum_exp(terms[out] + log_shares), ceiling).sum())
+        total += float(np.minimum(log_sum_exp(terms[out] + log_shares), ceiling).sum())
     return total

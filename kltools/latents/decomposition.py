@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .._log_sums import log_sum_exp
 from .aggregate import Aggregate, Groups
 from .monte_carlo import Controls, Draws, Means, Plan
 from .priors import Prior
@@ -131,7 +132,7 @@ class _Information:
         joint = groups.log_sums(draws.z, self._n_jobs)
         coordinates = self._of_coordinates.log_sums_of_coordinates(draws.z, self._n_jobs)
         n_seen, number = len(whole), groups.number[draws.component]
-        log_sums = np.concatenate([_log_sum(coordinates, 1), _log_sum(joint, 1)[:, None]], axis=1)
+        log_sums = np.concatenate([log_sum_exp(coordinates, 1), log_sum_exp(joint, 1)[:, None]], axis=1)
         values = own - self._log_density(own, log_sums, n_seen)
         if not whole.is_whole:
             self._count += len(values)
@@ -141,7 +142,7 @@ class _Information:
                 self._sum[group] += self._without(group, own, sums, number == group).sum(axis=0)
         joint[np.arange(len(joint)), number] = -math.inf
         others = np.maximum(n_seen - groups.counts[number], 1)
-        return values, _log_sum(joint, 1) - np.log(others)
+        return values, log_sum_exp(joint, 1) - np.log(others)
 
     def _log_density(self, own: np.ndarray, log_sums: np.ndarray, n_seen: int) -> np.ndarray:
         """log q(z) from the sum over the components that are seen, of which its own is one.
@@ -158,7 +159,7 @@ class _Information:
         """T with the other groups of components only."""
         n = self._groups.whole.n_total
         n_left = len(self._groups.whole) - self._groups.counts[group]
-        log_sums = _log_sum(np.delete(sums, group, axis=1), 1)
+        log_sums = log_sum_exp(np.delete(sums, group, axis=1), 1)
         other = math.log((n - 1) / (n * n_left)) + log_sums[is_own]
         log_density = self._log_density(own, log_sums, n_left)
         log_density[is_own] = np.logaddexp(own[is_own] - math.log(n), other)
@@ -177,13 +178,6 @@ class _Information:
         centred = values[:-1] - values[:-1].mean(axis=0)
         bias = (n_groups - 1) * unseen * (values[:-1].mean(axis=0) - values[-1])
         return bias, math.sqrt((n_groups - 1) / n_groups * unseen) * centred
-
-
-def _log_sum(logs: np.ndarray, axis: int) -> np.ndarray:
-    top = logs.max(axis=axis, keepdims=True)
-    level = np.where(np.isfinite(top), top, 0.0)
-    with np.errstate(divide="ignore"):
-        return np.squeeze(level, axis) + np.log(np.exp(logs - level).sum(axis=axis))
 
 
 @dataclass(frozen=True)
@@ -208,7 +202,7 @@ def find_holes(
         return None
     z = prior.draw(_MOST_PRIOR_DRAWS, rng)
     log_p = prior.log_prob(z)
-    ratios = _log_sum(groups.log_sums(z, n_jobs), 1) - math.log(len(groups.whole))
+    ratios = log_sum_exp(groups.log_sums(z, n_jobs), 1) - math.log(len(groups.whole))
     ratios = ratios if log_p is None else ratios - log_p
     level = float(np.quantile(log_ratios, UNCOVERED, method="inverted_cdf"))
     uncovered = ratios <= (level if log_p is None else min(level, math.log(0.5)))

@@ -14,15 +14,13 @@ from ..estimate import Deferred, DivergenceEstimate
 from ..inference import Uncertainty
 from ..neighbors import Reference
 from .findings import findings
-from .known import codes_of, units_where
+from .known import ACTIVE, OVER_SPREAD, codes_of, units_where
 from .priors import Prior, prior_of
 from .report import LatentReport
 from .sampled import MOST_ROWS, quiet_kl
 
 _FEWEST_ROWS = 20
-_ACTIVE = 0.01  # nats
 _DEVIATIONS = 3.0  # standard errors
-_OVER_SPREAD = 2.0
 
 
 def report_of_draws(
@@ -38,39 +36,19 @@ def report_of_draws(
     estimates = [quiet_kl(rows[:, j], law.reference(np.array([j]), rng), "knn", rng, n_jobs) for j in range(law.d)]
     marginal = np.array([estimate.value for estimate in estimates])
     errors = np.array([estimate.standard_error for estimate in estimates])
-    differs = marginal > np.maximum(_ACTIVE, _DEVIATIONS * errors)
+    differs = marginal > np.maximum(ACTIVE, _DEVIATIONS * errors)
     active = active_units(rows, differs, n_jobs) if law.is_factorised else np.ones(law.d, bool)
     aggregate = _aggregate_kl(rows, law, active, rng, n_jobs)
     report = LatentReport(
         n=len(z),
         names=names,
         prior=law.name,
-        kl=None,
-        kl_standard_error=None,
-        kl_per_unit=None,
-        mu_variance=None,
-        mean_variance=None,
         active_by_kl=units_where(active),
-        active_by_mu=(),
-        collapsed=(),
-        over_spread=units_where(((z - law.mean) ** 2).mean(axis=0) > _OVER_SPREAD * law.var),
-        mutual_information=None,
+        over_spread=units_where(((z - law.mean) ** 2).mean(axis=0) > OVER_SPREAD * law.var),
         mutual_information_limit=math.log(len(z)),
-        mutual_information_bounds=None,
-        total_correlation=None,
-        dimension_wise_kl=None,
-        prior_coupling=None,
         aggregate_kl=aggregate,
-        aggregate_kl_bounds=None,
-        bounds_standard_error=0.0,
         marginal_kl=marginal,
         marginal_kl_standard_error=errors,
-        hole_share=None,
-        hole_share_standard_error=None,
-        holes=None,
-        hole_log_ratios=None,
-        kl_by_label=None,
-        warnings=(),
         codes=codes_of(None, None, z, labels, rng),
     )
     told = (

@@ -22,7 +22,7 @@ from .sampled import with_sampled_prior
 from .tally import Tally
 
 ACTIVE = 0.01  # nats, and variance of mu (Burda et al. 2016)
-_OVER_SPREAD = 2.0  # mean squares from the prior's mean, in its variances
+OVER_SPREAD = 2.0  # mean squares from the prior's mean, in its variances
 _MOST_PAIRS = 2**28  # of rows, which are compared for bounds
 _MOST_CODES = 5_000  # rows for pictures
 
@@ -147,7 +147,7 @@ def units_where(chosen: np.ndarray) -> tuple[int, ...]:
 def _over_spread(tally: Tally, prior: Prior) -> tuple[int, ...]:
     with np.errstate(over="ignore"):
         squares = tally.var + tally.mu_variance + (tally.mu - prior.mean) ** 2
-    return units_where(squares > _OVER_SPREAD * prior.var)
+    return units_where(squares > OVER_SPREAD * prior.var)
 
 
 def _by_label(tally: Tally, prior: Prior) -> dict[Any, float] | None:

@@ -100,32 +100,32 @@ class LatentReport(Report):
     n: int
     names: tuple[str, ...]
     prior: str
-    kl: float | None
-    kl_standard_error: float | None
-    kl_per_unit: np.ndarray | None
-    mu_variance: np.ndarray | None
-    mean_variance: np.ndarray | None
+    kl: float | None = None
+    kl_standard_error: float | None = None
+    kl_per_unit: np.ndarray | None = None
+    mu_variance: np.ndarray | None = None
+    mean_variance: np.ndarray | None = None
     active_by_kl: tuple[int, ...]
-    active_by_mu: tuple[int, ...]
-    collapsed: tuple[int, ...]
+    active_by_mu: tuple[int, ...] = ()
+    collapsed: tuple[int, ...] = ()
     over_spread: tuple[int, ...]
-    mutual_information: DivergenceEstimate | None
+    mutual_information: DivergenceEstimate | None = None
     mutual_information_limit: float
-    mutual_information_bounds: tuple[float, float] | None
-    total_correlation: DivergenceEstimate | None
-    dimension_wise_kl: DivergenceEstimate | None
-    prior_coupling: DivergenceEstimate | None
+    mutual_information_bounds: tuple[float, float] | None = None
+    total_correlation: DivergenceEstimate | None = None
+    dimension_wise_kl: DivergenceEstimate | None = None
+    prior_coupling: DivergenceEstimate | None = None
     aggregate_kl: DivergenceEstimate
-    aggregate_kl_bounds: tuple[float, float] | None
-    bounds_standard_error: float
+    aggregate_kl_bounds: tuple[float, float] | None = None
+    bounds_standard_error: float = 0.0
     marginal_kl: np.ndarray
     marginal_kl_standard_error: np.ndarray
-    hole_share: float | None
-    hole_share_standard_error: float | None
-    holes: np.ndarray | None
-    hole_log_ratios: np.ndarray | None
-    kl_by_label: dict[Any, float] | None
-    warnings: tuple[str, ...]
+    hole_share: float | None = None
+    hole_share_standard_error: float | None = None
+    holes: np.ndarray | None = None
+    hole_log_ratios: np.ndarray | None = None
+    kl_by_label: dict[Any, float] | None = None
+    warnings: tuple[str, ...] = ()
     codes: Codes
 
     @property

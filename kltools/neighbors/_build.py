@@ -17,7 +17,6 @@ GROUP = 8  # queries that are searched for together
 LANES = Const(GROUP)
 LEAF_GROUPS = 7
 _SORTED_ROWS = 64
-_SAMPLE = 32
 _WIDTH_STEP = 4
 
 
