@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import errors, maps
 from ._parameters import param
+from ._progress import show_progress
 from ._warmup import warmup
 from .closed_forms import kl_divergence, pairwise_kl, register_kl
 from .comparison import *
@@ -132,6 +133,7 @@ __all__ = [
     "plotting",
     "register_kl",
     "renyi",
+    "show_progress",
     "total_variation",
     "tsallis",
     "vae_kl",

@@ -21,6 +21,7 @@ import numba
 import numpy as np
 from numba.core import config
 
+from . import _progress
 from ._cache import KernelCache
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -160,6 +161,8 @@ def run_rows(
     ``row_cost`` is the number of operations that a row may take at the most; ``share_at_once`` says that
     every row is worth a thread. ``progress`` is told the share that has been given out, by the calling thread.
     """
+    if progress is None:
+        progress = _progress.of_pass(n_rows)
     n_jobs = min(n_jobs, available_cores()) if n_jobs > 1 else 1
     queue = _RowQueue(n_rows, row_cost, n_jobs)
     n_helpers = min(n_jobs, n_rows) - 1

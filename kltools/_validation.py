@@ -225,12 +225,6 @@ def check_n_jobs(n_jobs: Any) -> int | None:
     return int(n_jobs)
 
 
-def check_progress(progress: Any) -> Any:
-    if progress is not None and not callable(progress):
-        raise InvalidTypeError(f"progress must be a function of (done, total) or None, got {progress!r}.")
-    return progress
-
-
 def check_memory_limit(memory_limit: Any) -> int:
     """Bytes; None is the default."""
     if memory_limit is None:

@@ -1,8 +1,10 @@
 """The command line: ``kltools estimate``, ``counts``, ``gaussian``, ``vae`` and ``doctor``."""
 
 import argparse
+import contextlib
 import dataclasses
 import importlib.metadata
+import importlib.util
 import json
 import os
 import platform
@@ -15,6 +17,7 @@ import numpy as np
 
 from . import __version__, _cache, _validation, cuda, io, plotting
 from ._jit import available_cores
+from ._progress import show_progress
 from .closed_forms import kl_divergence
 from .distribution import Distribution
 from .errors import DeviceUnavailableError, InvalidParameterError, KLToolsError, KLToolsWarning, ShapeMismatchError
@@ -36,7 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            output, told = options.run(options)
+            with _bars():
+                output, told = options.run(options)
         for warning in caught:
             if str(warning.message) not in told:
                 print(f"kltools: warning: {warning.message}", file=sys.stderr)
@@ -50,6 +54,12 @@ def main(arguments: list[str] | None = None) -> int:
         print("kltools: interrupted", file=sys.stderr)
         return INTERRUPTED
     return SUCCESS
+
+
+def _bars() -> contextlib.AbstractContextManager[None]:
+    """On a terminal, where tqdm is installed."""
+    wanted = sys.stderr.isatty() and importlib.util.find_spec("tqdm") is not None
+    return show_progress() if wanted else contextlib.nullcontext()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -19,7 +19,7 @@ TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 # from the ground up; a module imports from lower lines only
 LAYERS = (
     ("errors", "_once"),
-    ("_cache",),
+    ("_cache", "_progress"),
     ("_jit",),
     ("_arrays", "_scalar", "_simd", "_philox"),
     (

@@ -177,6 +177,8 @@ def test_a_forest_has_a_row_for_each_estimate():
     assert values(ax) == [0, 1, 2]
     assert ax.get_ylim()[0] > ax.get_ylim()[1]  # the first one is at the top
     assert ax.get_xlabel() == "KL(P||Q) (nats), 50% intervals"
+    ax = plotting.plot_forest(list(named.values()), ax=Figure().add_subplot())
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["knn", "gaussian", "kde"]
 
 
 @pytest.mark.filterwarnings("ignore::kltools.errors.KLToolsWarning")
@@ -192,7 +194,7 @@ def test_infinite_estimates_are_told_in_words():
 def test_forests_refuse_other_things():
     estimate = kl.estimate_kl(X, Y, method="gaussian")
     with pytest.raises(kl.InvalidTypeError, match="must map names"):
-        plotting.plot_forest([estimate])
+        plotting.plot_forest(estimate)
     with pytest.raises(kl.InvalidTypeError, match="DivergenceEstimate, got float"):
         plotting.plot_forest({"a": 0.5})
     with pytest.raises(kl.InvalidParameterError, match="bits, nats"):

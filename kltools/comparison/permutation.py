@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import _validation
+from .. import _progress, _validation
 from .._arrays import frozen
 from .._jit import effective_n_jobs, jit, run_rows
 from ..errors import SmallSampleWarning
@@ -105,7 +105,7 @@ def two_sample_test(
     n_jobs: int | None = None,
     random_state: Any = None,
     nan_policy: str = "raise",
-    progress: Callable[[int, int], object] | None = None,
+    progress: bool | Callable[[int, int], object] | None = None,
 ) -> TestResult:
     r"""Test whether X and Y were drawn from the same distribution, by permuting their labels.
 
@@ -139,8 +139,9 @@ def two_sample_test(
         For the permutations.
     nan_policy : {"raise", "omit"}
         "omit" drops rows that contain NaN.
-    progress : callable, optional
-        Called as ``progress(done, total)`` with permutations, now and then, by the calling thread.
+    progress : True or callable, optional
+        True shows a bar; a function is called as ``progress(done, total)`` with permutations, now and then, by the
+        calling thread.
 
     Returns
     -------
@@ -178,7 +179,7 @@ def two_sample_test(
     asked = None if n_neighbors is None else _validation.integer(n_neighbors, "n_neighbors", minimum=1)
     jobs = effective_n_jobs(_validation.check_n_jobs(n_jobs))
     rng = _validation.generator(random_state)
-    progress = _validation.check_progress(progress)
+    listener = _progress.checked(progress)
     notes = Notes()
     X, Y, n_dropped = _validation.sample_pair(X, Y, nan_policy, tell=notes.add)
     for rows, name in ((X, "X"), (Y, "Y")):
@@ -187,8 +188,9 @@ def two_sample_test(
     tell_lost_digits((X, Y), notes)
     _tell_too_few(len(X), len(Y), n_permutations, notes)
 
-    graph = _Graph.of(np.concatenate([X, Y]), k, jobs)
-    values = _divergences(graph, len(X), n_permutations, rng, jobs, progress)
+    with _progress.shown(listener):
+        graph = _Graph.of(np.concatenate([X, Y]), k, jobs)
+        values = _divergences(graph, len(X), n_permutations, rng, jobs, listener)
     distances = _far_from_mean(values.sum(axis=1)) + _far_from_mean(values[:, 0] - values[:, 1], both_sides=True)
     at_least = int(np.count_nonzero(distances >= distances[0] * (1.0 - _EQUAL)))  # itself included
     notes.issue(2)

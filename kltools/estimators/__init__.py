@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import _device, _validation
+from .. import _device, _progress, _validation
 from .._jit import effective_n_jobs
 from .._validation import DEFAULT_MEMORY_LIMIT
 from ..distribution import Distribution, check_distribution
@@ -99,7 +99,7 @@ def estimate_kl(
     n_jobs: int | None = None,
     device: str | None = None,
     random_state: Any = None,
-    progress: Callable[[int, int], object] | None = None,
+    progress: bool | Callable[[int, int], object] | None = None,
     memory_limit: int | None = None,
     **options: Any,
 ) -> DivergenceEstimate:
@@ -133,8 +133,9 @@ def estimate_kl(
     random_state : None, int, numpy.random.Generator or numpy.random.RandomState
         For the simulations and folds of "auto" and of other methods with a model, and for the random blocks
         of standard errors. With None the value of "auto" differs from call to call, by less than its error.
-    progress : callable, optional
-        Called as ``progress(done, total)`` with rows searched, now and then, by the calling thread.
+    progress : True or callable, optional
+        True shows a bar; a function is called as ``progress(done, total)`` with rows searched, now and then, by the
+        calling thread.
     memory_limit : int, optional
         Bytes of workspace beside some copies of the data, at least 1 MiB; by default 256 MiB. Less is slower,
         not different.
@@ -188,22 +189,24 @@ def estimate_kl(
             check_distribution(Y, "Y")  # raises, and names our family
         rows, reference, n_dropped = _validation.sample_pair(X, Y, nan_policy, tell=notes.add)
         q = None
-    return estimate_samples(
-        rows,
-        reference,
-        q,
-        method=method,
-        options=options,
-        unit=unit,
-        n_jobs=n_jobs,
-        random_state=random_state,
-        n_dropped=n_dropped,
-        notes=notes,
-        stacklevel=2,
-        progress=_validation.check_progress(progress),
-        memory_limit=_validation.check_memory_limit(memory_limit),
-        device=place,
-    )
+    listener = _progress.checked(progress)
+    with _progress.shown(listener):
+        return estimate_samples(
+            rows,
+            reference,
+            q,
+            method=method,
+            options=options,
+            unit=unit,
+            n_jobs=n_jobs,
+            random_state=random_state,
+            n_dropped=n_dropped,
+            notes=notes,
+            stacklevel=2,
+            progress=listener,
+            memory_limit=_validation.check_memory_limit(memory_limit),
+            device=place,
+        )
 
 
 def _from_device(method: str, X: Any, Y: Any) -> tuple[Any, Any]:

@@ -161,7 +161,7 @@ def plot_n_neighbors(
 
 
 def plot_forest(
-    estimates: Mapping[str, DivergenceEstimate],
+    estimates: Mapping[str, DivergenceEstimate] | Sequence[DivergenceEstimate],
     *,
     truth: float | None = None,
     confidence_level: float = 0.95,
@@ -171,8 +171,8 @@ def plot_forest(
 
     Parameters
     ----------
-    estimates : mapping of str to DivergenceEstimate
-        In one unit, by what they are to be called; the first one is at the top.
+    estimates : mapping of str to DivergenceEstimate, or list of them
+        In one unit, by what they are to be called, by default their methods; the first one is at the top.
     truth : float, optional
         A line to compare with.
     confidence_level : float
@@ -189,7 +189,7 @@ def plot_forest(
     MissingDependencyError
         Without matplotlib.
     InvalidParameterError, InvalidTypeError
-        For what is no mapping of estimates, and for estimates in several units.
+        For what holds no estimates, and for estimates in several units.
 
     Examples
     --------
@@ -202,14 +202,15 @@ def plot_forest(
     >>> [text.get_text() for text in ax.get_yticklabels()]
     ['gaussian', 'knn']
     """
-    if not isinstance(estimates, Mapping):
+    if not isinstance(estimates, Mapping | Sequence):
         raise InvalidTypeError(f"estimates must map names to DivergenceEstimate, got {type(estimates).__name__}.")
     level = _validation.confidence_level(confidence_level)
-    drawn = list(estimates.values())
+    drawn = list(estimates.values() if isinstance(estimates, Mapping) else estimates)
     checked_estimates(drawn, "estimates")
+    names = estimates if isinstance(estimates, Mapping) else [estimate.method for estimate in drawn]
     ax = one_ax(ax, (6.0, 1.2 + 0.4 * len(drawn)))
     intervals(ax, range(len(drawn)), drawn, level, across=True)
-    ax.set_yticks(range(len(drawn)), [label(name) for name in estimates])
+    ax.set_yticks(range(len(drawn)), [label(name) for name in names])
     ax.set_ylim(len(drawn) - 0.5, -0.5)
     ax.set_xlabel(f"{quantity_with_unit(drawn)}, {100 * level:.4g}% intervals")
     tidy(ax, "x")

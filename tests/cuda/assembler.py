@@ -48,4 +48,6 @@ def resources(ptx, capability):
 
 
 def of(function, signature, capability):
-    return resources(to_ptx(function, signature, capability), capability)
+    used = resources(to_ptx(function, signature, capability), capability)
+    used.kernel, used.capability = function.__name__, "{}.{}".format(*capability)
+    return used

@@ -3,3 +3,7 @@
 import sys
 
 sys.setswitchinterval(1e-4)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--kernels", help="a file for the list of compiled kernels (test_compile.py)")

@@ -1,10 +1,15 @@
 """Every kernel compiles to machine code without a GPU: no stack, no spilled registers, shared memory in bounds."""
 
+import datetime
+from importlib.metadata import version
+from pathlib import Path
+
 import pytest
 from assembler import CAPABILITIES, float64, int64, of, pretend_device, to_ptx, vector
 from formulas import FORMULAS
 from numba import cuda as numba_cuda
 
+import kltools
 from kltools._philox import two_normals, two_uniforms
 from kltools._stirling import rounding_error
 from kltools.cuda import brute, formulas, gaussian, log_prob, monte_carlo, posterior, random, sort, tree
@@ -27,6 +32,8 @@ matrix, cube = types.Array(float64, 2, "C"), types.Array(float64, 3, "C")
 indices = types.Array(int64, 1, "C")
 narrow = types.Array(types.float32, 1, "C")
 
+KERNELS = []  # what was compiled, and of which kind
+
 each_capability = pytest.mark.parametrize("capability", CAPABILITIES, ids="cc{0[0]}.{0[1]}".format)
 
 
@@ -36,7 +43,33 @@ def _device(request, monkeypatch):
     pretend_device(monkeypatch, capability)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _listing(request):
+    """The table that --kernels asks for."""
+    yield
+    path = request.config.getoption("--kernels")
+    if path:
+        Path(path).write_text(listing(), encoding="utf-8")
+
+
+def listing():
+    versions = ", ".join(f"{name} {version(name)}" for name in ("numba-cuda", "numba", "numpy"))
+    spilling, stacked = (sum(getattr(used, what) > 0 for used, _ in KERNELS) for what in ("spilled", "stack"))
+    most = max(used.registers for used, _ in KERNELS)
+    lines = [
+        "# CUDA kernels, compiled without a GPU\n",
+        f"{datetime.date.today()}, kltools {kltools.__version__}, {versions}; {len(KERNELS)} compilations, at most {most} "
+        f"registers (255 is the limit); {spilling} spill registers, {stacked} use a stack. Shared memory in bytes, as far "
+        "as it is static.\n",
+        "| kernel | variant | compute capability | registers | shared |",
+        "|---|---|---|---|---|",
+    ]
+    rows = {(u.kernel, test, u.capability, u.registers, u.shared) for u, test in KERNELS}
+    return "\n".join(lines + [f"| {' | '.join(map(str, row))} |" for row in sorted(rows)]) + "\n"
+
+
 def assert_lean(used, kind):
+    KERNELS.append((used, kind))
     assert used.stack == 0, used.report
     assert used.spilled == 0, used.report
     assert used.shared <= MOST_SHARED + RESERVED
