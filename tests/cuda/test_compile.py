@@ -58,9 +58,9 @@ def listing():
     most = max(used.registers for used, _ in KERNELS)
     lines = [
         "# CUDA kernels, compiled without a GPU\n",
-        f"{datetime.date.today()}, kltools {kltools.__version__}, {versions}; {len(KERNELS)} compilations, at most {most} "
-        f"registers (255 is the limit); {spilling} spill registers, {stacked} use a stack. Shared memory in bytes, as far "
-        "as it is static.\n",
+        f"{datetime.date.today()}, kltools {kltools.__version__}, {versions}; {len(KERNELS)} compilations, at most "
+        f"{most} registers (255 is the limit); {spilling} spill registers, {stacked} use a stack. Shared memory in bytes, "
+        "as far as it is static.\n",
         "| kernel | variant | compute capability | registers | shared |",
         "|---|---|---|---|---|",
     ]
