@@ -59,8 +59,8 @@ def listing():
     lines = [
         "# CUDA kernels, compiled without a GPU\n",
         f"{datetime.date.today()}, kltools {kltools.__version__}, {versions}; {len(KERNELS)} compilations, at most "
-        f"{most} registers (255 is the limit); {spilling} spill registers, {stacked} use a stack. Shared memory in bytes, "
-        "as far as it is static.\n",
+        f"{most} registers (255 is the limit); {spilling} spill registers, {stacked} use a stack. Static shared "
+        "memory in bytes.\n",
         "| kernel | variant | compute capability | registers | shared |",
         "|---|---|---|---|---|",
     ]
