@@ -108,8 +108,9 @@ class End:
             return None
         if len(solution) == 2:
             return np.array([*solution, 0.0])
-        solution[2] *= math.exp(-self._limits[0])
-        return solution
+        with np.errstate(over="ignore"):
+            solution[2] *= np.exp(-self._limits[0])
+        return solution if np.isfinite(solution).all() else None
 
     def _exact_points(self) -> np.ndarray:
         if self._is_finite and self._point != 0.0:

@@ -367,6 +367,7 @@ def test_independent_parts_are_fitted_alone(direction):
         (kl.StudentT(df=2, loc=0, scale=1), {}, errors.InvalidParameterError, "variance of target comes out as inf"),
         (kl.Pareto(shape=2, scale=1), {}, errors.InvalidParameterError, "variance of target comes out as inf"),
         (kl.Pareto(shape=0.5, scale=1), {}, errors.InvalidParameterError, "variance of target comes out as inf"),
+        (kl.Pareto(shape=2, scale=5e-324), {}, errors.NoClosedFormError, "quadrature over Pareto"),
         (kl.HalfCauchy(scale=1), {}, errors.InvalidParameterError, "variance of target comes out as inf"),
         (kl.Laplace(loc=0, scale=1e200), {}, errors.InvalidParameterError, "rescale target"),
         (kl.Laplace(loc=0, scale=1e-200), {}, errors.InvalidParameterError, "rescale target"),

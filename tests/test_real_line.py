@@ -150,6 +150,17 @@ def test_draws_of_multivariate_student_have_its_margins():
         assert stats.kstest(x @ w, law.cdf).pvalue > 1e-3
 
 
+def test_points_where_only_some_parameters_are_batched():
+    """One scale matrix, or one point, for several degrees of freedom."""
+    df, x = np.array([2.0, 3.0, 4.0]), np.array([0.5, -0.5])
+    expected = [stats.multivariate_t([0.0, 1.0], np.eye(2), df=each).logpdf(x) for each in df]
+    p = kl.MultivariateStudentT(df=df, loc=[0.0, 1.0], scale_matrix=np.eye(2))
+    np.testing.assert_allclose(p.log_prob(x), expected, rtol=1e-13)
+    np.testing.assert_allclose(p.log_prob(np.tile(x, (4, 1, 1))), np.tile(expected, (4, 1)), rtol=1e-13)
+    p = kl.MultivariateStudentT(df=df, loc=[0.0, 1.0], scale_matrix=np.stack([np.eye(2)] * 3))
+    np.testing.assert_allclose(p.log_prob(x), expected, rtol=1e-13)
+
+
 def test_scale_matrices_are_checked():
     with pytest.raises(errors.InvalidParameterError, match="scale_matrix of MultivariateStudentT must be positive def"):
         kl.MultivariateStudentT(df=3.0, loc=[0, 0], scale_matrix=[[1, 2], [2, 1]])

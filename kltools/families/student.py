@@ -77,12 +77,12 @@ class MultivariateStudentT(Distribution):
 
     def _log_prob(self, x: np.ndarray) -> np.ndarray:
         deviation = x - self.loc
-        shape = np.broadcast_shapes(deviation.shape[:-1], self.batch_shape)
         if self.cholesky.ndim == 2:
-            standard = np.linalg.solve(self.cholesky, deviation.reshape(-1, deviation.shape[-1]).T).T
+            rows = deviation.reshape(-1, deviation.shape[-1])
+            standard = np.linalg.solve(self.cholesky, rows.T).T.reshape(deviation.shape)
         else:
-            standard = np.linalg.solve(self.cholesky, deviation[..., None])
-        distance = np.linalg.norm(standard.reshape(-1, self.event_shape[0]), axis=-1).reshape(shape)
+            standard = np.linalg.solve(self.cholesky, deviation[..., None])[..., 0]
+        distance = np.linalg.norm(standard, axis=-1)
         return student_log_prob(distance, self.df, float(self.event_shape[0])) - self._half_log_det()
 
     def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
