@@ -12,7 +12,14 @@ import kltools  # noqa: E402
 project = "kltools"
 author = "The kltools developers"
 version = release = kltools.__version__
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.mathjax", "numpydoc", "sphinx_gallery.gen_gallery", "tables", "pictures"]
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.mathjax",
+    "numpydoc",
+    "sphinx_gallery.gen_gallery",
+    "tables",
+    "pictures",
+]
 exclude_patterns = ["recipes"]
 
 numpydoc_show_class_members = False
@@ -32,6 +39,7 @@ sphinx_gallery_conf = {
     "reset_argv": "pictures.arguments",
     "download_all_examples": False,
     "show_memory": False,
+    "write_computation_times": False,
     "show_signature": False,
     "abort_on_example_error": True,
 }

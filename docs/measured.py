@@ -1,27 +1,18 @@
-"""What the pages quote from benchmarks/results: tables, taken from there, and numbers, which must stand there."""
+"""What the pages tell of benchmarks/results: tables and single numbers, taken from there when the pages are built."""
 
 import re
 from pathlib import Path
 
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
-QUOTE = re.compile(r"(?P<words>.+?)\s*\((?P<file>[\w.]+\.md)\)$", re.DOTALL)
 
 
-def is_quoted(words: str, file: str) -> bool:
-    """Whether a number, with what belongs to it, stands in a file of results, and not as a part of another one."""
-    text = (RESULTS / file).read_text(encoding="utf-8")
-    return re.search(rf"(?<![\w.]){re.escape(words)}(?![\w]|\.\d)", text) is not None
-
-
-def quote(text: str) -> tuple[str, str]:
-    """Words and file of "0.45 (accuracy.md)"."""
-    found = QUOTE.match(text)
-    if found is None:
-        raise ValueError(f"a quotation is written `number (file.md)`, got {text!r}")
-    words, file = found["words"], found["file"]
-    if not is_quoted(words, file):
-        raise ValueError(f"{words!r} does not stand in benchmarks/results/{file}")
-    return words, file
+def number(text: str) -> str:
+    """The one cell that "file; table; rows; column" names, in the words of `table`."""
+    file, first, rows, column = (part.strip() for part in text.split(";"))
+    _, found = table(file, first, column, rows)
+    if len(found) != 1:
+        raise ValueError(f"{len(found)} rows of {file}, {first!r}, begin like {rows!r}")
+    return found[0][0]
 
 
 def table(file: str, first: str, columns: str = "", rows: str = "") -> tuple[list[str], list[list[str]]]:
@@ -48,3 +39,8 @@ def table(file: str, first: str, columns: str = "", rows: str = "") -> tuple[lis
 
 def _cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.strip().strip("|").split(" | ")]
+
+
+def restructured(cell: str) -> str:
+    """Markdown of a cell for a page: code has two backticks there, and a line may not begin with a dash."""
+    return re.sub(r"^-$", r"\\-", re.sub(r"`([^`]*)`", r"``\1``", cell))

@@ -13,7 +13,9 @@ _NAME = "picture.png"
 
 def arguments(gallery_conf: dict[str, Any], script_vars: dict[str, Any]) -> list[str]:
     """What an example is called with."""
-    builtins.__file__ = script_vars["src_file"]  # examples look for their data beside them, the gallery has no such name
+    builtins.__file__ = script_vars[
+        "src_file"
+    ]  # examples look for their data beside them, the gallery has no such name
     return [_NAME] if Path(script_vars["src_file"]).name in DRAWING else []
 
 

@@ -79,7 +79,8 @@ def relatives() -> Table:
     for name in sorted({*_QUANTITIES, *drawn, *(relative.removeprefix("estimate_") for relative in RELATIVES)}):
         exact = "kl_divergence" if name == "kl" else name
         calls = [_call(call) for call in (exact, f"estimate_{name}", f"estimate_{name}_from_counts")]
-        rows.append([name.replace("_", " "), *calls, f'``"{name}"``' if name in drawn else ""])
+        title = drawn[name][0] if name in drawn else name.replace("_", " ")
+        rows.append([title, *calls, _mark(name in drawn)])
     return ["quantity", "of distributions", "from samples", "from counts", "by drawing"], rows
 
 

@@ -1,4 +1,4 @@
-"""Sphinx: the tables of `registries`, the quotations of `measured`, and the reference of all families."""
+"""Sphinx: the tables of `registries`, the tables and numbers of `measured`, and the reference of all families."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -61,20 +61,20 @@ class Measured(SphinxDirective):
             raise self.error(f"{file}: {error!r}") from error
         self.env.note_dependency(str(measured.RESULTS / file))
         source = f"*Measured:* ``benchmarks/results/{file}``"
-        return self.parse_text_to_nodes(f"{list_table(*found)}\n\n{source}\n")
+        header, *rows = [[measured.restructured(cell) for cell in row] for row in (found[0], *found[1])]
+        return self.parse_text_to_nodes(f"{list_table(header, rows)}\n\n{source}\n")
 
 
-class Quotation(SphinxRole):
-    """``:measured:`0.45 (accuracy.md)```, a number that stands in a file of results."""
+class Number(SphinxRole):
+    """``:measured:`file; table; rows; column```, one number of a table of results."""
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         try:
-            words, file = measured.quote(self.text)
-        except ValueError as error:
-            message = self.inliner.reporter.error(str(error), line=self.lineno)
+            found = measured.number(self.text)
+        except (ValueError, StopIteration) as error:
+            message = self.inliner.reporter.error(f"{self.text}: {error!r}", line=self.lineno)
             return [self.inliner.problematic(self.rawtext, self.rawtext, message)], [message]
-        node = nodes.inline(words, words, classes=["measured"])
-        return [node], []
+        return [nodes.inline(found, found, classes=["measured"])], []
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -82,5 +82,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("families", Families)
     app.add_directive("exceptions", Exceptions)
     app.add_directive("measured", Measured)
-    app.add_role("measured", Quotation())
+    app.add_role("measured", Number())
     return {"parallel_read_safe": True}
