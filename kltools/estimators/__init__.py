@@ -44,8 +44,8 @@ METHODS = {
     "rulsif": "The relative density ratio and its Pearson divergence, which is not KL.",
     "kliep": "Likelihood for the density ratio; for small divergences, weaker than the others.",
 }
-# methods whose neighbours are searched for on a GPU where that is asked for
-ON_CUDA = ("auto", "knn", "knn_radius", "knn_calibrated", "knn_weighted")
+# methods that search for neighbours, or take moments, on a GPU where that is asked for
+ON_CUDA = ("auto", "gaussian", "knn", "knn_radius", "knn_calibrated", "knn_weighted")
 # methods whose function, of the same name, is not alone in its file
 _FILES = {"ulsif": "direct_ratio", "rulsif": "direct_ratio", "kliep": "direct_ratio"}
 
