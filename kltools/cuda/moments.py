@@ -31,14 +31,13 @@ class Rows(moments.Rows):
 
     def moments(self) -> tuple[np.ndarray, np.ndarray]:
         """The mean less the origin, and the products of deviations from the mean, summed: shapes (d,) and (d, d)."""
+        d, own = self.d, own_on_side(self.d)
+        sides = -(-d // (_SIDE * own))
         with telling_shortage(), Place() as place:
-            origin, offset = place.send(_floats(self.origin)), place.send(np.zeros(self.d))
-            offset = self._summed(_column_sums(), 1, self.d, (origin, offset), place) / self.n
-            sides = -(-self.d // (_SIDE * own_on_side(self.d)))
-            tiles = sides * (sides + 1) // 2
-            means = origin, place.send(offset)
-            kernel = products(own_on_side(self.d))
-            lower = self._summed(kernel, tiles, self.d * self.d, means, place).reshape(self.d, self.d)
+            origin, zeros = place.send(_floats(self.origin)), place.send(np.zeros(d))
+            offset = self._summed(_column_sums(), 1, d, (origin, zeros), place) / self.n
+            center = origin, place.send(offset)
+            lower = self._summed(products(own), sides * (sides + 1) // 2, d * d, center, place).reshape(d, d)
         return offset, np.tril(lower) + np.tril(lower, -1).T
 
     def squares(
@@ -54,19 +53,18 @@ class Rows(moments.Rows):
         length = len(matrix)
         constants = np.zeros(length) if constants is None else constants
         weights = np.ones(length) if weights is None else weights
-        kernel, found = squares(own_on_side(self.d)), np.empty(self.n)
+        own, found = own_on_side(self.d), np.empty(self.n)
         with telling_shortage(), Place() as place:
             given = [place.send(_floats(a).reshape(-1)) for a in (origin, offset, matrix.T, constants, weights)]
             for block, x in self._blocks(place):
                 n = block.stop - block.start
                 out = place.scratch(n)
-                blocks = -(-n // (_SIDE * own_on_side(self.d)))
-                kernel(blocks, THREADS, place.stream, n, self.d, length, x, *given, out)
+                squares(own)(-(-n // (_SIDE * own)), THREADS, place.stream, n, self.d, length, x, *given, out)
                 found[block] = place.receive(out)
         return found
 
-    def _summed(self, kernel: Kernel, n_tiles: int, size: int, means: tuple, place: Place) -> np.ndarray:
-        """Sums over rows, of which a kernel writes those of each chunk."""
+    def _summed(self, kernel: Kernel, n_tiles: int, size: int, center: tuple, place: Place) -> np.ndarray:
+        """So many sums over all rows, of which a kernel writes those over each chunk."""
         totals = place.send(np.zeros(size))
         at_once = max(1, min(_MOST_CHUNKS, min(_MOST_PARTS, workspace() // 16) // size))
         for block, x in self._blocks(place):
@@ -75,7 +73,7 @@ class Rows(moments.Rows):
             parts = place.scratch(min(at_once, n_chunks), size)
             for first in range(0, n_chunks, at_once):
                 length = min(at_once, n_chunks - first)
-                kernel((n_tiles, length), THREADS, place.stream, n, self.d, first, x, *means, parts)
+                kernel((n_tiles, length), THREADS, place.stream, n, self.d, first, x, *center, parts)
                 blocks = min(-(-size // THREADS), _FOLDING_BLOCKS)
                 _folded()(blocks, THREADS, place.stream, length, parts, totals)
         return place.receive(totals)
