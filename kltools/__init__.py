@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import errors, maps
 from ._parameters import param
+from ._version import __version__
 from ._warmup import warmup
 from .closed_forms import kl_divergence, pairwise_kl, register_kl
 from .comparison import *
@@ -57,8 +58,6 @@ if TYPE_CHECKING:
         RuLSIFDivergence,
         ULSIFDivergence,
     )
-
-__version__ = "0.1.0"
 
 # scikit-learn takes a second to import: only who uses its estimators pays for it
 _LAZY = {
