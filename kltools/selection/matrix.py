@@ -120,11 +120,11 @@ def divergence_matrix(
     --------
     >>> import numpy as np, kltools as kl
     >>> rng = np.random.default_rng(0)
-    >>> matrix = kl.divergence_matrix([rng.normal(mean, 1, (2000, 2)) for mean in (0, 0, 1)])
-    >>> matrix.round(1) + 0.0  # the truth is 0 and 1
-    array([[0. , 0. , 1. ],
-           [0. , 0. , 1. ],
-           [1. , 1. , 0. ]])
+    >>> matrix = kl.divergence_matrix([rng.normal(mean, 1, (4000, 1)) for mean in (0, 0, 2)])
+    >>> matrix.round(1) + 0.0  # the truth is 0 and 2
+    array([[0., 0., 2.],
+           [0., 0., 2.],
+           [2., 2., 0.]])
     """
     call = Call.checked(n_neighbors, unit, nan_policy, n_jobs, random_state, None)
     _validation.choice(kind, "kind", tuple(_MATRICES))
@@ -210,9 +210,10 @@ class _Collection:
             (self._scaled[key],), _ = in_safe_range(scaling.apply(rows, self.call.n_jobs))
         return self.parts(self._scaled[key])
 
-    def references(self, samples: Sequence[np.ndarray]) -> list[Reference]:
+    def references(self, samples: Sequence[np.ndarray], n_jobs: int) -> list[Reference]:
+        """The samples prepared for searches by so many threads."""
         often = len(self.together) ** 2 >= _DISTANCES_WORTH_COMPILING
-        calls = [functools.partial(Reference, points, asked_often=often) for points in samples]
+        calls = [functools.partial(Reference, points, n_jobs, asked_often=often) for points in samples]
         return call_all(calls, self.call.n_jobs)
 
     def tell_circumstances(self) -> None:
@@ -260,7 +261,7 @@ def _fill_plain(matrix: np.ndarray, tally: _Tally, collection: _Collection, chos
     d, n_jobs = collection.together.shape[1], collection.call.n_jobs
     scaled = collection.scaled(np.arange(d))
     search = Search(collection.ks, n_jobs, collection.call.memory_limit)
-    references = collection.references([scaled[i] for i in chosen])
+    references = collection.references([scaled[i] for i in chosen], n_jobs)
     own = [search.among(reference) for reference in references]
     queries = frozen(np.concatenate([reference.points for reference in references]))
     rho = np.concatenate([near.distances for near in own], axis=1)
@@ -334,7 +335,7 @@ def _js_matrix(collection: _Collection) -> tuple[np.ndarray, _Tally]:
     sizes, call = collection.sizes, collection.call
     scaled = collection.scaled(np.arange(collection.together.shape[1]), call.notes)
     search = Search(collection.ks, memory_limit=call.memory_limit)
-    sides = [Side(reference, search) for reference in collection.references(scaled)]
+    sides = [Side(reference, search) for reference in collection.references(scaled, 1)]
 
     def entry(i: int, j: int) -> tuple[float, int]:
         if (scaled[i] == scaled[j][0]).all() and (scaled[j] == scaled[j][0]).all():
