@@ -13,7 +13,9 @@ from ..estimators.call import Call
 from ..estimators.mutual_information import dependence
 
 
-def kl_feature_score(X: Any, y: Any, *, n_neighbors: Any = None, n_jobs: int | None = None) -> np.ndarray:
+def kl_feature_score(
+    X: Any, y: Any, *, n_neighbors: Any = None, n_jobs: int | None = None, random_state: Any = 0
+) -> np.ndarray:
     r"""Score every feature by how far the classes are apart in it, in nats: for `SelectKBest`.
 
     .. math:: s_j = \sum_c \frac{n_c}{n} \mathrm{KL}(P_{j|c} \,\|\, P_j) = I(X_j; y)
@@ -35,13 +37,16 @@ def kl_feature_score(X: Any, y: Any, *, n_neighbors: Any = None, n_jobs: int | N
         class - 1.
     n_jobs : int, optional
         Threads, -1 for all cores. The result does not depend on it.
+    random_state : int, None, numpy.random.Generator or numpy.random.RandomState
+        For the noise that spreads rounded features; no other score has any randomness. It is 0 so that a selection
+        can be repeated.
 
     Returns
     -------
     ndarray of shape (d,)
         Exactly 0 for a constant feature, and about 0, also below, for one that tells nothing. A feature with few
-        values, each in more than k rows, is scored from counts; other rows that tie are counted with all that are as
-        near. There are no random numbers.
+        values, each in more than k rows, is scored from counts; a rounded one, of ten or more values on a lattice, is
+        spread over its cells; rows that tie otherwise are counted with all that are as near.
 
     Raises
     ------
@@ -64,7 +69,7 @@ def kl_feature_score(X: Any, y: Any, *, n_neighbors: Any = None, n_jobs: int | N
     >>> kl.kl_feature_score(X, y).round(1) + 0.0  # the truth is 0, 0.11 and 0.52; at most log 2
     array([0. , 0.1, 0.5])
     """
-    call = Call.checked(n_neighbors, "nats", "raise", n_jobs, 0, None)
+    call = Call.checked(n_neighbors, "nats", "raise", n_jobs, random_state, None)
     rows, _ = _validation.sample(X, "X", tell=call.notes.add)
     codes, smallest = _classes(y, len(rows))
     asked = _validation.neighbors(n_neighbors)
@@ -77,7 +82,7 @@ def kl_feature_score(X: Any, y: Any, *, n_neighbors: Any = None, n_jobs: int | N
         if (column == column[0]).all():
             return 0.0
         alone = Call(ks, "nats", "raise", 1, call.seed, call.memory_limit)
-        return dependence([column, codes], "mixed", "std", alone)[0].value
+        return dependence([column, codes], "auto", "std", alone)[0].value
 
     scores = call_all([functools.partial(score, j) for j in range(rows.shape[1])], call.n_jobs)
     call.notes.issue(2)

@@ -120,11 +120,11 @@ def divergence_matrix(
     --------
     >>> import numpy as np, kltools as kl
     >>> rng = np.random.default_rng(0)
-    >>> matrix = kl.divergence_matrix([rng.normal(mean, 1, (4000, 1)) for mean in (0, 0, 2)])
-    >>> matrix.round(1) + 0.0  # the truth is 0 and 2
-    array([[0., 0., 2.],
-           [0., 0., 2.],
-           [2., 2., 0.]])
+    >>> matrix = kl.divergence_matrix([rng.normal(mean, 1, (4000, 1)) for mean in (0, 0, 1)])
+    >>> matrix.round(1) + 0.0  # the truth is 0 and 0.5
+    array([[0. , 0. , 0.5],
+           [0. , 0. , 0.5],
+           [0.5, 0.5, 0. ]])
     """
     call = Call.checked(n_neighbors, unit, nan_policy, n_jobs, random_state, None)
     _validation.choice(kind, "kind", tuple(_MATRICES))
