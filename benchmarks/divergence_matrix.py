@@ -52,7 +52,8 @@ def main() -> None:
     lines = [
         heading("Divergences of all pairs of samples"),
         f"{N_SAMPLES} samples of {N_ROWS} rows, {N_SAMPLES * (N_SAMPLES - 1)} pairs, one thread, without scaling;",
-        "seconds of the processor for `divergence_matrix` and for a loop of `estimate_kl(method='knn')`, after compilation.\n",
+        "seconds of the processor for `divergence_matrix` and for a loop of `estimate_kl(method='knn')`, after",
+        "compilation.\n",
         f"| features | matrix, s | loop, s | ratio | at least {GOAL:g} | largest difference, nats |",
         "|---|---|---|---|---|---|",
         *(row(d) for d in FEATURES),
