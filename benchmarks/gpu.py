@@ -231,6 +231,47 @@ for n, d in ((1_000_000, 3), (100_000, 16)):
         return lambda: kl.estimate_kl(*samples, **options, device="cuda"), math.nan, peers
 
 
+def normal_rows(n, d):
+    """Moments and distances of rows that the device holds, with each of them read thrice."""
+    from kltools.cuda.moments import Rows
+
+    X = np.random.default_rng(11).normal(size=(n, d))
+    rows, factor = Rows(X), np.tril(np.ones((d, d))) / d
+
+    def call():
+        offset, _ = rows.moments()
+        return rows.squares(rows.origin, offset, factor)
+
+    floor = max(3 * 8 * n * d / PEAK_BYTES, 1.5 * n * d * d / PEAK_FP64)
+    peers = {}
+    there = tensors(X)
+    if there is not None:
+
+        def in_torch():
+            import torch
+
+            deviations = there[0] - there[0].mean(0)
+            deviations.T @ deviations
+            weights = torch.tensor(factor.T, device="cuda")
+            return ((deviations @ weights) ** 2).sum(1).cpu()
+
+        peers["torch"] = in_torch
+    return call, floor, peers
+
+
+for n, d in ((1_000_000, 3), (1_000_000, 64), (100_000, 512)):
+    row(f"moments and distances of {n:.0e} rows, d = {d}", "rows on the device, distances back")(
+        functools.partial(normal_rows, n, d)
+    )
+
+    @row(f"estimate_kl, gaussian, {n:.0e} rows, d = {d}, end to end", "rows checked and scaled on the host")
+    def _(n=n, d=d):
+        rng = np.random.default_rng(12)
+        samples = rng.normal(size=(n, d)), 1.2 * rng.normal(size=(n, d))
+        peers = {"CPU": lambda: kl.estimate_kl(*samples, method="gaussian")}
+        return lambda: kl.estimate_kl(*samples, method="gaussian", device="cuda"), math.nan, peers
+
+
 # ---------------------------------------------------------------- measuring
 
 

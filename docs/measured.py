@@ -18,7 +18,7 @@ def number(text: str) -> str:
 def table(file: str, first: str, columns: str = "", rows: str = "") -> tuple[list[str], list[list[str]]]:
     """The first table whose header begins with a word, after a heading where ``first`` is "heading: word".
 
-    ``columns`` are names between commas, ``rows`` a regular expression for their beginnings.
+    ``columns`` are names between semicolons, ``rows`` a regular expression for their beginnings.
     """
     lines = (RESULTS / file).read_text(encoding="utf-8").splitlines()
     heading, _, word = first.rpartition(": ")
@@ -33,7 +33,7 @@ def table(file: str, first: str, columns: str = "", rows: str = "") -> tuple[lis
             body.append(_cells(line))
     if not body:
         raise ValueError(f"no rows of {file}, {first!r}, begin like {rows!r}")
-    kept = [header.index(name.strip()) for name in columns.split(",")] if columns else range(len(header))
+    kept = [header.index(name.strip()) for name in columns.split(";")] if columns else range(len(header))
     return [header[i] for i in kept], [[row[i] for i in kept] for row in body]
 
 

@@ -35,7 +35,10 @@ class Families(SphinxDirective):
     """``.. families::``, the reference of every family."""
 
     def run(self) -> list[nodes.Node]:
-        entries = [f".. autoclass:: kltools.{name}\n   :members:\n   :inherited-members: Distribution\n" for name in kltools.families.__all__]
+        entries = [
+            f".. autoclass:: kltools.{name}\n   :members:\n   :inherited-members: Distribution\n"
+            for name in kltools.families.__all__
+        ]
         return self.parse_text_to_nodes("\n".join(entries))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from . import errors, maps
 from ._parameters import param
 from ._progress import show_progress
+from ._version import __version__ as __version__
 from ._warmup import warmup
 from .closed_forms import kl_divergence, pairwise_kl, register_kl
 from .comparison import *
@@ -40,6 +41,7 @@ from .latents import LatentAccumulator, LatentComparison, LatentReport, compare_
 from .mixture_bounds import MixtureBounds, mixture_kl_bounds
 from .neighbors import kth_neighbor_distances
 from .power_divergences import bhattacharyya, chi_squared, hellinger, renyi, tsallis
+from .selection import divergence_matrix, kl_feature_score
 from .vae import vae_kl
 
 if TYPE_CHECKING:
@@ -58,8 +60,7 @@ if TYPE_CHECKING:
         RuLSIFDivergence,
         ULSIFDivergence,
     )
-
-__version__ = "0.1.0"
+    from .selection.scoring import kl_scorer, nwj_scorer, pipeline_divergence
 
 # scikit-learn takes a second to import: only who uses its estimators pays for it
 _LAZY = {
@@ -75,6 +76,9 @@ _LAZY = {
     "RuLSIFDivergence": "estimators.ratio_objects",
     "ULSIFDivergence": "estimators.ratio_objects",
     "WeightedKNNDivergence": "estimators.objects",
+    "kl_scorer": "selection.scoring",
+    "nwj_scorer": "selection.scoring",
+    "pipeline_divergence": "selection.scoring",
     **{name: f"estimators.{module}" for name, module in _RELATIVES.items()},
 }
 
@@ -104,6 +108,7 @@ __all__ = [
     "chi_squared",
     "compare_latents",
     "cross_entropy",
+    "divergence_matrix",
     "entropy",
     "estimate_cross_entropy_from_counts",
     "estimate_divergence_monte_carlo",
@@ -123,13 +128,17 @@ __all__ = [
     "jeffreys",
     "jensen_shannon",
     "kl_divergence",
+    "kl_feature_score",
+    "kl_scorer",
     "kth_neighbor_distances",
     "latent_report",
     "maps",
     "mixture_kl_bounds",
     "mutual_information",
+    "nwj_scorer",
     "pairwise_kl",
     "param",
+    "pipeline_divergence",
     "plotting",
     "register_kl",
     "renyi",

@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from . import __version__, _cache, _validation, cuda, io, plotting
+from . import _cache, _validation, cuda, io, plotting
 from ._jit import available_cores
 from ._progress import show_progress
+from ._version import __version__
 from .closed_forms import kl_divergence
 from .distribution import Distribution
 from .errors import DeviceUnavailableError, InvalidParameterError, KLToolsError, KLToolsWarning, ShapeMismatchError

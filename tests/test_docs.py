@@ -1,5 +1,6 @@
 """The pages keep their word: what they run comes out as shown, links lead somewhere, quoted numbers were measured."""
 
+import ast
 import doctest
 import importlib
 import re
@@ -171,7 +172,7 @@ def test_measured_tables_are_found(page, file, options):
 
 
 def test_a_table_of_results_is_read_by_its_names():
-    method = "All methods, n = 200: method", "method, bad"
+    method = "All methods, n = 200: method", "method; bad"
     assert measured.table("accuracy.md", *method, rows="auto") == (["method", "bad"], [["auto", "0.299"]])
     assert measured.number("accuracy.md; All methods, n = 1000: method; auto; bad") == "0.073"
     with pytest.raises(ValueError, match="begin like"):
@@ -230,3 +231,9 @@ def test_tables_tell_parameters_and_conditions():
 @pytest.mark.parametrize("page", PAGES)
 def test_registries_that_are_asked_for_exist(page):
     assert set(re.findall(r"^\.\. registry:: (.+)$", PAGES[page], re.MULTILINE)) <= set(registries.TABLES)
+
+
+@pytest.mark.parametrize("script", sorted((HOME / "examples").glob("*.py")), ids=lambda path: path.name)
+def test_examples_of_the_gallery_begin_with_a_title(script):
+    title, line, *_ = ast.get_docstring(ast.parse(script.read_text(encoding="utf-8"))).splitlines()
+    assert script.name == "make_data.py" or line == "=" * len(title)

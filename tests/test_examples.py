@@ -101,6 +101,16 @@ def test_distillation_at_a_high_temperature_compares_logits():
     )
 
 
+@pytest.mark.filterwarnings("ignore::kltools.errors.KLToolsWarning")
+def test_a_kernel_of_divergences():
+    digits = imported("digit_classes.py")
+    samples, labels = digits.bunches()
+    kernel = digits.kernel(kl.divergence_matrix(samples, kind="js", n_neighbors=2))
+    assert np.linalg.eigvalsh(kernel).min() > -1e-12
+    np.fill_diagonal(kernel, -np.inf)
+    assert (labels[kernel.argmax(axis=1)] == labels).mean() > 0.8
+
+
 def test_a_healthy_latent_space_and_a_collapsed_one(monkeypatch):
     torch = pytest.importorskip("torch")
     vae = imported("vae_digits.py")

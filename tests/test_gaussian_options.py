@@ -66,7 +66,8 @@ def test_intensities_are_those_of_scikit_learn(covariance, n, d):
     X, _ = pair(n, n, 3, d)
     expected = SHRUNK[covariance]().fit(X).shrinkage_
     assert 0.0 < expected <= 1.0
-    assert INTENSITIES[covariance](X - X.mean(axis=0)) == pytest.approx(expected, rel=1e-9)
+    norms = ((X - X.mean(axis=0)) ** 2).sum(axis=1)
+    assert INTENSITIES[covariance](np.cov(X, rowvar=False, ddof=0), norms) == pytest.approx(expected, rel=1e-9)
 
 
 @every_shrinkage

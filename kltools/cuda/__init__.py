@@ -7,6 +7,7 @@ from ..errors import DeviceUnavailableError
 
 _INSTALL = "pip install 'kltools[cuda13]' (or [cuda12], by what the driver supports)"
 _MODULES = {  # of what has a twin on the CPU, and of what is public besides
+    "Rows": "moments",
     "aggregate_log_prob": "posterior",
     "estimate_kl_from_log_prob": "log_prob",
     "estimate_kl_monte_carlo": "monte_carlo",

@@ -44,8 +44,8 @@ METHODS = {
     "rulsif": "The relative density ratio and its Pearson divergence, which is not KL.",
     "kliep": "Likelihood for the density ratio; for small divergences, weaker than the others.",
 }
-# methods whose neighbours are searched for on a GPU where that is asked for
-ON_CUDA = ("auto", "knn", "knn_radius", "knn_calibrated", "knn_weighted")
+# methods that search for neighbours, or take moments, on a GPU where that is asked for
+ON_CUDA = ("auto", "gaussian", "knn", "knn_radius", "knn_calibrated", "knn_weighted")
 # methods whose function, of the same name, is not alone in its file
 _FILES = {"ulsif": "direct_ratio", "rulsif": "direct_ratio", "kliep": "direct_ratio"}
 
@@ -128,8 +128,9 @@ def estimate_kl(
     n_jobs : int, optional
         Threads, -1 for all cores. The result does not depend on it.
     device : {None, "cpu", "cuda"}
-        None follows the data. On a GPU neighbours are searched for, by "auto" and the methods of neighbours; the
-        rows are checked and scaled, and models are fitted, on the host.
+        None follows the data. On a GPU neighbours are searched for, by "auto" and the methods of neighbours, and
+        "gaussian" takes its moments and the influence of each row; the rows are checked and scaled, and models of
+        "auto" and "knn_calibrated" are fitted, on the host.
     random_state : None, int, numpy.random.Generator or numpy.random.RandomState
         For the simulations and folds of "auto" and of other methods with a model, and for the random blocks
         of standard errors. With None the value of "auto" differs from call to call, by less than its error.

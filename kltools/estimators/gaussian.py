@@ -1,16 +1,18 @@
 """The divergence of two normal distributions, estimated without bias from their samples."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from .. import _device
 from .._formula import Formula
+from .._once import once
 from .._scalar import LOG_2PI, digamma
 from .._validation import check_enough_rows, gaussian_options
 from ..errors import InfiniteDivergenceWarning, InvalidParameterError, SmallSampleWarning, UnreliableEstimateWarning
 from ..inference import UNKNOWN, sum_of_means
+from ..models.moments import Rows
 from ..preprocessing import (
     Scaling,
     cholesky_or_none,
@@ -32,29 +34,46 @@ _LARGEST_SQUARE = 1e140  # of which the squares of what rows contribute have a s
 
 @dataclass(frozen=True)
 class Fit:
-    """Mean, as a row of the sample plus a small offset, and Cholesky factor of the covariance.
+    """A sample, its mean less the origin of its rows, and the Cholesky factor of its covariance.
 
     That is the unbiased one, the maximum-likelihood one where ``is_plug_in``, or a ``shrinkage`` of it.
     """
 
-    origin: np.ndarray
+    rows: Rows
     offset: np.ndarray
     factor: np.ndarray
-    n: int
     is_plug_in: bool = False
     shrinkage: float = 0.0
 
     @property
-    def d(self) -> int:
-        return len(self.offset)
+    def n(self) -> int:
+        return self.rows.n
 
-    def standardised(self, x: np.ndarray) -> np.ndarray:
-        """factor^-1 (x - mean) for every row."""
-        return np.linalg.solve(self.factor, ((x - self.origin) - self.offset).T).T
+    @property
+    def d(self) -> int:
+        return self.rows.d
+
+    @property
+    def origin(self) -> np.ndarray:
+        return self.rows.origin
+
+    @once
+    def whitening(self) -> np.ndarray:
+        """factor^-1"""
+        return np.linalg.solve(self.factor, np.eye(self.d))
+
+    @once
+    def own_squares(self) -> np.ndarray:
+        """Squared distances of the rows of the sample from its mean, in standard deviations."""
+        return self.squares(self.rows)
+
+    def squares(self, rows: Rows) -> np.ndarray:
+        """|factor^-1 (x - mean)|^2 for every row x of any sample."""
+        return rows.squares(self.origin, self.offset, self.whitening)
 
     def log_density(self, x: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore", invalid="ignore"):
-            squares = (self.standardised(x) ** 2).sum(axis=1)
+            squares = self.squares(Rows(x))
         squares = np.where(np.isnan(squares), np.inf, squares)  # overflow: farther away than float64 can tell
         return -0.5 * (squares + self.d * LOG_2PI) - float(np.log(np.diag(self.factor)).sum())
 
@@ -70,62 +89,58 @@ class Fit:
         return 0.5 * (self.d * (1.0 + LOG_2PI) + self.log_det())
 
     def precision(self) -> np.ndarray:
-        inverse = np.linalg.inv(self.factor)
-        return inverse.T @ inverse
+        return self.whitening.T @ self.whitening
 
-    def pull(self, x: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    def pull(self, matrix: np.ndarray) -> np.ndarray:
         """What shrinking takes from the influence 0.5 u'Mu of each row, u = x - mean: it moves the mean square only."""
-        u = (x - self.origin) - self.offset
-        share = float(np.trace(matrix)) / self.d
-        return 0.5 * self.shrinkage * (((u @ matrix) * u).sum(axis=1) - share * (u**2).sum(axis=1))
+        weights, axes = np.linalg.eigh(matrix)
+        taken = 0.5 * self.shrinkage * (weights - weights.mean())
+        return self.rows.squares(self.origin, self.offset, axes.T, weights=taken)
 
 
-def fit(X: np.ndarray, bias: str = "unbiased", covariance: str = "empirical") -> Fit | None:
+def fit(rows: Rows, bias: str = "unbiased", covariance: str = "empirical") -> Fit | None:
     """Fit a normal distribution; None where the columns are linearly dependent."""
-    deviation = deviations(X)
-    if covariance != "empirical":
-        return _shrunk(X, deviation, SHRINKAGES[covariance])
-    spread = deviation.std(axis=0, ddof=1)
+    n = rows.n
+    offset, products = rows.moments()
+    if covariance == "empirical":
+        factor, s = _factor_or_none(products / (n - 1 if bias == "unbiased" else n)), 0.0
+    else:
+        S = products / n
+        s = SHRINKAGES[covariance](S, rows.squares(rows.origin, offset))
+        factor = _factor_or_none(_shrunk(S, s))
+    return None if factor is None else Fit(rows, offset, factor, bias == "mle" or covariance != "empirical", s)
+
+
+def _factor_or_none(covariance: np.ndarray) -> np.ndarray | None:
+    """Cholesky factor, None where columns are linearly dependent."""
+    spread = np.sqrt(np.diag(covariance))
     if not (spread > 0).all():
         return None
-    standard = deviation / spread
-    factor = cholesky_or_none(standard.T @ standard / (len(X) - 1))
-    if factor is None:
-        return None
-    factor = spread[:, None] * factor
-    if bias == "mle":
-        factor *= math.sqrt((len(X) - 1) / len(X))
-    return Fit(X[0], (X - X[0]).mean(axis=0), factor, len(X), bias == "mle")
+    factor = cholesky_or_none(covariance / spread[:, None] / spread)
+    return None if factor is None else spread[:, None] * factor
 
 
-def _shrunk(X: np.ndarray, deviation: np.ndarray, intensity: Callable[[np.ndarray], float]) -> Fit | None:
-    """(1 - s) S + s tr(S) / d I for the maximum-likelihood covariance S."""
-    n, d = X.shape
-    s = intensity(deviation)
-    matrix = (1.0 - s) * (deviation.T @ deviation / n)
-    matrix[np.diag_indices(d)] += s * float((deviation**2).sum()) / (n * d)
-    spread = np.sqrt(np.diag(matrix))
-    if not (spread > 0).all():
-        return None
-    factor = cholesky_or_none(matrix / spread[:, None] / spread)
-    if factor is None:
-        return None
-    return Fit(X[0], (X - X[0]).mean(axis=0), spread[:, None] * factor, n, True, s)
+def _shrunk(S: np.ndarray, s: float) -> np.ndarray:
+    """(1 - s) S + s tr(S) / d I"""
+    matrix = (1.0 - s) * S
+    matrix[np.diag_indices(len(S))] += s * float(np.trace(S)) / len(S)
+    return matrix
 
 
-def ledoit_wolf(deviation: np.ndarray) -> float:
-    """Intensity b^2 / d^2 of Ledoit and Wolf (2004), lemma 3.2 to 3.5, from deviations of rows from their mean."""
-    n, d = deviation.shape
-    S = deviation.T @ deviation / n
+def ledoit_wolf(S: np.ndarray, norms: np.ndarray) -> float:
+    """Intensity b^2 / d^2 of Ledoit and Wolf (2004), lemma 3.2 to 3.5.
+
+    S is the maximum-likelihood covariance, norms are the squared norms of the rows' deviations from their mean.
+    """
+    n, d = len(norms), len(S)
     distance = float((S**2).sum()) - float(np.trace(S)) ** 2 / d
-    noise = (float(((deviation**2).sum(axis=1) ** 2).sum()) / n - float((S**2).sum())) / n
+    noise = (float((norms**2).sum()) / n - float((S**2).sum())) / n
     return min(noise, distance) / distance if noise > 0.0 and distance > 0.0 else 0.0
 
 
-def oracle_approximating(deviation: np.ndarray) -> float:
+def oracle_approximating(S: np.ndarray, norms: np.ndarray) -> float:
     """Intensity of Chen, Wiesel, Eldar and Hero (2010), eq. 23 without its terms of 2 / d, as in scikit-learn."""
-    n, d = deviation.shape
-    S = deviation.T @ deviation / n
+    n, d = len(norms), len(S)
     square, trace_square = float((S**2).sum()), float(np.trace(S)) ** 2
     distance = (n + 1.0) * (square - trace_square / d)
     return min(1.0, (square + trace_square) / distance) if distance > 0.0 else 1.0
@@ -151,8 +166,8 @@ def estimate(problem: Problem, *, bias: str = "unbiased", covariance: str = "emp
     _tell_small_sample(problem)
     tell_repeats(problem.X, problem.Y, problem.notes)
     scaling, units_q = _units_of_both(problem, covariance)
-    X = scaling.apply(problem.X)
-    p = fit(X, bias, covariance)
+    rows_of = _device.twin("Rows") if problem.device == "cuda" else Rows
+    p = fit(rows_of(scaling.apply(problem.X)), bias, covariance)
     if problem.Y is None:
         if p is None:
             return in_other_planes(problem, "X")
@@ -160,15 +175,14 @@ def estimate(problem: Problem, *, bias: str = "unbiased", covariance: str = "emp
         n_outside = int(np.isneginf(log_q).sum())
         if n_outside:
             return outside_support(problem, n_outside)
-        _tell_wild_rows(problem, X, p, "X")
-        return _against_density(X, log_q - scaling.log_det, p)
-    Y = units_q.apply(problem.Y)
-    q = fit(Y, bias, covariance)
+        _tell_wild_rows(problem, p, "X")
+        return _against_density(p, log_q - scaling.log_det)
+    q = fit(rows_of(units_q.apply(problem.Y)), bias, covariance)
     if p is None or q is None:
         return in_other_planes(problem, "X" if p is None else "Y")
-    _tell_wild_rows(problem, X, p, "X")
-    _tell_wild_rows(problem, Y, q, "Y")
-    result = _against_sample(X, Y, p, q, scaling.exponents - units_q.exponents)
+    _tell_wild_rows(problem, p, "X")
+    _tell_wild_rows(problem, q, "Y")
+    result = _against_sample(p, q, scaling.exponents - units_q.exponents)
     if math.isinf(result.value):
         problem.notes.add(
             InfiniteDivergenceWarning, "X reaches so far beyond Y that the divergence is more than any float64: inf."
@@ -213,17 +227,17 @@ def _tell_small_sample(problem: Problem) -> None:
         )
 
 
-def _tell_wild_rows(problem: Problem, sample: np.ndarray, fitted: Fit, name: str) -> None:
+def _tell_wild_rows(problem: Problem, fitted: Fit, name: str) -> None:
     """Note a row farther from the mean than normal samples show: a chi-squared beyond d + 2 sqrt(d t) + 2 t has the
     probability e^-t at most (Laurent and Massart 2000, lemma 1), and a distance from a fitted mean is less.
     """
-    t = math.log(len(sample) / _SURPRISE)
-    farthest = float((fitted.standardised(sample) ** 2).sum(axis=1).max())
+    t = math.log(fitted.n / _SURPRISE)
+    farthest = float(fitted.own_squares.max())
     if farthest > fitted.d + 2.0 * math.sqrt(fitted.d * t) + 2.0 * t:
         problem.notes.add(
             UnreliableEstimateWarning,
             f"a row of {name} lies {math.sqrt(farthest):.3g} standard deviations from the mean, which the farthest of "
-            f"{len(sample)} rows of a normal distribution does with a probability below {_SURPRISE}: {name} is not "
+            f"{fitted.n} rows of a normal distribution does with a probability below {_SURPRISE}: {name} is not "
             "normal, and the few rows far out may decide the value; look at them, or compare method='knn'.",
         )
 
@@ -239,7 +253,7 @@ def log_density(reference: np.ndarray, queries: np.ndarray, bias: str, covarianc
     if reference.shape[1] == 0:
         raise InvalidParameterError("the reference has no normal density: all of its columns are constant.")
     scaling = units(reference, covariance)
-    fitted = fit(scaling.apply(reference), bias, covariance)
+    fitted = fit(Rows(scaling.apply(reference)), bias, covariance)
     if fitted is None:
         raise InvalidParameterError("the reference has no normal density: its columns span too few dimensions.")
     with np.errstate(over="ignore"):  # far out the density is 0
@@ -248,23 +262,23 @@ def log_density(reference: np.ndarray, queries: np.ndarray, bias: str, covarianc
 
 def against_sample(X: np.ndarray, Y: np.ndarray) -> Result:
     """The estimate for samples of ordinary magnitude, without any check."""
-    p, q = fit(X), fit(Y)
+    p, q = fit(Rows(X)), fit(Rows(Y))
     assert p is not None
     assert q is not None
-    return _against_sample(X, Y, p, q)
+    return _against_sample(p, q)
 
 
 def unbiased_entropy(X: np.ndarray) -> float:
     """Entropy of the normal distribution of which X is a sample."""
-    p = fit(X)
+    p = fit(Rows(X))
     assert p is not None
     return p.entropy()
 
 
-def _against_sample(X: np.ndarray, Y: np.ndarray, p: Fit, q: Fit, apart: np.ndarray | int = 0) -> Result:
+def _against_sample(p: Fit, q: Fit, apart: np.ndarray | int = 0) -> Result:
     """The closed form, each term freed of its bias (an inverse Wishart mean, two log-Wishart means) or as it is.
 
-    The columns of X are in units 2^apart times those of Y. The uncertainty comes from the influence functions of the
+    The columns of p are in units 2^apart times those of q. The uncertainty comes from the influence functions of the
     functional, and holds whether or not the samples are normal.
     """
     n, m, d = p.n, q.n, p.d
@@ -285,30 +299,28 @@ def _against_sample(X: np.ndarray, Y: np.ndarray, p: Fit, q: Fit, apart: np.ndar
     if trace + distance > _LARGEST_SQUARE:
         return Result(value, lambda: UNKNOWN)
 
-    influence_x = 0.5 * ((q.standardised(np.ldexp(X, apart)) ** 2).sum(axis=1) - (p.standardised(X) ** 2).sum(axis=1))
-    v = q.standardised(Y)
-    moved = (v @ relative) ** 2
-    influence_y = 0.5 * (v**2).sum(axis=1) - 0.5 * (moved.sum(axis=1) + (v @ shift) ** 2) - v @ shift
+    influence_x = 0.5 * (q.squares(p.rows.scaled(apart)) - p.own_squares)
+    moved = np.column_stack([relative, shift]).T @ q.whitening
+    seen = q.rows.squares(q.origin, q.offset, moved, np.append(np.zeros(d), 1.0))  # a linear term is in a square
+    influence_y = 0.5 * (q.own_squares + 1.0 - seen)
     degrees = min(n, m) - (1 if p.shrinkage or q.shrinkage else d)
     if p.shrinkage:
-        influence_x -= p.pull(X, q.precision() - p.precision())
+        influence_x -= p.pull(q.precision() - p.precision())
     if q.shrinkage:
-        whitened = np.linalg.inv(q.factor)
-        seen = np.column_stack([relative, shift])
-        influence_y -= q.pull(Y, q.precision() - whitened.T @ (seen @ seen.T) @ whitened)
+        influence_y -= q.pull(q.precision() - moved.T @ moved)
     return Result(value, lambda: sum_of_means(influence_x, influence_y, degrees_of_freedom=degrees))
 
 
 def against_density(X: np.ndarray, log_q: np.ndarray) -> Result:
     """Minus the unbiased entropy of a normal distribution, minus the mean of log q."""
-    p = fit(X)
+    p = fit(Rows(X))
     assert p is not None
-    return _against_density(X, log_q, p)
+    return _against_density(p, log_q)
 
 
-def _against_density(X: np.ndarray, log_q: np.ndarray, p: Fit) -> Result:
+def _against_density(p: Fit, log_q: np.ndarray) -> Result:
     value = -p.entropy() - float(log_q.mean())
-    influence = -0.5 * (p.standardised(X) ** 2).sum(axis=1) - log_q
+    influence = -0.5 * p.own_squares - log_q
     if p.shrinkage:
-        influence += p.pull(X, p.precision())
+        influence += p.pull(p.precision())
     return Result(value, lambda: sum_of_means(influence, degrees_of_freedom=p.n - (1 if p.shrinkage else p.d)))

@@ -6,6 +6,7 @@ import numpy as np
 
 from .._validation import check_enough_rows
 from ..errors import InvalidParameterError, TiesWarning
+from ..models.moments import Rows
 from ..preprocessing import (
     Notes,
     column_exponents,
@@ -78,7 +79,7 @@ def scales_apart(problem: Problem) -> list[int]:
 def samples_in_fewer_dimensions(problem: Problem) -> list[str]:
     """Names of samples to which no normal distribution can be fitted."""
     samples = (("X", problem.X), ("Y", problem.Y))
-    return [name for name, Z in samples if Z is not None and gaussian.fit(np.ldexp(Z, -column_exponents(Z))) is None]
+    return [name for name, Z in samples if Z is not None and gaussian.fit(Rows(Z).scaled(-column_exponents(Z))) is None]
 
 
 def for_model(problem: Problem, method: str, needed: int) -> Problem | Result:

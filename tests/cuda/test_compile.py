@@ -12,7 +12,7 @@ from numba import cuda as numba_cuda
 import kltools
 from kltools._philox import two_normals, two_uniforms
 from kltools._stirling import rounding_error
-from kltools.cuda import brute, formulas, gaussian, log_prob, monte_carlo, posterior, random, sort, tree
+from kltools.cuda import brute, formulas, gaussian, log_prob, moments, monte_carlo, posterior, random, sort, tree
 from kltools.cuda._compat import THREADS, types
 
 MOST_SHARED = 48 * 1024
@@ -22,6 +22,7 @@ MOST_REGISTERS = {  # what was seen, and some: above 255 the assembler spills
     "summing": 112,
     "gaussian": 192,
     "other": 128,
+    "tile": 104,
     **{f"nearest {size}": most for size, most in zip(brute.BUCKETS, (128, 128, 136, 168, 168, 208, 248), strict=True)},
     "merge": 192,
     **{f"tree {size}": most for size, most in zip(brute.BUCKETS, (64, 72, 88, 104, 152, 216, 248), strict=True)},
@@ -128,6 +129,20 @@ def test_full_covariances(d, capability):
 def test_moments_of_log_densities(capability):
     signature = vector, vector, int64, int64, int64, int64, matrix
     assert_lean(of(log_prob._moments().function, signature, capability), "other")
+
+
+@each_capability
+@pytest.mark.parametrize("rows", [vector, narrow], ids=["float64", "float32"])
+@pytest.mark.parametrize("own", [1, 4])
+def test_moments_of_samples(own, rows, capability):
+    summed = int64, int64, int64, rows, vector, vector, matrix
+    used = of(moments.products(own).function, summed, capability)
+    assert_lean(used, "tile")
+    assert used.shared >= 2 * 8 * 16 * 16 * own
+    squares = moments.squares(own).function
+    assert_lean(of(squares, (int64, int64, int64, rows, *(vector,) * 6), capability), "tile")
+    assert_lean(of(moments._column_sums().function, summed, capability), "other")
+    assert_lean(of(moments._folded().function, (int64, matrix, vector), capability), "other")
 
 
 @each_capability

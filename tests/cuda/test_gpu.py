@@ -178,6 +178,23 @@ def test_estimates_by_neighbors(d, method):
         assert kl.estimate_kl(*there, method=method, random_state=0).value == expected.value
 
 
+@pytest.mark.parametrize(
+    ("n", "d"), [(1_000_003, 1), (300_007, 3), (100_003, 16), (50_021, 33), (20_011, 130), (5003, 512)]
+)
+def test_normal_estimates(n, d):
+    rng = np.random.default_rng(12)
+    X, Y = rng.normal(size=(n, d)), rng.normal(0.1, 1.2, (n + 1001, d))
+    expected = kl.estimate_kl(X, Y, method="gaussian")
+    value = twice(lambda: kl.estimate_kl(X, Y, method="gaussian", device="cuda").value)
+    assert value == pytest.approx(expected.value, rel=1e-12)
+    there = kl.estimate_kl(numba_cuda.to_device(X), Y, method="gaussian")
+    assert there.value == value
+    assert there.standard_error == pytest.approx(expected.standard_error, rel=1e-12)
+    with cuda.memory_limit(1 << 20):
+        in_blocks = kl.estimate_kl(X, Y, method="gaussian", device="cuda")
+    assert (in_blocks.value, in_blocks.standard_error) == (value, there.standard_error)
+
+
 def test_sort():
     keys = np.random.default_rng(11).integers(0, 1 << 60, 1_000_003)
     keys[::7] = keys[3]
