@@ -91,7 +91,7 @@ def numeric_array(
 
 def host_array(x: Any, name: str, tell: Callable[[type[Warning], str], None] = warn) -> np.ndarray:
     """Any array-like of real numbers as a NumPy array with the dtype it has."""
-    _refuse_kinds(x, name)
+    refuse_kinds(x, name)
     if is_tensor(x):
         array = _from_tensor(x, name)
     elif _library(x) == "cupy":
@@ -199,7 +199,8 @@ def _is_lazy(x: Any) -> bool:
     return _library(x) == "polars" and type(x).__name__ == "LazyFrame"
 
 
-def _refuse_kinds(x: Any, name: str) -> None:
+def refuse_kinds(x: Any, name: str) -> None:
+    """Raise for what is no data, or not yet."""
     if isinstance(x, str | bytes):
         raise InvalidTypeError(
             f"{name} is a {type(x).__name__}, numbers are needed; is it a path? kltools.io.load reads files."
