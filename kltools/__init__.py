@@ -15,6 +15,7 @@ from .comparison import __all__ as _comparison
 from .dependence import mutual_information
 from .distribution import Distribution, family
 from .divergences import cross_entropy, entropy, f_divergence, jeffreys, jensen_shannon, total_variation
+from .drift.report import DriftReport, FeatureDrift
 from .errors import *
 from .estimate import DivergenceEstimate
 from .estimators import RELATIVES as _RELATIVES
@@ -43,6 +44,8 @@ from .vae import vae_kl
 
 if TYPE_CHECKING:
     from . import plotting
+    from .drift.detector import DriftDetector
+    from .drift.monitor import DriftMonitor
     from .estimators.model_objects import AutoDivergence, CalibratedKNNDivergence, MixtureDivergence
     from .estimators.objects import (
         GaussianDivergence,
@@ -64,6 +67,8 @@ __version__ = "0.1.0"
 _LAZY = {
     "AutoDivergence": "estimators.model_objects",
     "CalibratedKNNDivergence": "estimators.model_objects",
+    "DriftDetector": "drift.detector",
+    "DriftMonitor": "drift.monitor",
     "GaussianDivergence": "estimators.objects",
     "KDEDivergence": "estimators.ratio_objects",
     "KLIEPDivergence": "estimators.ratio_objects",
@@ -85,6 +90,10 @@ __all__ = [
     "CalibratedKNNDivergence",
     "Distribution",
     "DivergenceEstimate",
+    "DriftDetector",
+    "DriftMonitor",
+    "DriftReport",
+    "FeatureDrift",
     "GaussianDivergence",
     "KDEDivergence",
     "KLIEPDivergence",

@@ -76,8 +76,8 @@ def _middle_ranks(count: np.ndarray) -> np.ndarray:
 def _categories(column: Column, present: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     values = column.values[present]
     count = np.bincount(values, minlength=len(column.labels))
-    rare = (count < _RARE) & (count < _RARE_SHARE * len(values)) & (count > 0)
-    kept = np.flatnonzero((count > 0) & ~(rare & (rare.sum() > 1)))
+    rare = (count < _RARE) & (count < _RARE_SHARE * len(values))
+    kept = np.flatnonzero(~(rare & (rare.sum() > 1)))
     codes = np.full(len(count), len(kept))
     codes[kept] = np.arange(len(kept))
     names = tuple(column.labels[i] for i in kept)
@@ -145,7 +145,7 @@ class Counter:
         return cls(*map(frozen, (codes, starts, totals, weights, x_log_x)))
 
     def statistics(self, labels: np.ndarray, n_jobs: int = 1) -> np.ndarray:
-        """G statistics of all features, then their cumulative statistics, for each labelling."""
+        """G statistics of all features, then cumulative ones, of categories G again, for each labelling."""
         n_rows, d = self.codes.shape
         n = int(labels[0].sum())
         out = np.empty((len(labels), 2 * d))
@@ -154,7 +154,13 @@ class Counter:
         of_totals = np.add.reduceat(self.x_log_x[self.totals], self.starts[:-1])
         expected = self.x_log_x[n] + self.x_log_x[n_rows - n] - self.x_log_x[n_rows]
         out[:, :d] = 2.0 * (out[:, :d] - of_totals - expected)
-        return out
+        return np.where(self.has_order, out, np.tile(out[:, :d], 2))
+
+    @property
+    def has_order(self) -> np.ndarray:
+        """Of each statistic, whether it is what its place says."""
+        ordered = np.add.reduceat(self.weights, self.starts[:-1]) > 0.0
+        return np.concatenate([np.ones(len(ordered), dtype=bool), ordered])
 
 
 def _weights(cell: Cells) -> np.ndarray:

@@ -36,7 +36,14 @@ class Column:
         return self.values < 0 if self.kind == CATEGORY else np.isnan(self.values)
 
     def take(self, rows: np.ndarray | slice) -> Column:
-        return replace(self, values=self.values[rows])
+        """Some rows, and the labels that these have."""
+        values = self.values[rows]
+        if self.kind != CATEGORY:
+            return replace(self, values=values)
+        used, places = np.unique(values, return_inverse=True)
+        n_missing = int((used < 0).sum())
+        labels = tuple(self.labels[i] for i in used[n_missing:])
+        return replace(self, values=places.reshape(-1) - n_missing, labels=labels)
 
 
 @dataclass(frozen=True)
@@ -90,7 +97,7 @@ def read_table(x: Any, name: str, categorical: Any = None) -> Table:
     return _checked(Table(tuple(read), names is not None), name)
 
 
-def read_like(x: Any, name: str, reference: Table) -> tuple[Table, tuple[str, ...]]:
+def read_like(x: Any, name: str, reference: Table, fewest: int = FEWEST_ROWS) -> tuple[Table, tuple[str, ...]]:
     """A sample with the columns of a reference, found by name where both have names; and what is to be told."""
     names, columns = _columns_of(x, name)
     told: tuple[str, ...] = ()
@@ -105,7 +112,7 @@ def read_like(x: Any, name: str, reference: Table) -> tuple[Table, tuple[str, ..
         told = (f"only one of {name} and the reference names its columns: they are matched by position.",)
     pairs = zip(columns, reference.columns, strict=True)
     read = tuple(_read(values, column.name, name, column.declared) for values, column in pairs)
-    table = _checked(Table(read, reference.named), name)
+    table = _checked(Table(read, reference.named), name, fewest)
     _check_kinds(table, reference, name)
     return table, told
 
@@ -191,12 +198,12 @@ def _read(values: Any, label: str, name: str, declared: bool) -> Column:
     return Column(label, kind, _arrays.frozen(read), labels, declared)
 
 
-def _checked(table: Table, name: str) -> Table:
+def _checked(table: Table, name: str, fewest: int = FEWEST_ROWS) -> Table:
     lengths = {column.name: len(column.values) for column in table.columns}
     if len(set(lengths.values())) > 1:
         raise ShapeMismatchError(f"the columns of {name} have different lengths: {lengths}.")
-    if len(table) < FEWEST_ROWS:
-        raise NotEnoughSamplesError(f"{name} has {len(table)} sample(s), at least {FEWEST_ROWS} are needed.")
+    if len(table) < fewest:
+        raise NotEnoughSamplesError(f"{name} has n_samples={len(table)}: at least {fewest} rows are needed.")
     return table
 
 

@@ -1,4 +1,4 @@
-"""The joint permutation test: labels of nearest neighbours, and the cells of each feature, under the same labellings."""
+"""The joint permutation test: labels of nearest neighbours and cells of each feature, under the same labellings."""
 
 from __future__ import annotations
 
@@ -40,6 +40,8 @@ def joint_test(
     Both parts see all labellings, and each labelling is judged by the smaller of its two p-values among all of them
     (Westfall and Young 1993, algorithm 2.8): whatever the parts are, the result is exact where rows are exchangeable.
     """
+    if not columns:
+        return Evidence(1.0, 1.0, 1.0, np.zeros(0), np.zeros(0), np.zeros(0), 0)
     rows, n_numbers = encoded(columns, cells)
     k = neighbors_within(None, len(rows))
     graph, counter = Graph.of(rows, k, n_jobs, n_numbers), Counter.of(cells)
@@ -75,7 +77,7 @@ def _comparable(statistics: np.ndarray) -> np.ndarray:
     deviation -= deviation.mean(axis=0)
     spread = deviation.std(axis=0)
     constant = spread <= _EQUAL * np.abs(roots).max(axis=0)
-    scores = np.where(constant, -np.inf, deviation / np.where(constant, 1.0, spread))
+    scores = np.where(constant, 0.0, deviation / np.where(constant, 1.0, spread))
     d = statistics.shape[1] // 2
     return np.maximum(scores[:, :d], scores[:, d:])
 

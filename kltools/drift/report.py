@@ -208,7 +208,7 @@ class DriftReport(Report):
     def _most_contributing(self) -> Iterator[tuple[str, str]]:
         if self.rows:
             pairs = list(zip(self.rows, self.row_contributions, strict=True))[:_MOST_ROWS]
-            yield "rows", ", ".join(f"{row} ({value:.2g})" for row, value in pairs) + ": contribute most"
+            yield "largest", "rows " + ", ".join(f"{row} ({value:.2g})" for row, value in pairs)
 
     def __str__(self) -> str:
         return self.summary()

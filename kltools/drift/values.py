@@ -28,7 +28,7 @@ def read_values(values: Any, what: str, as_category: bool) -> tuple[str, np.ndar
         texts = [None if value != value else _text(value, what) for value in distinct.tolist()]
         return _categories(texts, codes)
     numbers = _numbers(array, what)
-    return (EMPTY if np.isnan(numbers).all() and len(numbers) else NUMERIC), numbers, ()
+    return (EMPTY if np.isnan(numbers).all() else NUMERIC), numbers, ()
 
 
 def _of_objects(array: np.ndarray, what: str, as_category: bool) -> tuple[str, np.ndarray, tuple[str, ...]]:
