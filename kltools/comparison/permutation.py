@@ -296,11 +296,10 @@ class Graph:
     def log_ratios(self, labels: np.ndarray) -> np.ndarray:
         """log((l + 1/2) / (k - l + 1/2)) + log(m / (n - 1)) at each row labelled 1, in their order."""
         ones = np.bincount(self.cell, weights=labels, minlength=len(self.weight))
-        within = np.arange(self.neighbors.shape[1]) < self.length[:, None]
-        own = ones + np.where(within, ones[self.neighbors], 0.0).sum(axis=1)
-        n = float(labels.sum())
-        logs = np.log((own - 0.5) / (self.size - own + 0.5)) + math.log((len(labels) - n) / (n - 1.0))
-        return logs[self.cell[labels == 1]]
+        cells, n = self.cell[labels == 1], float(labels.sum())
+        within = np.arange(self.neighbors.shape[1]) < self.length[cells, None]
+        own = ones[cells] + np.where(within, ones[self.neighbors[cells]], 0.0).sum(axis=1)
+        return np.log((own - 0.5) / (self.size[cells] - own + 0.5)) + math.log((len(labels) - n) / (n - 1.0))
 
 
 def _whitened(distinct: np.ndarray, weight: np.ndarray, n_whitened: int, n_jobs: int) -> np.ndarray:

@@ -47,9 +47,9 @@ class Cells:
 def cells_of(column: Column) -> Cells:
     """Bins of about equally many rows, equal numbers together; or categories, rare ones together."""
     present = ~column.missing
-    found, names = np.zeros(0, dtype=np.int64), ()
-    if present.any():
-        found, names = (_bins if column.kind == NUMERIC else _categories)(column, present)
+    if not present.any():
+        return Cells(np.zeros(len(present), dtype=np.int64), (MISSING,), False)
+    found, names = (_bins if column.kind == NUMERIC else _categories)(column, present)
     codes = np.full(len(present), len(names))
     codes[present] = found
     return Cells(codes, names if present.all() else (*names, MISSING), column.kind == NUMERIC)

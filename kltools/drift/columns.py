@@ -16,7 +16,7 @@ import numpy as np
 
 from .. import _arrays
 from ..errors import InvalidParameterError, InvalidTypeError, NotEnoughSamplesError, ShapeMismatchError
-from .values import CATEGORY, EMPTY, read_values
+from .values import CATEGORY, EMPTY, read_values, unmasked
 
 FEWEST_ROWS = 2
 
@@ -145,9 +145,10 @@ def _check_kinds(table: Table, reference: Table, name: str) -> None:
 
 def _columns_of(x: Any, name: str) -> tuple[list[str] | None, list]:
     """Names, where there are any, and what holds the values of each column."""
+    names = [str(key) for key in x] if isinstance(x, Mapping) else _arrays.column_names(x)
     if isinstance(x, Mapping):
-        names, columns = [str(key) for key in x], list(x.values())
-    elif (names := _arrays.column_names(x)) is not None:
+        columns = list(x.values())
+    elif names is not None:
         _arrays.refuse_kinds(x, name)
         columns = [_arrays.column(x, j) for j in range(len(names))]
     else:
@@ -168,7 +169,7 @@ def _length(x: Any) -> int:
 def _array(x: Any, name: str) -> np.ndarray:
     """Two axes; of numbers, or of objects where there may be others."""
     if isinstance(x, np.ma.MaskedArray):
-        x = x.astype(object).filled(None)
+        x = unmasked(x)
     if isinstance(x, list | tuple) or (isinstance(x, np.ndarray) and x.dtype.kind in "OUT"):
         array = _objects(x, name)
     else:
@@ -218,7 +219,7 @@ def _positions(categorical: Any, names: list[str] | None, n_columns: int) -> set
 def _position(item: Any, names: list[str] | None, n_columns: int) -> int:
     if isinstance(item, str) and names is not None and item in names:
         return names.index(item)
-    if isinstance(item, Integral) and not isinstance(item, bool) and 0 <= item < n_columns:
+    if isinstance(item, Integral) and not isinstance(item, bool) and 0 <= int(item) < n_columns:
         return int(item)
     known = f"columns 0 to {n_columns - 1}" if names is None else f"{listed(names)}"
     raise InvalidParameterError(f"categorical names {item!r}, which is no column; there are {known}.")

@@ -92,6 +92,8 @@ class DriftDetector(BaseEstimator):
     False
     """
 
+    feature_names_in_: np.ndarray
+
     def __init__(
         self,
         estimator: Any = None,
@@ -132,7 +134,7 @@ class DriftDetector(BaseEstimator):
         self._reference = reference.take(rows)
         self.n_features_in_ = len(reference.columns)
         self.n_samples_fit_ = len(self._reference)
-        if hasattr(self, "feature_names_in_"):
+        if hasattr(self, "feature_names_in_"):  # of an earlier reference
             del self.feature_names_in_
         if reference.named:
             self.feature_names_in_ = np.array(reference.names, dtype=object)

@@ -42,9 +42,9 @@ def _of_objects(array: np.ndarray, what: str, as_category: bool) -> tuple[str, n
     if not as_category and all(_is_number(value) for value in present):
         numbers = _arrays.numeric_array([math.nan if value is None else value for value in items], what)
         return NUMERIC, _numbers(numbers, what), ()
-    distinct = {value: i for i, value in enumerate(dict.fromkeys(_hashable(value, what) for value in items))}
-    texts = [None if value is None else _text(value, what) for value in distinct]
-    return _categories(texts, np.array([distinct[value] for value in items]))
+    texts = [None if value is None else _text(value, what) for value in items]
+    place = {text: i for i, text in enumerate(dict.fromkeys(texts))}
+    return _categories(list(place), np.array([place[text] for text in texts]))
 
 
 def _categories(texts: list[str | None], codes: np.ndarray) -> tuple[str, np.ndarray, tuple[str, ...]]:
@@ -89,7 +89,7 @@ def _vector(values: Any, what: str) -> np.ndarray:
 def _of_series(values: Any) -> np.ndarray:
     kind = getattr(getattr(values, "dtype", None), "kind", None)
     if isinstance(values, np.ma.MaskedArray):
-        return values.astype(object).filled(None)
+        return unmasked(values)
     if isinstance(values, np.ndarray):
         return values
     if _arrays.library(values) == "pandas":
@@ -100,6 +100,13 @@ def _of_series(values: Any) -> np.ndarray:
         return np.array(values.to_list() if hasattr(values, "to_list") else values.to_pylist(), dtype=object)
     array = np.asarray(values)
     return array if array.dtype.kind in "fiubc" else np.array(values, dtype=object)
+
+
+def unmasked(array: np.ma.MaskedArray) -> np.ndarray:
+    """Objects, None where they are masked."""
+    objects = np.array(array.data, dtype=object)
+    objects[np.ma.getmaskarray(array)] = None
+    return objects
 
 
 def _no_dates(what: str, found: str) -> InvalidTypeError:
@@ -117,11 +124,6 @@ def _is_missing(value: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, Real | Decimal) and not isinstance(value, bool | np.bool_)
-
-
-def _hashable(value: Any, what: str) -> Any:
-    """Values of different kinds may be equal (1 and True), but their texts differ."""
-    return value if value is None or isinstance(value, str) else _text(value, what)
 
 
 def _text(value: Any, what: str) -> str:
