@@ -168,7 +168,7 @@ def _add_drift(commands: Any) -> None:
     )
     command.add_argument("--max-rows", type=int, default=5000, metavar="N", help="random rows of each; default: 5000")
     command.add_argument("--json", action="store_true", help="print JSON")
-    command.add_argument("--report", metavar="FILE", help="write a page with all numbers: .html")
+    command.add_argument("--report", metavar="FILE", help="write a page with pictures and all numbers: .html")
     command.add_argument("--n-jobs", type=int, default=-1, metavar="N", help="threads; -1, the default, is all cores")
     command.add_argument("--seed", type=int, default=0, help="of permutations and random rows; default: 0")
     command.add_argument("--key", help="name of the array in .npz files that hold several")
