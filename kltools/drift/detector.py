@@ -76,7 +76,8 @@ class DriftDetector(BaseEstimator):
     ----------
     P. H. Westfall, S. S. Young (1993), Resampling-based multiple testing, algorithm 2.8 (the smallest p-value as a
     statistic); M. F. Schilling (1986), Multivariate two-sample tests based on nearest neighbors; M. L. Puri,
-    P. K. Sen (1971), Nonparametric methods in multivariate analysis, chapter 5 (sums of ranks); T. W. Anderson, D. A. Darling (1952), Asymptotic theory of certain goodness of fit criteria; Y. Benjamini, Y. Hochberg (1995),
+    P. K. Sen (1971), Nonparametric methods in multivariate analysis, chapter 5 (sums of ranks); T. W. Anderson,
+    D. A. Darling (1952), Asymptotic theory of certain goodness of fit criteria; Y. Benjamini, Y. Hochberg (1995),
     Controlling the false discovery rate.
 
     Examples
