@@ -257,7 +257,7 @@ class Graph:
 
     It is made from the rows in ascending order, so that it cannot know in which sample they stood: this is
     what makes the test exact. ``neighbors[u, :length[u]]`` are the nearest other rows that, with the
-    repetitions of row u itself, are k or more; ``size`` counts them all, with u.
+    repetitions of row u itself, are k or more; ``size`` counts them all, with u. ``points`` are the rows, scaled.
     """
 
     cell: np.ndarray
@@ -265,6 +265,7 @@ class Graph:
     neighbors: np.ndarray
     length: np.ndarray
     size: np.ndarray
+    points: np.ndarray
     d: int
 
     @classmethod
@@ -276,13 +277,13 @@ class Graph:
         cell = cell.reshape(-1)
         if len(distinct) == 1:
             nobody = np.zeros(1, dtype=np.int64)
-            return cls(cell, weight, np.empty((1, 0), dtype=np.int32), nobody, weight, 0)
+            return cls(cell, weight, np.empty((1, 0), dtype=np.int32), nobody, weight, distinct, 0)
         (points,), _ = in_safe_range(_whitened(distinct, weight, whitened, n_jobs))
         reference = Reference(points, n_jobs)
         position = np.argsort(reference.order)
         weight = weight[reference.order]
         neighbors, length, size = _neighbors(reference, weight, k)
-        return cls(position[cell], weight, neighbors, length, size, int(varies.sum()))
+        return cls(position[cell], weight, neighbors, length, size, reference.points, int(varies.sum()))
 
     def divergences(self, labels: np.ndarray, n_jobs: int = 1) -> np.ndarray:
         """D(P || Q) and D(Q || P) for each labelling, in which all have as many rows of P, labelled 1, and of Q."""

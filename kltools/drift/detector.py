@@ -28,11 +28,12 @@ class DriftDetector(BaseEstimator):
     r"""Test whether a window of new rows has the distribution of a reference, and tell what has changed.
 
     .. math:: p = \frac{\#\{b : m_b \le m_0\}}{B + 1}, \qquad
-        m_b = \min\Bigl(\hat p\bigl(T_b\bigr),\; \hat p\bigl(\max_j z_{bj}\bigr)\Bigr)
+        m_b = \min\Bigl(\hat p(T_b),\; \hat p(\lVert S_b \rVert^2),\; \hat p(\max_j z_{bj})\Bigr)
 
     over the observed labelling 0 of the rows and B random ones: T is the statistic of `two_sample_test`, which counts
-    labels of nearest neighbours and sees changes of dependence; z is, for each feature, the larger of two
-    standardised statistics of its cells, G and, of bins, the cumulative one of Anderson and Darling. Where reference
+    labels of nearest neighbours and sees changes of dependence; S is the sum of whitened ranks over the window, which
+    sees many small shifts; z is, for each feature, the larger of two standardised statistics of its cells, G and, of
+    bins, the cumulative one of Anderson and Darling, which see a change of one feature. Where reference
     and window have the same distribution, the probability of p <= alpha is at most alpha, whatever the distribution:
     bins, scales and categories are those of all rows together.
 
@@ -50,8 +51,8 @@ class DriftDetector(BaseEstimator):
     alpha : float
         Level of the test: the share of false alarms.
     n_permutations : int
-        The smallest p-value is 1 / (n_permutations + 1), or 2 / (n_permutations + 1) where the two parts of the test
-        disagree.
+        The smallest p-value is 1 / (n_permutations + 1), or up to 3 / (n_permutations + 1) where the three parts of
+        the test disagree.
     categorical : sequence of str or int, optional
         Names or positions of columns of numbers that are categories.
     max_rows : int or None
@@ -74,7 +75,8 @@ class DriftDetector(BaseEstimator):
     References
     ----------
     P. H. Westfall, S. S. Young (1993), Resampling-based multiple testing, algorithm 2.8 (the smallest p-value as a
-    statistic); M. F. Schilling (1986), Multivariate two-sample tests based on nearest neighbors; T. W. Anderson,
+    statistic); M. F. Schilling (1986), Multivariate two-sample tests based on nearest neighbors; M. L. Puri,
+    P. K. Sen (1971), Nonparametric methods in multivariate analysis, chapter 5 (sums of ranks); T. W. Anderson,
     D. A. Darling (1952), Asymptotic theory of certain goodness of fit criteria; Y. Benjamini, Y. Hochberg (1995),
     Controlling the false discovery rate.
 
@@ -228,6 +230,7 @@ class DriftDetector(BaseEstimator):
             p_value=evidence.p_value,
             alpha=alpha,
             p_value_of_neighbors=evidence.p_value_of_neighbors,
+            p_value_of_means=evidence.p_value_of_means,
             p_value_of_features=evidence.p_value_of_features,
             estimate=estimate,
             estimate_features=() if estimate is None else _numeric_names(self._reference),

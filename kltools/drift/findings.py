@@ -9,6 +9,7 @@ from .report import DriftReport
 
 _MANY_WAYS = 50  # with this many rows of the smaller sample labellings are never too few
 _TOLD_SHARE = 0.01
+_PARTS = 3  # of the joint test: so many labellings may share the smallest p-value
 
 
 def with_findings(report: DriftReport) -> DriftReport:
@@ -23,10 +24,10 @@ def _findings(report: DriftReport) -> Iterator[str]:
         yield f"{of} drifted: {listed(drifted)}."
     elif drifted:
         yield f"{of} look changed, though jointly no more than by chance: {listed(drifted)}."
-    elif report.drift and report.p_value_of_neighbors <= report.alpha:
-        yield "no single feature stands out, but neighbours tell: look at how features depend on each other."
+    elif report.drift and report.p_value_of_neighbors <= report.p_value_of_means:
+        yield "no single feature stands out, but neighbours differ: look at how features depend on each other."
     elif report.drift:
-        yield "no single feature stands out after the correction for their number; look at the first ones."
+        yield "no single feature stands out, but together they have shifted: look at the first ones."
     else:
         yield "the window differs from the reference no more than by chance."
     for feature in report.features:
@@ -47,7 +48,7 @@ def _findings(report: DriftReport) -> Iterator[str]:
 def _limits(report: DriftReport) -> Iterator[str]:
     if not report.features:
         yield "no feature varies: there was nothing to compare."
-    smallest = 2.0 / (report.n_permutations + 1)
+    smallest = _PARTS / (report.n_permutations + 1)
     if smallest > report.alpha:
         yield (
             f"n_permutations={report.n_permutations} may give no p-value below {smallest:.2g}, which is above "
@@ -55,7 +56,7 @@ def _limits(report: DriftReport) -> Iterator[str]:
         )
     fewest = min(report.n_window, report.n_reference)
     ways = math.comb(report.n_window + report.n_reference, fewest) if fewest < _MANY_WAYS else math.inf
-    if 2.0 / ways > report.alpha:
+    if _PARTS / ways > report.alpha:
         yield (
             f"{report.n_window} rows and {report.n_reference} of the reference can be labelled in {ways} ways only: no "
             f"p-value is much below {1.0 / ways:.2g}; more rows are needed."

@@ -94,9 +94,9 @@ class DriftReport(Report):
         Of the joint permutation test that window and reference have the same distribution.
     alpha : float
         The level of this test.
-    p_value_of_neighbors, p_value_of_features : float
-        Of the two parts of the joint test: labels of nearest neighbours, and the single features. The joint
-        p-value has paid for their being two.
+    p_value_of_neighbors, p_value_of_means, p_value_of_features : float
+        Of the three parts of the joint test: labels of nearest neighbours, the mean of all features together, and
+        single features. The joint p-value has paid for their being three.
     estimate : DivergenceEstimate or None
         KL(window || reference) of the numeric columns in ``estimate_features``, rows without missing values; None
         where there are none.
@@ -136,6 +136,7 @@ class DriftReport(Report):
     p_value: float
     alpha: float
     p_value_of_neighbors: float
+    p_value_of_means: float
     p_value_of_features: float
     estimate: DivergenceEstimate | None
     estimate_features: tuple[str, ...]
@@ -177,7 +178,8 @@ class DriftReport(Report):
 
     def _summary_rows(self) -> list[tuple[str, str]]:
         sign = "<=" if self.drift else ">"
-        parts = f"by neighbours {self.p_value_of_neighbors:.3g}, by single features {self.p_value_of_features:.3g}"
+        names = (("neighbours", self.p_value_of_neighbors), ("means", self.p_value_of_means))
+        parts = ", ".join(f"by {name} {p:.3g}" for name, p in (*names, ("single features", self.p_value_of_features)))
         return [
             ("drift", f"{'yes' if self.drift else 'no'}: p = {self.p_value:.3g} {sign} alpha = {self.alpha:.3g}"),
             ("p-values", f"{parts}; {self.n_permutations} permutations"),
