@@ -97,7 +97,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.25rem 0.75rem 0.25rem 0; border-bottom: 1px solid var(--line); }
 th, td { text-align: left; vertical-align: top; }
 th { font-weight: 600; white-space: nowrap; overflow-wrap: normal; }
-td.number { text-align: right; white-space: nowrap; }
+td.number, th.number { text-align: right; white-space: nowrap; }
 td { min-width: 6rem; }
 td.number { overflow-wrap: normal; min-width: 0; }
 summary { cursor: pointer; font-weight: 600; margin: 2rem 0 0.5rem; }
@@ -180,7 +180,7 @@ def _units(report: LatentReport) -> str:
     columns = [(name, values) for name, values in columns if values is not None]
     size = columns[0][1]
     states = [(set(report.over_spread), "over-spread"), (set(report.collapsed), "collapsed")]
-    rows = [[_head("unit"), *(_head(name) for name, _ in columns), _head("")]]
+    rows = [[_head("unit"), *(_head(name, "number") for name, _ in columns), _head("")]]
     for j in sorted(range(report.d), key=lambda j: -size[j]):
         state = ", ".join(word for units, word in states if j in units)
         numbers = [f'<td class="number">{values[j]:.4g}</td>' for _, values in columns]
@@ -190,7 +190,8 @@ def _units(report: LatentReport) -> str:
 
 def _features(report: DriftReport) -> str:
     names = ("KL", "JS", "PSI", "p", "adjusted p", "contribution")
-    rows = [[_head("feature"), _head("kind"), *map(_head, names), _head("missing before, now"), _head("")]]
+    heads = [_head("feature"), _head("kind"), *(_head(name, "number") for name in names)]
+    rows = [[*heads, _head("missing before, now"), _head("")]]
     for each in report.features:
         values = (each.kl, each.js, each.psi, each.p_value, each.adjusted_p_value, each.contribution)
         numbers = [f'<td class="number">{value:.4g}</td>' for value in values]
@@ -228,8 +229,8 @@ def _table(rows: list[list[str]]) -> str:
     return f'<div class="wide"><table>{body}</table></div>'
 
 
-def _head(text: Any) -> str:
-    return f"<th>{html.escape(str(text))}</th>"
+def _head(text: Any, kind: str = "text") -> str:
+    return f'<th class="{kind}">{html.escape(str(text))}</th>'
 
 
 def _cell(text: str) -> str:

@@ -1,6 +1,5 @@
 """What `DriftDetector` has found, in four pictures."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -108,7 +107,8 @@ def _draw_cells(report: DriftReport, ax: Any, place: int) -> None:
     ax.set_title(f"{label(feature.name)}: KL {feature.kl:.3g}, PSI {feature.psi:.3g} nats")
     ax.set_yticks(positions, [label(cell) for cell in cells])
     ax.set_ylim(len(cells) - 0.4, -0.6)
-    ax.set_xlabel("share of the rows")
+    few = f", the {len(cells)} of {len(feature.cells)} cells that differ most"
+    ax.set_xlabel("share of the rows" + (few if len(cells) < len(feature.cells) else ""))
     ax.xaxis.set_major_formatter(lambda share, _: f"{share:.3g}" if share < 0.01 else f"{share:.0%}")
     tidy(ax, "x")
     legend_above(ax, ax.get_legend_handles_labels()[0])
