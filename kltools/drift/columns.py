@@ -183,10 +183,10 @@ def _array(x: Any, name: str) -> np.ndarray:
 
 
 def _objects(x: Any, name: str) -> np.ndarray:
-    try:
-        return np.array(x, dtype=object)
-    except ValueError as error:
-        raise InvalidParameterError(f"the rows of {name} have different lengths.") from error
+    array = np.asarray(x, dtype=object)
+    if array.ndim == 1 and any(isinstance(row, list | tuple | np.ndarray) for row in array):
+        raise InvalidParameterError(f"the rows of {name} have different lengths.")
+    return array
 
 
 def _told_nowhere(category: type[Warning], message: str) -> None:
