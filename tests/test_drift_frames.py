@@ -260,6 +260,15 @@ def test_windows_of_a_stream_are_those_of_its_rows(window, step, chunk):
         assert (report.p_value, report.rows, report.features) == (expected.p_value, expected.rows, expected.features)
 
 
+def test_a_stream_that_changes_its_kind_where_the_reference_is_empty():
+    detector = kl.DriftDetector(n_permutations=9, random_state=0).fit({"x": [None] * 20})
+    monitor = kl.DriftMonitor(detector, window=20)
+    monitor.update({"x": [None] * 5})
+    monitor.update({"x": [1.0] * 5})
+    with pytest.raises(errors.InvalidTypeError, match="column 'x' was numeric, and is category now"):
+        monitor.update({"x": ["a"] * 5})
+
+
 def test_labels_of_past_rows_are_forgotten():
     detector = kl.DriftDetector(n_permutations=9, random_state=0).fit({"x": ["a", "b"] * 10})
     monitor = kl.DriftMonitor(detector, window=10)

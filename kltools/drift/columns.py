@@ -71,6 +71,8 @@ class Table:
 
 def _joined(first: Column, second: Column) -> Column:
     kind = second.kind if first.kind == EMPTY else first.kind
+    if second.kind not in (EMPTY, kind):  # of a stream, where the reference has no value
+        raise InvalidTypeError(f"column {first.name!r} was {first.kind}, and is {second.kind} now; convert it.")
     if kind != CATEGORY:
         return replace(first, kind=kind, values=np.concatenate([first.values, second.values]))
     labels = tuple(sorted({*first.labels, *second.labels}))
