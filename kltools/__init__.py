@@ -17,6 +17,7 @@ from .comparison import __all__ as _comparison
 from .dependence import mutual_information
 from .distribution import Distribution, family
 from .divergences import cross_entropy, entropy, f_divergence, jeffreys, jensen_shannon, total_variation
+from .drift.report import DriftReport, FeatureDrift
 from .errors import *
 from .estimate import DivergenceEstimate
 from .estimators import RELATIVES as _RELATIVES
@@ -46,6 +47,8 @@ from .vae import vae_kl
 
 if TYPE_CHECKING:
     from . import plotting
+    from .drift.detector import DriftDetector
+    from .drift.monitor import DriftMonitor
     from .estimators.model_objects import AutoDivergence, CalibratedKNNDivergence, MixtureDivergence
     from .estimators.objects import (
         GaussianDivergence,
@@ -66,6 +69,8 @@ if TYPE_CHECKING:
 _LAZY = {
     "AutoDivergence": "estimators.model_objects",
     "CalibratedKNNDivergence": "estimators.model_objects",
+    "DriftDetector": "drift.detector",
+    "DriftMonitor": "drift.monitor",
     "GaussianDivergence": "estimators.objects",
     "KDEDivergence": "estimators.ratio_objects",
     "KLIEPDivergence": "estimators.ratio_objects",
@@ -90,6 +95,10 @@ __all__ = [
     "CalibratedKNNDivergence",
     "Distribution",
     "DivergenceEstimate",
+    "DriftDetector",
+    "DriftMonitor",
+    "DriftReport",
+    "FeatureDrift",
     "GaussianDivergence",
     "KDEDivergence",
     "KLIEPDivergence",

@@ -271,6 +271,14 @@ def confidence_level(value: Any) -> float:
     return level
 
 
+def test_level(value: Any) -> float:
+    """The probability alpha of a false alarm."""
+    level = _number(value, "alpha", "a number")
+    if not 0.0 < level < 1.0:
+        raise InvalidParameterError(f"alpha must lie in (0, 1), got {value!r}; it is the share of false alarms.")
+    return level
+
+
 def n_simulations(value: Any) -> int | None:
     """How many pairs of samples are simulated; None stays None."""
     return None if value is None else integer(value, "n_simulations", minimum=_FEWEST_SIMULATIONS)

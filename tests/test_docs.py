@@ -63,7 +63,7 @@ def commands():
 @pytest.mark.parametrize(("command", "output"), list(commands()))
 def test_commands_print_what_they_show(command, output, monkeypatch, capsys):
     monkeypatch.chdir(HOME)
-    assert main(shlex.split(command)[1:]) == 0
+    assert main(shlex.split(command)[1:]) < 2  # 1 says that there is drift
     assert capsys.readouterr().out == output
 
 
