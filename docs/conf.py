@@ -36,6 +36,7 @@ sphinx_gallery_conf = {
     "filename_pattern": r"\.py$" if importlib.util.find_spec("torch") else rf"(?<!{_NEEDS_TORCH[:-3]})\.py$",
     "ignore_pattern": r"make_data\.py",
     "image_scrapers": ("pictures.written",),
+    "default_thumb_file": str(HERE / "_static" / "thumb.png"),
     "reset_argv": "pictures.arguments",
     "download_all_examples": False,
     "show_memory": False,

@@ -16,13 +16,14 @@ def number(text: str) -> str:
 
 
 def table(file: str, first: str, columns: str = "", rows: str = "") -> tuple[list[str], list[list[str]]]:
-    """The first table whose header begins with a word, after a heading where ``first`` is "heading: word".
+    """The first table whose header begins with a word; after a heading, or a line of text up to its comma, where
+    ``first`` is "heading: word".
 
     ``columns`` are names between semicolons, ``rows`` a regular expression for their beginnings.
     """
     lines = (RESULTS / file).read_text(encoding="utf-8").splitlines()
     heading, _, word = first.rpartition(": ")
-    start = lines.index(f"## {heading}") if heading else 0
+    start = _line_of(heading, lines) if heading else 0
     at = next(i for i in range(start, len(lines)) if lines[i].startswith(f"| {word} |"))
     header = _cells(lines[at])
     body = []
@@ -35,6 +36,10 @@ def table(file: str, first: str, columns: str = "", rows: str = "") -> tuple[lis
         raise ValueError(f"no rows of {file}, {first!r}, begin like {rows!r}")
     kept = [header.index(name.strip()) for name in columns.split(";")] if columns else range(len(header))
     return [header[i] for i in kept], [[row[i] for i in kept] for row in body]
+
+
+def _line_of(heading: str, lines: list[str]) -> int:
+    return next(i for i, line in enumerate(lines) if f"{line.lstrip('# ')},".startswith(f"{heading},"))
 
 
 def _cells(line: str) -> list[str]:

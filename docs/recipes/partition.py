@@ -1,7 +1,7 @@
 """Cells between the quantiles of Y, in one feature.
 
 Q. Wang, S. R. Kulkarni, S. Verdu (2005), Divergence estimation of continuous distributions based on data-dependent
-partitions, section III.
+partitions.
 """
 
 import math
