@@ -20,14 +20,8 @@ from ..distribution import Distribution, check_distribution
 from ..errors import DeviceUnavailableError, InvalidParameterError
 from ..estimate import DivergenceEstimate
 from ..inference import UNKNOWN
-from ..preprocessing import (
-    SCALES,
-    Notes,
-    drop_constant_columns,
-    drop_dependent_columns,
-    tell_lost_digits,
-    tell_mixed_columns,
-)
+from ..preprocessing import Notes, drop_constant_columns, drop_dependent_columns, tell_lost_digits, tell_mixed_columns
+from ..scaling import SCALES
 from .problem import BOUNDS, Problem, Result, check_reference, report
 
 METHODS = {

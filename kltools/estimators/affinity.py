@@ -14,16 +14,9 @@ from ..inference import UNKNOWN
 from ..neighbors import in_safe_range
 from ..neighbors.neighborhood import Search
 from ..neighbors.reductions import log_ratios
-from ..preprocessing import (
-    SCALES,
-    Notes,
-    drop_constant_columns,
-    drop_dependent_columns,
-    fit_scaling,
-    tell_lost_digits,
-    tell_mixed_columns,
-)
+from ..preprocessing import Notes, drop_constant_columns, drop_dependent_columns, tell_lost_digits, tell_mixed_columns
 from ..repeats import tell_shared_rows
+from ..scaling import SCALES, fit_scaling
 from .call import Call, Terms
 from .density import counts_where_tied, share_outside
 from .problem import Result

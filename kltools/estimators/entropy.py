@@ -14,16 +14,9 @@ from ..errors import InfiniteDivergenceWarning, UnreliableEstimateWarning
 from ..estimate import DivergenceEstimate
 from ..inference import UNKNOWN, sum_of_means
 from ..neighbors import in_safe_range
-from ..preprocessing import (
-    SCALES,
-    fit_scaling,
-    in_same_planes,
-    spans_fewer_dimensions,
-    spread_rows,
-    tell_lost_digits,
-    tell_mixed_columns,
-)
+from ..preprocessing import in_same_planes, spans_fewer_dimensions, spread_rows, tell_lost_digits, tell_mixed_columns
 from ..repeats import spread_rounded, tell_shared_rows
+from ..scaling import SCALES, fit_scaling
 from .call import Call, Terms
 from .density import log_densities, share_outside
 from .problem import Problem, Result, check_reference

@@ -17,7 +17,8 @@ from ..neighbors import Reference, in_safe_range
 from ..neighbors.leave_out import mean_log_distances
 from ..neighbors.neighborhood import Neighborhood, Search
 from ..neighbors.reductions import log_ratio_moments, log_ratios
-from ..preprocessing import SCALES, Notes, fit_scaling
+from ..preprocessing import Notes
+from ..scaling import SCALES, fit_scaling
 from .density import counts_where_tied, log_densities, share_outside
 from .problem import MOST_OUTSIDE, Problem, Result, are_neighbors_far, outside_support, tell_few_rows
 
