@@ -264,7 +264,7 @@ def _log_affinities(X: np.ndarray, Y: np.ndarray, alpha: float, search: Search) 
             chosen, n_own, n_other = counts_where_tied((own, other), (near, far), tie)
             log_terms[chosen] = (1.0 - alpha) * log_rows + _log_correction(n_own, n_other, alpha)
         logs.append(_log_mean_exp(log_terms))
-    return np.array(logs), int(tied.any(axis=0).sum()), share_outside(nu.distances[0], other, search.ks[0])
+    return np.array(logs), int(tied.any(axis=0).sum()), share_outside(nu.distances[0], Y, other, search.ks[0])
 
 
 def _log_mean_exp(logs: np.ndarray) -> float:

@@ -80,12 +80,20 @@ def _smallest_positive(
     return radius
 
 
-def share_outside(nu: np.ndarray, other: Reference, k: int) -> float:
+def share_outside(nu: np.ndarray, Y: np.ndarray, other: Reference, k: int) -> float:
     """Share of the rows of X that lie farther from Y than 99% of the rows of Y from one another (k-th distances)."""
-    m = other.shape[0]
-    if min(len(nu), m) < _FEWEST_ROWS_TO_PROBE or k == m:
-        return 0.0
-    probed = np.linspace(0, m - 1, min(m, _ROWS_TO_PROBE)).astype(int)
-    spacing = other.kth_distances(other.points[probed], k, probed)[:, -1]
-    usual = np.sort(spacing)[int(0.99 * (len(spacing) - 1))]
-    return float((nu > usual).mean())
+    probed = rows_to_probe(len(nu), len(Y), k)
+    return 0.0 if probed is None else share_beyond(nu, other.kth_distances(Y[probed], k + 1))
+
+
+def rows_to_probe(n: int, m: int, k: int) -> np.ndarray | None:
+    """Rows of Y whose distances to their neighbours show how far apart rows are; None where there are too few."""
+    if min(n, m) < _FEWEST_ROWS_TO_PROBE or k == m:
+        return None
+    return np.linspace(0, m - 1, min(m, _ROWS_TO_PROBE)).astype(int)
+
+
+def share_beyond(nu: np.ndarray, distances: np.ndarray) -> float:
+    """Share of distances beyond those to the last neighbours of probed rows, of which the first is the row itself."""
+    spacing = np.sort(distances[:, -1])
+    return float((nu > spacing[int(0.99 * (len(spacing) - 1))]).mean())

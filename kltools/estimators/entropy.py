@@ -270,7 +270,7 @@ def _against_sample(X: np.ndarray, Y: np.ndarray, scale: str, call: Call) -> Res
         densities, tied, _ = log_densities(search, reference, X[reference.order_of(X)])
         values = [-log_det - float(density.mean()) for density in densities]
         some = reference.kth_distances(spread_rows(X, _ROWS_TO_LOOK_AT), search.ks[0])[:, -1]
-        outside = share_outside(some, reference, search.ks[0])
+        outside = share_outside(some, Y, reference, search.ks[0])
         return Terms.mean(values, int(tied.any(axis=0).sum()), share_outside=outside)
 
     ks = search.ks

@@ -11,6 +11,7 @@ from .. import _validation
 from .._formula import Formula
 from .._once import once
 from .._scalar import digamma, log_ball_volume
+from .._sums import mean
 from ..errors import PoorOverlapWarning, TiesWarning, UnreliableEstimateWarning
 from ..inference import UNKNOWN, Uncertainty, jackknife_uncertainty, random_blocks
 from ..neighbors import Reference, in_safe_range
@@ -143,7 +144,7 @@ class WithSample(_Comparison):
         tied = self.tied(rho, nu)
         constant = math.log(m / (len(X) - 1))
         values = [self.mean_log_ratio(row, rho, nu, tied[row]) + constant for row in range(len(self.ks))]
-        n_ties, outside = int(tied.any(axis=0).sum()), share_outside(nu.distances[0], other, self.ks[0])
+        n_ties, outside = int(tied.any(axis=0).sum()), share_outside(nu.distances[0], self.samples[1], other, self.ks[0])
         on_lattice = nu.n_at_zero > _UNMATCHED_SHARE * len(X)  # then rows of X repeat where Y has none by chance
         n_unmatched = 0 if on_lattice else int(np.count_nonzero(rho.at_zero & ~nu.at_zero))
         return _Terms(tuple(values), self.weights, n_ties, rho.n_at_zero, nu.n_at_zero, n_unmatched, outside)
@@ -166,7 +167,7 @@ class WithSample(_Comparison):
         """The mean of terms for each row of X, where distances tie of those from counts."""
         chosen, *counts = counts_where_tied(self.references, (rho.distances[row], nu.distances[row]), tied)
         terms[chosen] = _digamma(counts[0]) - _digamma(counts[1])
-        return float(terms.mean())
+        return mean(terms, self.search.n_jobs)
 
     def labels(self, rng: np.random.Generator, blocks: int) -> list[np.ndarray]:
         return [random_blocks(len(sample), blocks, rng) for sample in self.samples]
