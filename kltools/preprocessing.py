@@ -96,7 +96,7 @@ def drop_dependent_columns(X: np.ndarray, Y: np.ndarray, notes: Notes) -> tuple[
     A column with the same dependence in X and in Y carries no information, but would be taken for a
     dimension; it is dropped. With another constant in the dependence the samples lie in different planes.
     """
-    if X.shape[1] == 1 or _independent_in_part(X, Y):
+    if X.shape[1] == 1 or independent_in_part(X, Y):
         return X, Y, None
     exponents = column_exponents(X, Y)
     inner_x, inner_y = (without_outliers(divided(sample, exponents)) for sample in (X, Y))
@@ -149,10 +149,14 @@ def in_same_planes(X: np.ndarray, Y: np.ndarray) -> bool:
     return independent_columns(deviations(together)).sum() == independent_columns(deviations(Y)).sum()
 
 
-def _independent_in_part(X: np.ndarray, Y: np.ndarray) -> bool:
+def rows_that_show(d: int) -> int:
+    """Of how many rows it is seen, as a rule, whether columns depend on each other."""
+    return ROWS_TO_LOOK_AT + _ROWS_PER_FEATURE * d
+
+
+def independent_in_part(X: np.ndarray, Y: np.ndarray) -> bool:
     """Whether some of the rows show already that no column is linear in those before it."""
-    n_rows = ROWS_TO_LOOK_AT + _ROWS_PER_FEATURE * X.shape[1]
-    parts = [spread_rows(Z, n_rows) for Z in (X, Y)]
+    parts = [spread_rows(Z, rows_that_show(X.shape[1])) for Z in (X, Y)]
     exponents = column_exponents(*parts)
     parts = [deviations(without_outliers(divided(part, exponents))) for part in parts]
     together = np.concatenate(parts)
@@ -161,7 +165,12 @@ def _independent_in_part(X: np.ndarray, Y: np.ndarray) -> bool:
 
 def spread_rows(X: np.ndarray, at_most: int) -> np.ndarray:
     """Some rows, evenly over the sample."""
-    return X if len(X) <= at_most else X[np.linspace(0, len(X) - 1, at_most).astype(int)]
+    return X if len(X) <= at_most else X[spread_places(len(X), at_most)]
+
+
+def spread_places(n: int, at_most: int) -> np.ndarray:
+    """The places of `spread_rows` among n rows."""
+    return np.arange(n) if n <= at_most else np.linspace(0, n - 1, at_most).astype(int)
 
 
 def independent_columns(deviation: np.ndarray) -> np.ndarray:

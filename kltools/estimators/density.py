@@ -25,10 +25,15 @@ def counts_where_tied(
     Verdu 2009, eq. 29). Where more than a tenth of the rows are tied, all are treated so.
     """
     own, other = references
-    chosen = np.flatnonzero(tied | (tied.mean() > _DISCRETE_SHARE))
-    radius = np.maximum(*distances)[chosen] * (1.0 + TIE_TOLERANCE)
+    chosen, radius = where_to_count(distances, tied)
     queries = own.points[chosen]
     return chosen, own.count_within(queries, radius, chosen), other.count_within(queries, radius)
+
+
+def where_to_count(distances: tuple[np.ndarray, np.ndarray], tied: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of `counts_where_tied`, and their radii."""
+    chosen = np.flatnonzero(tied | (tied.mean() > _DISCRETE_SHARE))
+    return chosen, np.maximum(*distances)[chosen] * (1.0 + TIE_TOLERANCE)
 
 
 def log_density(reference: Reference, queries: np.ndarray, ks: tuple[int, ...]) -> np.ndarray:

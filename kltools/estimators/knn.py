@@ -49,20 +49,19 @@ def weighted(
     with_sample: "type[WithSample] | None" = None,
 ) -> Result:
     """The estimates with each k, added with these weights; another comparison `with_sample` has other estimates."""
-    scaling = fit_scaling(problem.X, scale, problem.Y, problem.notes)
-    X = scaling.apply(problem.X, problem.n_jobs)
     if problem.Y is None:
+        scaling = fit_scaling(problem.X, scale, None, problem.notes)
+        kind, X = scaling.kind, scaling.apply(problem.X, problem.n_jobs)
         log_q = problem.log_q()
         if np.isneginf(log_q).any():
             return outside_support(problem, int(np.isneginf(log_q).sum()))
         (X,), exponent = in_safe_range(X)
         log_det = scaling.log_det - exponent * problem.d * math.log(2.0)
-        search = problem.search(ks)
-        comparison: _Comparison = _WithDensity((X, log_q - log_det), search, weights)
+        comparison: _Comparison = _WithDensity((X, log_q - log_det), problem.search(ks), weights)
     else:
-        samples, _ = in_safe_range(X, scaling.apply(problem.Y, problem.n_jobs))
-        search = problem.search(ks, n_searches=2)
-        comparison = (with_sample or WithSample)(tuple(samples), search, weights)
+        kind, samples = problem.scaled(scale)
+        compare = with_sample or problem.comparison or WithSample
+        comparison = compare(tuple(samples), problem.search(ks, n_searches=2), weights)
     terms = comparison.terms()
     tell_few_rows(problem.rows, ks[0], problem.notes)
     _tell_ties(terms, problem.notes)
@@ -74,7 +73,7 @@ def weighted(
         reasons=_reasons(problem, ks, terms),
         diagnostics={
             "value_by_n_neighbors": dict(zip(ks, terms.values, strict=True)),
-            "scale": scaling.kind,
+            "scale": kind,
             "n_repeated_rows": terms.n_repeated,
             "n_shared_rows": terms.n_shared,
             "share_outside": terms.share_outside,
@@ -138,16 +137,28 @@ class WithSample(_Comparison):
         return self.search.references(*self.samples)
 
     def terms(self) -> _Terms:
-        own, other = self.references
-        X, m = own.points, other.shape[0]
-        rho, nu = self.search.among(own), self.search.of(X, other)
+        rho, nu = self.neighborhoods()
+        n, m = (len(sample) for sample in self.samples)
         tied = self.tied(rho, nu)
-        constant = math.log(m / (len(X) - 1))
+        constant = math.log(m / (n - 1))
         values = [self.mean_log_ratio(row, rho, nu, tied[row]) + constant for row in range(len(self.ks))]
-        n_ties, outside = int(tied.any(axis=0).sum()), share_outside(nu.distances[0], self.samples[1], other, self.ks[0])
-        on_lattice = nu.n_at_zero > _UNMATCHED_SHARE * len(X)  # then rows of X repeat where Y has none by chance
+        n_ties, outside = int(tied.any(axis=0).sum()), self.share_outside(nu)
+        on_lattice = nu.n_at_zero > _UNMATCHED_SHARE * n  # then rows of X repeat where Y has none by chance
         n_unmatched = 0 if on_lattice else int(np.count_nonzero(rho.at_zero & ~nu.at_zero))
         return _Terms(tuple(values), self.weights, n_ties, rho.n_at_zero, nu.n_at_zero, n_unmatched, outside)
+
+    def neighborhoods(self) -> tuple[Neighborhood, Neighborhood]:
+        """Neighbours of the rows of X, in the order of `references`: among the others, and in Y."""
+        own, other = self.references
+        return self.search.among(own), self.search.of(own.points, other)
+
+    def share_outside(self, nu: Neighborhood) -> float:
+        return share_outside(nu.distances[0], self.samples[1], self.references[1], self.ks[0])
+
+    def counts_where_tied(
+        self, distances: tuple[np.ndarray, np.ndarray], tied: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return counts_where_tied(self.references, distances, tied)
 
     def tied(self, rho: Neighborhood, nu: Neighborhood) -> np.ndarray:
         """Rows at which distances tie; far from Y those to it agree to many digits: no tie unless X says so too."""
@@ -165,7 +176,7 @@ class WithSample(_Comparison):
         self, terms: np.ndarray, row: int, rho: Neighborhood, nu: Neighborhood, tied: np.ndarray
     ) -> float:
         """The mean of terms for each row of X, where distances tie of those from counts."""
-        chosen, *counts = counts_where_tied(self.references, (rho.distances[row], nu.distances[row]), tied)
+        chosen, *counts = self.counts_where_tied((rho.distances[row], nu.distances[row]), tied)
         terms[chosen] = _digamma(counts[0]) - _digamma(counts[1])
         return mean(terms, self.search.n_jobs)
 
