@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from .. import _device, _validation
+from .._blocks import Rows, is_stored
 from .._jit import effective_n_jobs
 from .._validation import DEFAULT_MEMORY_LIMIT
 from ..distribution import Distribution, check_distribution
@@ -40,6 +41,8 @@ METHODS = {
 }
 # methods whose neighbours are searched for on a GPU where that is asked for
 ON_CUDA = ("auto", "knn", "knn_radius", "knn_calibrated", "knn_weighted")
+# methods that read samples in blocks
+IN_BLOCKS = ("knn", "knn_weighted")
 # methods whose function, of the same name, is not alone in its file
 _FILES = {"ulsif": "direct_ratio", "rulsif": "direct_ratio", "kliep": "direct_ratio"}
 
@@ -180,8 +183,8 @@ def estimate_kl(
     else:
         if type(Y).__module__.startswith(("scipy.stats", "torch.distributions")):
             check_distribution(Y, "Y")  # raises, and names our family
-        rows, reference, n_dropped = _validation.sample_pair(X, Y, nan_policy, tell=notes.add)
         q = None
+        rows, reference, n_dropped = _two_samples(X, Y, method, nan_policy, notes, n_jobs, memory_limit)
     return estimate_samples(
         rows,
         reference,
@@ -198,6 +201,19 @@ def estimate_kl(
         memory_limit=_validation.check_memory_limit(memory_limit),
         device=place,
     )
+
+
+def _two_samples(
+    X: Any, Y: Any, method: str, nan_policy: str, notes: Notes, n_jobs: int | None, memory_limit: int | None
+) -> tuple[Any, Any, int]:
+    """Both samples, and the rows dropped: as arrays, or as `Rows` where a file holds more than memory should."""
+    if method in IN_BLOCKS and (is_stored(X) or is_stored(Y)):
+        threads = effective_n_jobs(_validation.check_n_jobs(n_jobs))
+        limit = _validation.check_memory_limit(memory_limit)
+        stored = importlib.import_module(f"{__name__}.blocks").read_stored(X, Y, nan_policy, notes, threads, limit)
+        if stored is not None:
+            return stored
+    return _validation.sample_pair(X, Y, nan_policy, tell=notes.add)
 
 
 def _from_device(method: str, X: Any, Y: Any) -> tuple[Any, Any]:
@@ -251,6 +267,8 @@ def estimate_samples(
 
 def solve(problem: Problem, method: str, options: dict[str, Any]) -> tuple[Problem, Result]:
     """What is left of a problem without columns that say nothing, and its result by a method with checked options."""
+    if isinstance(problem.X, Rows):
+        return importlib.import_module(f"{__name__}.blocks").solve(problem, method, options)
     X, Y, notes = problem.X, problem.Y, problem.notes
     _validation.check_enough_rows(len(X), "X", 2, "an estimate")
     tell_lost_digits((X,) if Y is None else (X, Y), notes)
