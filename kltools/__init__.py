@@ -42,6 +42,7 @@ from .power_divergences import bhattacharyya, chi_squared, hellinger, renyi, tsa
 from .vae import vae_kl
 
 if TYPE_CHECKING:
+    from . import dask as dask
     from . import plotting
     from .estimators.model_objects import AutoDivergence, CalibratedKNNDivergence, MixtureDivergence
     from .estimators.objects import (
@@ -77,8 +78,8 @@ _LAZY = {
     **{name: f"estimators.{module}" for name, module in _RELATIVES.items()},
 }
 
-# and matplotlib with pictures
-_LAZY_MODULES = ("plotting",)
+# and matplotlib with pictures; `dask` is in no `import *`, where it would hide Dask itself
+_LAZY_MODULES = ("dask", "plotting")
 
 __all__ = [
     "AutoDivergence",

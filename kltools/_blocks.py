@@ -204,7 +204,7 @@ def read_rows(
     looks = runner.get([runner.call(_look, piece, name, omit) for piece in pieces])
     raise_for_faults([look.faults for look in looks], name, nan_policy)
     for category, message in dict.fromkeys(itertools.chain.from_iterable(look.warnings for look in looks)):
-        tell(category, message)  # type: ignore[arg-type]
+        tell(category, message)
     widths = {look.ends.shape[1] for look in looks}
     if len(widths) > 1:
         raise ShapeMismatchError(f"the parts of {name} have different numbers of features: {sorted(widths)}.")
@@ -212,7 +212,7 @@ def read_rows(
     bounds = np.concatenate([[0], np.cumsum([look.n_kept for look in looks])])
     edges = [*range(0, int(bounds[-1]), block_rows), int(bounds[-1])]
     raw = [
-        runner.call(_block, *_pieces_between(pieces, bounds, first, last), name, omit)
+        runner.call(_block, *pieces_between(pieces, bounds, first, last), name, omit)
         for first, last in itertools.pairwise(edges)
     ]
     n_dropped = sum(look.faults.n_rows for look in looks) - int(bounds[-1])
@@ -226,7 +226,7 @@ def read_rows(
     )
 
 
-def _pieces_between(
+def pieces_between(
     pieces: Sequence[Handle], bounds: np.ndarray, first: int, last: int
 ) -> tuple[list[Handle], list[tuple[int, int]]]:
     """Pieces that hold the rows from `first` to `last`, and which of their rows these are."""

@@ -299,7 +299,7 @@ def outlier_bounds(some: np.ndarray, smallest: np.ndarray, largest: np.ndarray) 
 
 def rows_inside(X: np.ndarray, bounds: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     """Which rows lie within bounds in every column."""
-    return ((bounds[0] <= X) & (bounds[1] >= X)).all(axis=1)
+    return np.asarray(((bounds[0] <= X) & (bounds[1] >= X)).all(axis=1))
 
 
 def are_few(inside: np.ndarray) -> bool:

@@ -71,7 +71,9 @@ def check_same_width(X: Rows, Y: Rows) -> int:
 
 def solve(problem: Problem, method: str, options: dict[str, Any]) -> tuple[Problem, Result]:
     """`estimators.solve` for samples in blocks."""
-    X, Y, notes = problem.X, problem.Y, problem.notes
+    X: Any = problem.X
+    Y: Any = problem.Y
+    notes = problem.notes
     check_enough_rows(len(X), "X", 2, "an estimate")
     first = X.take(np.zeros(1, dtype=int))
     low, high = X.ends
@@ -128,7 +130,8 @@ class BlockProblem(Problem):
     """A problem whose samples are `Rows`."""
 
     def scaled(self, kind: str) -> tuple[str, list[Any]]:
-        X, Y = self.X, self.Y
+        X: Any = self.X
+        Y: Any = self.Y
         scaling = self._fit_scaling(X, Y, kind)
         if scaling.matrix is not None:
             X, Y = (sample.mapped(partial(_scaled, scaling=scaling, n_jobs=self.n_jobs)) for sample in (X, Y))
@@ -245,10 +248,9 @@ class InBlocks(knn.WithSample):
         handles = []
         for i in np.unique(block_of):
             queries = runner.share(_rows, self._queries[i], chosen[block_of == i] - X.edges[i])
+            within = runner.share(np.asarray, radius[block_of == i])
             for sample in self.samples:
-                counts = [
-                    runner.call(_count, queries, radius[block_of == i], block, runner.n_jobs) for block in sample.blocks
-                ]
+                counts = [runner.call(_count, queries, within, block, runner.n_jobs) for block in sample.blocks]
                 handles.append(_blocks.joined(runner, np.add, counts))
         found = runner.get(handles)
         return chosen, np.concatenate(found[::2]) - 1, np.concatenate(found[1::2])  # a row is within its own radius
@@ -267,6 +269,7 @@ class InBlocks(knn.WithSample):
         n_blocks = int(labels.max()) + 1
         available, known = len(sample) - is_own, self.ks[-1] + SPARE_NEIGHBORS
         left: list[Any] = [None] * len(X.raw)
+        of_rows = [runner.share(np.asarray, part.astype(np.uint8), np.int64) for part in sample.parts(labels)]
         sums = []
         while left:
             known = min(known, available)
@@ -275,7 +278,7 @@ class InBlocks(knn.WithSample):
                 queries = runner.share(_labelled_rows, X.blocks[i], X.parts(query_labels)[i], left[i], runner.n_jobs)
                 parts = [
                     runner.call(_labelled, queries, block, labels_of_block, known, is_own and i == j, runner.n_jobs)
-                    for j, (block, labels_of_block) in enumerate(zip(sample.blocks, sample.parts(labels), strict=True))
+                    for j, (block, labels_of_block) in enumerate(zip(sample.blocks, of_rows, strict=True))
                 ]
                 nearest = _blocks.joined(runner, labelled_of_both, parts, known)
                 is_last = known == available

@@ -100,9 +100,9 @@ class _Terms:
 
 @dataclass(frozen=True)
 class _Comparison:
-    """A scaled sample of P together with what stands for Q; `samples` has one entry for each."""
+    """A scaled sample of P together with what stands for Q; `samples` has one entry for each, arrays or `Rows`."""
 
-    samples: tuple[np.ndarray, ...]
+    samples: tuple[Any, ...]
     search: Search
     weights: np.ndarray
     leaves_out_in_one_search: ClassVar[bool] = True
