@@ -1,6 +1,11 @@
 """Estimates from Dask arrays: the same bits as from arrays in memory, whoever computes."""
 
 import math
+import os
+import signal
+import threading
+import time
+import warnings
 from collections import Counter
 
 import numpy as np
@@ -78,8 +83,8 @@ def test_other_methods_take_all_rows_or_some(scheduler, method):
         quietly(kd.estimate_kl, x, y, method=method, random_state=0),
         quietly(kl.estimate_kl, X, Y, method=method, random_state=0),
     )
-    with pytest.warns(KLToolsWarning, match="1000 of 1500 rows of X were drawn at random"):
-        some = kd.estimate_kl(x, y, method=method, random_state=0, max_rows=1000)
+    some = quietly(kd.estimate_kl, x, y, method=method, random_state=0, max_rows=1000)
+    assert "1000 of 1500 rows of X were drawn at random" in some.warnings[0]
     assert (some.n_p, some.n_q) == (1000, 1000)
     again = quietly(kd.estimate_kl, x.rechunk((100, -1)), y, method=method, random_state=0, max_rows=1000)
     assert_same(again, some)
@@ -126,7 +131,7 @@ def test_bad_arguments_of_dask():
         kd.estimate_kl(x, x, method="knn", block_rows=2.5)
     with pytest.raises(InvalidTypeError, match="pass one of Q"):
         kd.estimate_kl(x, kl.Normal(mean=0, var=1), method="knn")
-    with pytest.raises(ShapeMismatchError, match="3 features"):
+    with pytest.raises(ShapeMismatchError, match="Y has 3"):
         kd.estimate_kl(x, da.zeros((10, 3)), method="knn")
     with pytest.raises(ShapeMismatchError, match="2-D X"):
         kd.estimate_kl(da.zeros((10, 2, 2)), x, method="knn")
@@ -158,7 +163,8 @@ def test_log_densities(scheduler, monkeypatch, estimator, n):
     expected = quietly(kl.estimate_kl_from_log_prob, log_p, log_q, estimator=estimator)
     p, q = da.from_array(log_p, chunks=77_777), da.from_array(log_q, chunks=50_000)
     assert_same(quietly(kd.estimate_kl_from_log_prob, p, q, estimator=estimator), expected)
-    assert_same(quietly(kd.estimate_kl_from_log_prob, p, q, estimator=estimator, compute=False).compute(), expected)
+    later = kd.estimate_kl_from_log_prob(p, q, estimator=estimator, compute=False)
+    assert_same(quietly(later.compute), expected)
 
 
 def test_log_densities_that_are_none():
@@ -189,7 +195,8 @@ def test_labels(scheduler, kind, method):
     if kind is int:
         expected = quietly(kl.estimate_kl_from_labels, p[p != p[0]], q, method=method)
     assert_same(quietly(kd.estimate_kl_from_labels, x, y, method=method), expected)
-    assert_same(quietly(kd.estimate_kl_from_labels, x, y, method=method, compute=False).compute(), expected)
+    later = kd.estimate_kl_from_labels(x, y, method=method, compute=False)
+    assert_same(quietly(later.compute), expected)
     if kind is not float:
         assert found_counts(x) == Counter(x.compute().tolist())
 
@@ -223,3 +230,71 @@ def test_warnings_point_to_the_call():
     with pytest.warns(UnreliableEstimateWarning) as caught:
         kd.estimate_kl(da.from_array(X), da.from_array(Y), method="knn")
     assert {warning.filename for warning in caught} == {__file__}
+
+
+# ---------------------------------------------------------------- workers
+
+
+@pytest.fixture
+def cluster():
+    distributed = pytest.importorskip("distributed")
+    with (
+        warnings.catch_warnings(),
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit="2GiB"
+        ) as workers,
+        distributed.Client(workers) as client,
+    ):
+        warnings.simplefilter("ignore")  # of its connections, when a worker is gone
+        yield client
+
+
+@pytest.mark.slow
+@pytest.mark.jit
+def test_workers_change_no_bit(cluster):
+    X, Y = samples(20_000, 18_000, 3)
+    expected = quietly(kl.estimate_kl, X, Y, method="knn", random_state=0)
+    x, y = da.from_array(X, chunks=(3333, -1)), da.from_array(Y, chunks=(5000, -1))
+    assert_same(quietly(kd.estimate_kl, x, y, method="knn", random_state=0, **SMALL), expected)
+    later = kd.estimate_kl(x, y, method="knn", random_state=0, compute=False, **SMALL)
+    assert_same(later.compute(), expected)
+    persisted = kd.estimate_kl(x.persist(), y.persist(), method="knn", random_state=0, **SMALL)
+    assert_same(persisted, expected)
+    log_p = X[:, 0]
+    p, q = da.from_array(log_p, chunks=3000), da.from_array(log_p - 0.1, chunks=7000)
+    assert kd.estimate_kl_from_log_prob(p, q) == kl.estimate_kl_from_log_prob(log_p, log_p - 0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.jit
+def test_a_lost_worker_loses_nothing(cluster):
+    X, Y = samples(40_000, 40_000, 8)
+    expected = quietly(kl.estimate_kl, X, Y, method="knn", random_state=0)
+    x, y = da.from_array(X, chunks=(4096, -1)), da.from_array(Y, chunks=(4096, -1))
+    pids = cluster.run(os.getpid)
+    assert len(pids) == 2
+    victim = min(pids.values())
+    lost = []
+
+    def lose_one():
+        while sum(cluster.run_on_scheduler(tasks_done)) < 60:
+            time.sleep(0.02)
+        os.kill(victim, signal.SIGKILL)  # a process of this cluster, which this test has started
+        lost.append(victim)
+
+    thread = threading.Thread(target=lose_one)
+    thread.start()
+    found = quietly(kd.estimate_kl, x, y, method="knn", random_state=0, **SMALL)
+    thread.join()
+    assert lost == [victim]
+    assert victim not in cluster.run(os.getpid).values()
+    assert_same(found, expected, error=False)
+
+
+def tasks_done(dask_scheduler):
+    """Searches that are in memory or whose results have been used already."""
+    return [
+        prefix.state_counts["memory"] + prefix.state_counts["released"] + prefix.state_counts["forgotten"]
+        for name, prefix in dask_scheduler.task_prefixes.items()
+        if "nearest" in name
+    ]

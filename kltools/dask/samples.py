@@ -149,7 +149,7 @@ def _rows(x: Any, name: str, block_rows: int | None, nan_policy: str, notes: Not
         x = x.rechunk({1: -1})
     d = 1 if x.ndim == 1 else max(x.shape[1], 1)
     wanted = min(_BLOCK_ROWS, _BLOCK_NUMBERS // d) if block_rows is None else block_rows
-    return read_rows(Tasks(), pieces_of(x), name, max(1, -(-wanted // STEP)) * STEP, nan_policy, notes.add)
+    return read_rows(Tasks(x), pieces_of(x), name, max(1, -(-wanted // STEP)) * STEP, nan_policy, notes.add)
 
 
 def _some(rows: Rows, name: str, at_most: int, method: str, rng: np.random.Generator, notes: Notes) -> np.ndarray:

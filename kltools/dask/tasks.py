@@ -23,9 +23,15 @@ def dask_module() -> Any:
 
 
 class Tasks:
-    """Runs calls as tasks of Dask, wherever its scheduler puts them."""
+    """Runs calls as tasks of Dask, wherever its scheduler puts them.
+
+    Arrays that are `held` stay with the workers that keep them, for what is computed later.
+    """
 
     n_jobs = 1
+
+    def __init__(self, *held: Any):
+        self._held = held
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Handle:
         return dask_module().delayed(function, pure=False)(*arguments)

@@ -107,7 +107,8 @@ def estimate_kl(
     Parameters
     ----------
     X : array-like of shape (n, d) or (n,)
-        Rows drawn from P. NumPy, pandas, polars, torch, lists.
+        Rows drawn from P. NumPy, pandas, polars, torch, lists; mapped files, HDF5, Zarr and whatever else has a shape,
+        a dtype and slices of rows. Dask arrays go to `kltools.dask.estimate_kl`.
     Y : array-like of shape (m, d) or (m,), or Distribution
         Rows drawn from Q, the reference; or Q itself, if it is known (the one-sample estimate).
     method : str
@@ -134,7 +135,10 @@ def estimate_kl(
         Called as ``progress(done, total)`` with rows searched, now and then, by the calling thread.
     memory_limit : int, optional
         Bytes of workspace beside some copies of the data, at least 1 MiB; by default 256 MiB. Less is slower,
-        not different.
+        not different. Samples in files that are larger than that, as float64, are read in blocks by "knn" and
+        "knn_weighted", copied block by block and never held as a whole: what is kept are two distances for each row of
+        X and number of neighbours. All other methods load them. The files must stay open for ``standard_error``,
+        which is nan where distances tie; a mapped file that is cut short meanwhile ends the process.
     **options
         Options of the method, documented with its estimator class.
 
