@@ -103,8 +103,9 @@ def main() -> None:
     lines = [
         heading("`kltools.dask.estimate_kl`, method knn, on a LocalCluster"),
         f"dask {dask.__version__}, distributed {distributed.__version__}; n = m = {ROWS}, {FEATURES} features,",
-        "k = 5, 10, 20; workers are processes of one thread each. Chunks are of 10000 rows of X and 7000 of Y, which are",
-        f"no blocks. In memory, by one thread: {plain.value!r} in {alone:.1f} s. Load of the machine before: {load:.1f}.\n",
+        "k = 5, 10, 20; workers are processes of one thread each. Chunks are of 10000 rows of X and 7000 of Y, which",
+        f"are no blocks. In memory, by one thread: {plain.value!r} in {alone:.1f} s.",
+        f"Load of the machine before: {load:.1f}.\n",
         "| workers | rows of a block | searches | seconds | seconds x workers / search | same bits |",
         "|---|---|---|---|---|---|",
     ]
@@ -126,10 +127,10 @@ def main() -> None:
     ratio = seconds[1, BLOCKS[-1]] / seconds[2, BLOCKS[-1]]
     same = "the same bits" if value == plain.value else "**another value**"
     lines += [
-        f"\nTwo workers are {ratio:.2f} times as fast as one with blocks of {BLOCKS[-1]} rows. The smaller blocks are, the",
-        "more trees are entered for each row, where a tree of all rows would be entered once.",
-        f"A task that does nothing takes {1e3 * with_workers:.2f} ms on two workers, {1e3 * with_threads:.2f} ms on two",
-        f"threads ({EMPTY_TASKS} at once).",
+        f"\nTwo workers are {ratio:.2f} times as fast as one with blocks of {BLOCKS[-1]} rows. The smaller blocks are,",
+        "the more trees are entered for each row, where a tree of all rows would be entered once.",
+        f"A task that does nothing takes {1e3 * with_workers:.2f} ms on two workers, {1e3 * with_threads:.2f} ms on",
+        f"two threads ({EMPTY_TASKS} at once).",
         "With one of two workers killed (SIGKILL) after half of the usual time, blocks of 8192 rows:",
         f"{took:.1f} s instead of {seconds[2, 8192]:.1f} s, and {same}.",
     ]
