@@ -46,6 +46,7 @@ from .selection import divergence_matrix, kl_feature_score
 from .vae import vae_kl
 
 if TYPE_CHECKING:
+    from . import dask as dask
     from . import plotting
     from .drift.detector import DriftDetector
     from .drift.monitor import DriftMonitor
@@ -87,8 +88,8 @@ _LAZY = {
     **{name: f"estimators.{module}" for name, module in _RELATIVES.items()},
 }
 
-# and matplotlib with pictures
-_LAZY_MODULES = ("plotting",)
+# and matplotlib with pictures; `dask` is in no `import *`, where it would hide Dask itself
+_LAZY_MODULES = ("dask", "plotting")
 
 __all__ = [
     "AutoDivergence",

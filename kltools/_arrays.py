@@ -125,6 +125,7 @@ def label_array(x: Any, name: str) -> np.ndarray:
     """One label for each observation: a vector of numbers, or of objects, all text or all numbers that NumPy rounds."""
     if x is None or isinstance(x, str | bytes | dict | set | frozenset):
         raise InvalidTypeError(f"{name} is a {type(x).__name__}; pass a list or array, one label for each observation.")
+    _refuse_dask(x, name)
     if isinstance(x, np.ma.MaskedArray):
         x = _unmasked(x, name)
     elif is_tensor(x):
@@ -221,6 +222,15 @@ def refuse_kinds(x: Any, name: str) -> None:
         raise InvalidTypeError(f"{name} is a numpy.matrix; pass numpy.asarray({name}).")
     if _is_lazy(x):
         raise InvalidTypeError(f"{name} is a polars LazyFrame; call .collect() first.")
+    _refuse_dask(x, name)
+
+
+def _refuse_dask(x: Any, name: str) -> None:
+    if library(x) == "dask":
+        raise InvalidTypeError(
+            f"{name} is a Dask {type(x).__name__}, which would be loaded as a whole; kltools.dask takes it, "
+            f"all other functions take {name}.compute()."
+        )
 
 
 def _from_tensor(x: Any, name: str) -> np.ndarray:

@@ -4,8 +4,10 @@ Behind it, samples are two-dimensional C-contiguous read-only float64 arrays, so
 single type, and arguments are what their names promise.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
@@ -39,10 +41,11 @@ _MOST_NEIGHBOR_NUMBERS = 1000
 
 def sample(x: Any, name: str, nan_policy: str = "raise", **listeners: Any) -> tuple[np.ndarray, int]:
     """A sample as an (n, d) array, and the number of rows dropped; 1-d input becomes one column."""
-    return _finite_rows(_table(x, name, **listeners), name, nan_policy)
+    return _finite_rows(as_table(x, name, **listeners), name, nan_policy)
 
 
-def _table(x: Any, name: str, **listeners: Any) -> np.ndarray:
+def as_table(x: Any, name: str, fewest_rows: int = 1, **listeners: Any) -> np.ndarray:
+    """Numbers in rows and columns; a vector is one column."""
     array = numeric_array(x, name, **listeners)
     if array.ndim == 1:
         array = array[:, None]
@@ -53,7 +56,7 @@ def _table(x: Any, name: str, **listeners: Any) -> np.ndarray:
         )
     if array.shape[1] == 0:
         raise InvalidParameterError(f"{name} has 0 feature(s) (shape {array.shape}), at least 1 is needed.")
-    if array.shape[0] == 0:
+    if array.shape[0] < fewest_rows:
         raise NotEnoughSamplesError(f"{name} has 0 sample(s) (shape {array.shape}), at least 2 are needed.")
     return array
 
@@ -61,18 +64,55 @@ def _table(x: Any, name: str, **listeners: Any) -> np.ndarray:
 def _finite_rows(array: np.ndarray, name: str, nan_policy: str) -> tuple[np.ndarray, int]:
     if np.isfinite(array).all():
         return array, 0
-    for label, bad in (("infinite values", np.isinf(array)), ("NaN", np.isnan(array))):
-        if bad.any() and (label != "NaN" or nan_policy == "raise"):
-            row, column = (int(i) for i in np.argwhere(bad)[0])
+    raise_for_faults([Faults.of(array)], name, nan_policy)
+    rows = without_missing(array)
+    return rows, len(array) - len(rows)
+
+
+@dataclass(frozen=True)
+class Faults:
+    """How many infinite and NaN entries some rows have, where the first ones are, and how many rows have no NaN."""
+
+    n_rows: int
+    n_complete: int
+    n_infinite: int = 0
+    first_infinite: tuple[int, int] | None = None
+    n_nan: int = 0
+    first_nan: tuple[int, int] | None = None
+
+    @classmethod
+    def of(cls, array: np.ndarray) -> "Faults":
+        if np.isfinite(array).all():
+            return cls(len(array), len(array))
+        found: list[Any] = []
+        for bad in (np.isinf(array), np.isnan(array)):
+            row, column = np.argwhere(bad)[0] if bad.any() else (0, 0)
+            found += [int(bad.sum()), (int(row), int(column))]
+        return cls(len(array), int((~np.isnan(array).any(axis=1)).sum()), *found)
+
+
+def raise_for_faults(parts: Sequence[Faults], name: str, nan_policy: str) -> None:
+    """Raise where parts of a sample, one after the other, have entries that no estimate can use."""
+    firsts = list(itertools.accumulate((part.n_rows for part in parts), initial=0))
+    for label, count, first in (("infinite values", "n_infinite", "first_infinite"), ("NaN", "n_nan", "first_nan")):
+        counts = [getattr(part, count) for part in parts]
+        if any(counts) and (label != "NaN" or nan_policy == "raise"):
+            at = next(i for i, n in enumerate(counts) if n)
+            row, column = getattr(parts[at], first)
             advice = " or pass nan_policy='omit'" if label == "NaN" else ""
             raise InvalidParameterError(
-                f"{name} contains {label}: {int(bad.sum())} in all, the first in row {row}, column {column}; "
+                f"{name} contains {label}: {sum(counts)} in all, the first in row {firsts[at] + row}, column {column}; "
                 f"remove those rows{advice}."
             )
-    keep = ~np.isnan(array).any(axis=1)
-    if not keep.any():
+    if not any(part.n_rows for part in parts):
+        raise NotEnoughSamplesError(f"{name} has 0 sample(s), at least 2 are needed.")
+    if not any(part.n_complete for part in parts):
         raise NotEnoughSamplesError(f"every row of {name} contains NaN: 0 rows left.")
-    return frozen(np.ascontiguousarray(array[keep])), int((~keep).sum())
+
+
+def without_missing(array: np.ndarray) -> np.ndarray:
+    """The rows without NaN."""
+    return frozen(np.ascontiguousarray(array[~np.isnan(array).any(axis=1)]))
 
 
 def sample_pair(x: Any, y: Any, nan_policy: str = "raise", **listeners: Any) -> tuple[np.ndarray, np.ndarray, int]:
@@ -114,7 +154,7 @@ def many_samples(x: Any, name: str, nan_policy: str = "raise", **listeners: Any)
 
 def paired_samples(x: Any, y: Any, nan_policy: str = "raise", **listeners: Any) -> tuple[np.ndarray, np.ndarray, int]:
     """Two parts of the same rows, and the number of rows dropped: a NaN in one part drops the row of both."""
-    first, second = _table(x, "X", **listeners), _table(y, "Y", **listeners)
+    first, second = as_table(x, "X", **listeners), as_table(y, "Y", **listeners)
     if len(first) != len(second):
         raise ShapeMismatchError(
             f"row i of X belongs to row i of Y, but X has {len(first)} rows and Y has {len(second)} "

@@ -15,7 +15,8 @@ from .._jit import effective_n_jobs, jit, run_rows
 from ..errors import SmallSampleWarning
 from ..estimate import Report
 from ..neighbors import Reference, in_safe_range
-from ..preprocessing import Notes, fit_scaling, tell_lost_digits
+from ..preprocessing import Notes, tell_lost_digits
+from ..scaling import fit_scaling
 
 STATISTICS = ("knn",)
 _NEIGHBOR_SHARE, _FEWEST_NEIGHBORS, _MOST_NEIGHBORS = 8, 3, 100

@@ -105,7 +105,7 @@ def estimate_kl_from_counts(
     """
     call = Call.checked(method, (*METHODS, AUGMENTED), concentration, unit)
     pair = Pair(*_count_validation.count_pair(counts_p, counts_q, tell=call.notes.add))
-    value, best, uncertainty, diagnostics = _kl(pair, zero, call, "counts_q")
+    value, best, uncertainty, diagnostics = kl_of(pair, zero, call, "counts_q")
     return call.report(value, best, uncertainty, diagnostics, n_p=int(pair.n), n_q=int(pair.m))
 
 
@@ -162,7 +162,7 @@ def estimate_kl_from_labels(
     """
     call = Call.checked(method, (*METHODS, AUGMENTED), concentration, unit)
     pair = _counted(*_count_validation.label_pair(labels_p, labels_q))
-    value, best, uncertainty, diagnostics = _kl(pair, zero, call, "labels_q")
+    value, best, uncertainty, diagnostics = kl_of(pair, zero, call, "labels_q")
     return call.report(value, best, uncertainty, diagnostics, n_p=int(pair.n), n_q=int(pair.m))
 
 
@@ -255,7 +255,7 @@ def estimate_population_stability_index_from_counts(
     )
 
 
-def _kl(pair: Pair, zero: str, call: Call, name: str) -> tuple[float, float, Uncertainty, dict[str, Any]]:
+def kl_of(pair: Pair, zero: str, call: Call, name: str) -> tuple[float, float, Uncertainty, dict[str, Any]]:
     """The estimate, that of the default method, and what is known about it."""
     value, best = _value(pair, zero, call, name), corrected_kl(pair)
     seen = pair.seen()
@@ -321,7 +321,11 @@ def _counted(p: np.ndarray, q: np.ndarray) -> Pair:
         names, numbers = np.unique(np.concatenate([p, q]), return_inverse=True)
         x, y = (np.bincount(part, minlength=len(names)).astype(np.float64) for part in np.split(numbers, [len(p)]))
         return Pair(x, y, names.tolist())
-    tallies = [Counter(labels.tolist()) for labels in (p, q)]  # which neither rounds numbers nor cuts text
-    ordered = sorted({*tallies[0], *tallies[1]})
-    x, y = (np.array([tally[name] for name in ordered], dtype=np.float64) for tally in tallies)
+    return pair_of(*(Counter(labels.tolist()) for labels in (p, q)))  # which neither rounds numbers nor cuts text
+
+
+def pair_of(p: Counter, q: Counter) -> Pair:
+    """The counts of labels that occur in either, in their order."""
+    ordered = sorted({*p, *q})
+    x, y = (np.array([tally[name] for name in ordered], dtype=np.float64) for tally in (p, q))
     return Pair(x, y, ordered)

@@ -12,8 +12,9 @@ from .._log_sums import log_mean_exp, log_sum_exp
 from .._validation import check_enough_rows
 from ..inference import UNKNOWN, Uncertainty, sum_of_means
 from ..neighbors import in_safe_range
-from ..preprocessing import fit_scaling, spread_rows
+from ..preprocessing import spread_rows
 from ..repeats import tell_repeats
+from ..scaling import fit_scaling
 from .problem import Problem, Result
 
 _MOST_CENTERS = 100

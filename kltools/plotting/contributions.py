@@ -10,7 +10,7 @@ from ..errors import InvalidParameterError, ShapeMismatchError
 from ..estimators.density import log_densities, log_density
 from ..neighbors import in_safe_range, references
 from ..neighbors.neighborhood import Search
-from ..preprocessing import fit_scaling
+from ..scaling import fit_scaling
 from ._style import BLUE, GREY, ORANGE, VERMILLION, one_ax, tidy
 
 _BINS, _SHARE_OF_HEIGHT = 40, 0.3
