@@ -44,7 +44,6 @@ sphinx_gallery_conf = {
     "show_signature": False,
     "abort_on_example_error": True,
 }
-suppress_warnings = ["config.cache"]  # of the gallery, whose settings hold functions
 
 html_theme = "furo"
 html_title = "kltools"

@@ -67,6 +67,14 @@ def test_a_picture_is_drawn(tmp_path):
     assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
+def test_a_picture_of_several_methods_is_drawn(tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    picture = tmp_path / "picture.png"
+    imported("pictures.py").main(str(picture))
+    assert len(re.findall(r"^\w+ +\d\.\d\d ± \d\.\d\d nats$", capsys.readouterr().out, re.MULTILINE)) == 6
+    assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
 def test_the_bound_and_its_gap_make_the_likelihood():
     em = imported("em_elbo.py")
     x = np.random.default_rng(0).normal(20.0, 4.0, size=(300, 1))
