@@ -37,7 +37,7 @@ LAYERS = (
         "inference",
         "pareto",
     ),
-    ("_count_validation", "_latent_validation", "maps"),
+    ("_count_validation", "_latent_validation", "_log_prob_validation", "maps"),
     ("_affinity", "_formula", "_stirling", "estimate"),
     ("_bridge",),
     ("distribution", "neighbors", "integrands"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import _validation
+from .. import _log_prob_validation, _validation
 from .._blocks import pieces_between
 from ..errors import NotEnoughSamplesError, ShapeMismatchError
 from ..estimate import DivergenceEstimate
@@ -114,11 +114,11 @@ def _cut(pieces: list[Any], ranges: list[tuple[int, int]]) -> np.ndarray:
 def _counted(log_p: Any, log_q: Any, estimator: str, n: int, first: int) -> tuple[Tally, int, list[Any]]:
     """The moments of some of n draws, how many of them are where q has no mass, and what was told."""
     told: list[Any] = []
-    p = _validation.log_densities(log_p, "log_p", tell=lambda *items: told.append(items))
-    q = _validation.log_densities(log_q, "log_q", p.shape, tell=lambda *items: told.append(items))
+    p = _log_prob_validation.log_densities(log_p, "log_p", tell=lambda *items: told.append(items))
+    q = _log_prob_validation.log_densities(log_q, "log_q", p.shape, tell=lambda *items: told.append(items))
     for array, name in ((p, "log_p"), (q, "log_q")):
-        _validation.check_log_densities(array, name, first=first)
-    _validation.check_within_support(p, first=first)
+        _log_prob_validation.check_log_densities(array, name, first=first)
+    _log_prob_validation.check_within_support(p, first=first)
     tally, n_outside = Tally(estimator, n), int(np.isneginf(q).sum())
     if not n_outside:
         tally.add(p, q, size=chunk_size(n))
