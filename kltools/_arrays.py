@@ -65,6 +65,11 @@ def column_names(x: Any) -> list[str] | None:
     return None if names is None or callable(names) else [str(name) for name in names]
 
 
+def row_index(x: Any) -> Any:
+    """The index of a frame or series of pandas; None for anything else."""
+    return getattr(x, "index", None) if _library(x) == "pandas" else None
+
+
 def is_frame(x: Any) -> bool:
     """Whether x is a data frame: columns with names and dtypes."""
     return hasattr(type(x), "columns") and hasattr(type(x), "dtypes") and not _is_lazy(x)

@@ -102,19 +102,21 @@ def paired_samples(x: Any, y: Any, nan_policy: str = "raise", **listeners: Any) 
     return frozen(np.ascontiguousarray(parts[0])), frozen(np.ascontiguousarray(parts[1])), n_dropped
 
 
-def check_same_columns(x: Any, y: Any) -> None:
+def check_same_columns(x: Any, y: Any, name_x: str = "X", name_y: str = "Y") -> None:
     """Raise where two frames name their columns differently."""
-    check_same_names(column_names(x), column_names(y))
+    check_same_names(column_names(x), column_names(y), name_x, name_y)
 
 
-def check_same_names(names_x: list[str] | None, names_y: list[str] | None) -> None:
+def check_same_names(
+    names_x: list[str] | None, names_y: list[str] | None, name_x: str = "X", name_y: str = "Y"
+) -> None:
     """Raise where names of columns differ; None, and 0, 1, 2, ... in this order, are no names."""
     if names_x is None or names_y is None or names_x == names_y:
         return
     nameless = [str(i) for i in range(len(names_x))]
     if sorted(names_x) == sorted(names_y) or nameless not in (names_x, names_y):
         raise ShapeMismatchError(
-            f"the columns differ: X has {names_x}, Y has {names_y}; select the same columns in the same order."
+            f"the columns differ: {name_x} has {names_x}, {name_y} has {names_y}; select the same columns in the same order."
         )
 
 

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from .. import _latent_validation, _validation
-from .._arrays import label_array
 from .._jit import effective_n_jobs
 from ..errors import InvalidTypeError, ShapeMismatchError
 from .drawn import report_of_draws
@@ -55,7 +54,7 @@ def latent_report(
         or differ from the prior.
     prior : Normal, MultivariateNormalDiag, MultivariateNormal, GaussianMixture, or array-like of shape (m, d), optional
         N(0, I) by default. A mixture is what VampPrior is; rows are draws of a prior without a known density.
-    labels : array-like of shape (n,), optional
+    labels : array-like of shape (n,), or list of batches, optional
         Classes of the rows, for the mean KL of each, and for pictures.
     n_samples : int, >= 100
         Draws from the aggregate posterior, rounded up to as many from each component; from 10,000 of them, once each,
@@ -75,6 +74,7 @@ def latent_report(
     ------
     InvalidParameterError, InvalidTypeError, ShapeMismatchError, NotEnoughSamplesError
         For nan and inf, log_var beyond +-1400, unequal shapes and no rows; the message names argument, row and latent.
+        For frames whose columns have different names, or whose indices differ.
 
     References
     ----------
@@ -105,21 +105,17 @@ def latent_report(
             raise InvalidTypeError("mu, log_var and z are all None; pass mu and log_var, or at least z.")
         codes = _latent_validation.latent_table(z, "z")
         names = _latent_validation.latent_names(z, codes.shape[1])
-        return report_of_draws(codes, names, prior, _labels(labels, len(codes)), threads, rng)
+        classes = _latent_validation.latent_labels(labels, len(codes))
+        _latent_validation.check_same_rows(z, labels, "z", "labels")
+        return report_of_draws(codes, names, prior, classes, threads, rng)
     means, log_variances = _latent_validation.encoder_outputs(mu, log_var)
     n, d = means.shape
     drawn = None if z is None else _latent_validation.latent_table(z, "z")
     if drawn is not None and drawn.shape != means.shape:
         raise ShapeMismatchError(f"z has shape {drawn.shape}, mu has shape {means.shape}: one code for each row.")
+    classes = _latent_validation.latent_labels(labels, n)
+    _latent_validation.check_alike(mu, z, "mu", "z")
+    _latent_validation.check_same_rows(mu, labels, "mu", "labels")
     rows = np.arange(n) if n <= most else np.sort(rng.choice(n, most, replace=False))
-    seen = Seen.of(means, log_variances, prior, rows, _labels(labels, n), drawn)
+    seen = Seen.of(means, log_variances, prior, rows, classes, drawn)
     return report_of(seen, _latent_validation.latent_names(mu, d), n_samples, threads, rng)
-
-
-def _labels(labels: Any, n: int) -> np.ndarray | None:
-    if labels is None:
-        return None
-    array = label_array(labels, "labels")
-    if len(array) != n:
-        raise ShapeMismatchError(f"labels has {len(array)} entries, there are {n} rows.")
-    return array

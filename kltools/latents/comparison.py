@@ -159,6 +159,8 @@ def compare_latents(
     first, second = _aggregate(a, "a", most), _aggregate(b, "b", most)
     if first.d != second.d:
         raise ShapeMismatchError(f"a has {first.d} latents, b has {second.d}: these are different spaces.")
+    check = _latent_validation.check_alike if len(first) == len(second) else _validation.check_same_columns
+    check(a[0], b[0], "mu of a", "mu of b")
     return _compared(first, second, n_samples, threads, rng)
 
 
@@ -189,12 +191,11 @@ _UNEQUAL = ("the numbers of rows differ: inputs were not compared, only the aggr
 
 def _aggregate(x: Any, name: str, most: int) -> Aggregate:
     if not isinstance(x, tuple | list) or len(x) != 2:
-        raise InvalidTypeError(f"{name} is a {type(x).__name__}; pass the tuple (mu, log_var) of an encoder's outputs.")
-    try:
-        mu, log_var = _latent_validation.encoder_outputs(*x)
-    except (InvalidParameterError, InvalidTypeError, ShapeMismatchError) as error:
-        error.add_note(f"in {name}")
-        raise
+        size = f" of {len(x)} items" if isinstance(x, tuple | list) else ""
+        raise InvalidTypeError(
+            f"{name} is a {type(x).__name__}{size}; pass the tuple (mu, log_var) of an encoder's outputs."
+        )
+    mu, log_var = _latent_validation.encoder_outputs(*x, of=f" of {name}")
     if len(mu) > most:
         raise InvalidParameterError(
             f"{name} has {len(mu)} rows, more than max_components={most}; pass a random part of the rows of both."

@@ -114,7 +114,7 @@ def report_of(
         codes=codes_of(whole.mu, whole.log_var, seen.z, seen.labels, rng),
     )
     found = findings(report, len(whole), parts.subsampling_bias, seen.squares)
-    return dataclasses.replace(report, warnings=tuple(found))
+    return dataclasses.replace(report, warnings=(*prior.doubts, *found))
 
 
 def _known(tally: Tally, prior: Prior) -> tuple[float, np.ndarray]:
