@@ -37,6 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; the exit code is 0, or 2 for an error."""
     options = _parser().parse_args(arguments)
     try:
+        _check_page(getattr(options, "report", None))
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             with _bars():
@@ -54,6 +55,16 @@ def main(arguments: list[str] | None = None) -> int:
         print("kltools: interrupted", file=sys.stderr)
         return INTERRUPTED
     return SUCCESS
+
+
+def _check_page(path: str | None) -> None:
+    """Raise where no page can be written: before anything is computed."""
+    if path is None:
+        return
+    need_matplotlib()
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix not in (".html", ".htm"):
+        raise InvalidParameterError(f"{path}: a report is a page, not {suffix!r}; name it .html or .htm.")
 
 
 def _bars() -> contextlib.AbstractContextManager[None]:
@@ -291,12 +302,11 @@ def _vae(options: argparse.Namespace) -> tuple[str, tuple[str, ...]]:
     arrays = io.load_arrays(options.latents)
     unknown = [name for name in arrays if name not in _LATENTS]
     if unknown or not {"mu", "z"} & arrays.keys():
+        stranger = f"the array {unknown[0]!r} has no meaning here: " if unknown else ""
         raise InvalidParameterError(
-            f"{options.latents}: needs the arrays mu and log_var, or z, and takes {', '.join(_LATENTS[2:])}; it holds "
-            f"{', '.join(arrays) or 'none'}."
+            f"{options.latents}: {stranger}needs the arrays mu and log_var, or z, and takes {', '.join(_LATENTS[2:])}; "
+            f"it holds {', '.join(arrays) or 'none'}."
         )
-    if options.report is not None:
-        need_matplotlib()
     report = latent_report(
         arrays.get("mu"),
         arrays.get("log_var"),
@@ -318,7 +328,10 @@ def _read_prior(arrays: dict[str, np.ndarray], path: str) -> Any:
         return arrays.get("prior")
     if len(given) == 1 or "prior" in arrays:
         raise InvalidParameterError(f"{path}: give prior, or prior_mean and prior_var, or none of them.")
-    return MultivariateNormalDiag(mean=arrays["prior_mean"], var=arrays["prior_var"])
+    try:
+        return MultivariateNormalDiag(mean=arrays["prior_mean"], var=arrays["prior_var"])
+    except KLToolsError as error:
+        raise type(error)(f"{path}: prior_mean and prior_var are no normal distribution: {error}") from error
 
 
 _REQUIRED = ("numpy", "scipy", "scikit-learn", "numba", "llvmlite")

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from .. import _latent_validation, _validation
+from .. import _latent_validation, _progress, _validation
 from .._arrays import frozen
 from .._jit import effective_n_jobs
 from ..errors import (
@@ -18,7 +18,7 @@ from ..errors import (
     ShapeMismatchError,
 )
 from .aggregate import Aggregate
-from .call import DEFAULT_COMPONENTS, DEFAULT_SAMPLES, FEWEST_COMPONENTS, FEWEST_SAMPLES
+from .call import DEFAULT_COMPONENTS, DEFAULT_SAMPLES, FEWEST_COMPONENTS, checked_sizes
 from .known import Seen, report_of
 from .priors import Prior, prior_of
 from .report import LatentReport
@@ -179,26 +179,28 @@ class LatentAccumulator:
         max_components: int = DEFAULT_COMPONENTS,
         n_jobs: int | None = None,
         random_state: Any = None,
+        progress: Any = None,
     ) -> LatentReport:
         """The report of all that has been seen.
 
         Parameters
         ----------
-        n_samples, max_components, n_jobs, random_state
+        n_samples, max_components, n_jobs, random_state, progress
             As in `latent_report`.
 
         Returns
         -------
         LatentReport
         """
-        n_samples = _validation.integer(n_samples, "n_samples", minimum=FEWEST_SAMPLES)
-        most = _validation.integer(max_components, "max_components", minimum=FEWEST_COMPONENTS)
+        n_samples, most = checked_sizes(n_samples, max_components)
         threads = effective_n_jobs(_validation.check_n_jobs(n_jobs))
         rng = _validation.generator(random_state)
+        shown = _progress.shown(_progress.checked(progress), everywhere=True)
         if self._tally is None or self._law is None:
             raise NotEnoughSamplesError("nothing has been seen yet; call update(mu, log_var) first.")
         _, mu, log_var, *labels = self._chosen()
         rows = np.arange(len(mu)) if len(mu) <= most else np.sort(rng.choice(len(mu), most, replace=False))
         whole = Aggregate(frozen(mu[rows]), frozen(log_var[rows]), self._tally.n)
         seen = Seen(self._tally, whole, self._law, labels[0][rows] if labels else None, None)
-        return report_of(seen, self._names, n_samples, threads, rng)
+        with shown:
+            return report_of(seen, self._names, n_samples, threads, rng)
