@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from . import errors, maps
 from ._parameters import param
 from ._progress import show_progress
+from ._version import __version__ as __version__
 from ._warmup import warmup
 from .closed_forms import kl_divergence, pairwise_kl, register_kl
 from .comparison import *
@@ -16,6 +17,7 @@ from .comparison import __all__ as _comparison
 from .dependence import mutual_information
 from .distribution import Distribution, family
 from .divergences import cross_entropy, entropy, f_divergence, jeffreys, jensen_shannon, total_variation
+from .drift.report import DriftReport, FeatureDrift
 from .errors import *
 from .estimate import DivergenceEstimate
 from .estimators import RELATIVES as _RELATIVES
@@ -40,10 +42,13 @@ from .latents import LatentAccumulator, LatentComparison, LatentReport, compare_
 from .mixture_bounds import MixtureBounds, mixture_kl_bounds
 from .neighbors import kth_neighbor_distances
 from .power_divergences import bhattacharyya, chi_squared, hellinger, renyi, tsallis
+from .selection import divergence_matrix, kl_feature_score
 from .vae import vae_kl
 
 if TYPE_CHECKING:
     from . import plotting
+    from .drift.detector import DriftDetector
+    from .drift.monitor import DriftMonitor
     from .estimators.model_objects import AutoDivergence, CalibratedKNNDivergence, MixtureDivergence
     from .estimators.objects import (
         GaussianDivergence,
@@ -58,13 +63,14 @@ if TYPE_CHECKING:
         RuLSIFDivergence,
         ULSIFDivergence,
     )
-
-__version__ = "0.1.0"
+    from .selection.scoring import kl_scorer, nwj_scorer, pipeline_divergence
 
 # scikit-learn takes a second to import: only who uses its estimators pays for it
 _LAZY = {
     "AutoDivergence": "estimators.model_objects",
     "CalibratedKNNDivergence": "estimators.model_objects",
+    "DriftDetector": "drift.detector",
+    "DriftMonitor": "drift.monitor",
     "GaussianDivergence": "estimators.objects",
     "KDEDivergence": "estimators.ratio_objects",
     "KLIEPDivergence": "estimators.ratio_objects",
@@ -75,6 +81,9 @@ _LAZY = {
     "RuLSIFDivergence": "estimators.ratio_objects",
     "ULSIFDivergence": "estimators.ratio_objects",
     "WeightedKNNDivergence": "estimators.objects",
+    "kl_scorer": "selection.scoring",
+    "nwj_scorer": "selection.scoring",
+    "pipeline_divergence": "selection.scoring",
     **{name: f"estimators.{module}" for name, module in _RELATIVES.items()},
 }
 
@@ -86,6 +95,10 @@ __all__ = [
     "CalibratedKNNDivergence",
     "Distribution",
     "DivergenceEstimate",
+    "DriftDetector",
+    "DriftMonitor",
+    "DriftReport",
+    "FeatureDrift",
     "GaussianDivergence",
     "KDEDivergence",
     "KLIEPDivergence",
@@ -104,6 +117,7 @@ __all__ = [
     "chi_squared",
     "compare_latents",
     "cross_entropy",
+    "divergence_matrix",
     "entropy",
     "estimate_cross_entropy_from_counts",
     "estimate_divergence_monte_carlo",
@@ -123,13 +137,17 @@ __all__ = [
     "jeffreys",
     "jensen_shannon",
     "kl_divergence",
+    "kl_feature_score",
+    "kl_scorer",
     "kth_neighbor_distances",
     "latent_report",
     "maps",
     "mixture_kl_bounds",
     "mutual_information",
+    "nwj_scorer",
     "pairwise_kl",
     "param",
+    "pipeline_divergence",
     "plotting",
     "register_kl",
     "renyi",

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ._arrays import column_names, frozen, host_array, numeric_array
+from ._arrays import column_names, frozen, host_array, is_frame, numeric_array
 from .errors import (
     InvalidParameterError,
     InvalidTypeError,
@@ -87,6 +87,31 @@ def sample_pair(x: Any, y: Any, nan_policy: str = "raise", **listeners: Any) -> 
     return first, second, dropped_x + dropped_y
 
 
+def many_samples(x: Any, name: str, nan_policy: str = "raise", **listeners: Any) -> list[np.ndarray]:
+    """Samples with the same features."""
+    if isinstance(x, str | bytes | dict | set) or is_frame(x) or not hasattr(x, "__len__"):
+        raise InvalidTypeError(f"{name} is a {type(x).__name__}; pass a list of arrays of shape (rows, features).")
+    if len(x) == 0:
+        raise NotEnoughSamplesError(f"{name} is empty; pass a list of samples.")
+    if getattr(x, "ndim", 3) < 3:
+        raise ShapeMismatchError(
+            f"{name} is one array of shape {tuple(x.shape)}; pass a list of arrays, or one of shape (samples, rows, "
+            "features)."
+        )
+    names = [f"{name}[{i}]" for i in range(len(x))]
+    arrays: list[np.ndarray] = []
+    for part, label in zip(x, names, strict=True):
+        check_same_names(column_names(x[0]), column_names(part), names[0], label)
+        array, _ = sample(part, label, nan_policy, **listeners)
+        if arrays and array.shape[1] != arrays[0].shape[1]:
+            raise ShapeMismatchError(
+                f"{label} has {array.shape[1]} features, {names[0]} has {arrays[0].shape[1]}; all need the same ones."
+            )
+        check_enough_rows(len(array), label, 2, "an estimate")
+        arrays.append(array)
+    return arrays
+
+
 def paired_samples(x: Any, y: Any, nan_policy: str = "raise", **listeners: Any) -> tuple[np.ndarray, np.ndarray, int]:
     """Two parts of the same rows, and the number of rows dropped: a NaN in one part drops the row of both."""
     first, second = _table(x, "X", **listeners), _table(y, "Y", **listeners)
@@ -107,16 +132,14 @@ def check_same_columns(x: Any, y: Any, name_x: str = "X", name_y: str = "Y") -> 
     check_same_names(column_names(x), column_names(y), name_x, name_y)
 
 
-def check_same_names(
-    names_x: list[str] | None, names_y: list[str] | None, name_x: str = "X", name_y: str = "Y"
-) -> None:
+def check_same_names(names_x: list[str] | None, names_y: list[str] | None, x: str = "X", y: str = "Y") -> None:
     """Raise where names of columns differ; None, and 0, 1, 2, ... in this order, are no names."""
     if names_x is None or names_y is None or names_x == names_y:
         return
     nameless = [str(i) for i in range(len(names_x))]
     if sorted(names_x) == sorted(names_y) or nameless not in (names_x, names_y):
         raise ShapeMismatchError(
-            f"the columns differ: {name_x} has {names_x}, {name_y} has {names_y}; select the same columns in the same order."
+            f"the columns differ: {x} has {names_x}, {y} has {names_y}; select the same columns in the same order."
         )
 
 
@@ -245,6 +268,14 @@ def confidence_level(value: Any) -> float:
     if not 0.0 < level < 1.0:
         hint = f"; did you mean {level / 100:g}?" if 1.0 < level < 100.0 else "."
         raise InvalidParameterError(f"confidence_level must lie in (0, 1), got {value!r}{hint}")
+    return level
+
+
+def test_level(value: Any) -> float:
+    """The probability alpha of a false alarm."""
+    level = _number(value, "alpha", "a number")
+    if not 0.0 < level < 1.0:
+        raise InvalidParameterError(f"alpha must lie in (0, 1), got {value!r}; it is the share of false alarms.")
     return level
 
 

@@ -17,6 +17,7 @@ __all__ = [
     "PoorOverlapWarning",
     "ShapeMismatchError",
     "SmallSampleWarning",
+    "StateVersionWarning",
     "TiesWarning",
     "UnreliableEstimateWarning",
 ]
@@ -76,6 +77,10 @@ class UnreliableEstimateWarning(KLToolsWarning):
 
 class SmallSampleWarning(KLToolsWarning):
     """There are few rows for the chosen number of neighbours, or few counts for the categories."""
+
+
+class StateVersionWarning(KLToolsWarning):
+    """The state of an estimator was saved by another version of kltools."""
 
 
 class PoorOverlapWarning(KLToolsWarning):

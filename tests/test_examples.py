@@ -77,6 +77,19 @@ def test_the_bound_and_its_gap_make_the_likelihood():
     assert (np.diff(log_likelihood) > 0.0).all()
 
 
+def test_drift_is_found_where_it_is():
+    out, _ = processes.run(EXAMPLES / "drift_breast_cancer.py")
+    half, large, stream = re.split(r"large nuclei:|a stream", out)
+    assert re.search(r"drift +no: p = 0\.\d+ > alpha = 0\.01", half)
+    assert re.search(r"drift +yes: p = 0\.001 <= alpha = 0\.01", large)
+    assert [line.split(", ")[2] for line in stream.splitlines() if line.startswith("rows")] == [
+        "no drift",
+        "no drift",
+        "drift",
+        "drift",
+    ]
+
+
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
 def test_the_loss_of_distillation(temperature):
     distillation = imported("distillation.py")
@@ -99,6 +112,16 @@ def test_distillation_at_a_high_temperature_compares_logits():
     assert distillation.loss(teacher, student, 1e4) == pytest.approx(
         0.5 * (teacher - student).var(axis=1).mean(), rel=1e-3
     )
+
+
+@pytest.mark.filterwarnings("ignore::kltools.errors.KLToolsWarning")
+def test_a_kernel_of_divergences():
+    digits = imported("digit_classes.py")
+    samples, labels = digits.bunches()
+    kernel = digits.kernel(kl.divergence_matrix(samples, kind="js", n_neighbors=2))
+    assert np.linalg.eigvalsh(kernel).min() > -1e-12
+    np.fill_diagonal(kernel, -np.inf)
+    assert (labels[kernel.argmax(axis=1)] == labels).mean() > 0.8
 
 
 def test_a_healthy_latent_space_and_a_collapsed_one(monkeypatch):

@@ -18,8 +18,8 @@ TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 
 # from the ground up; a module imports from lower lines only
 LAYERS = (
-    ("errors", "_once"),
-    ("_cache", "_progress"),
+    ("errors", "_once", "_version"),
+    ("_cache", "_progress", "_state"),
     ("_jit",),
     ("_arrays", "_scalar", "_simd", "_philox"),
     (

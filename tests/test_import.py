@@ -50,6 +50,13 @@ x = [float(i % 7 + i / 50) for i in range(50)]
 for method in ("kde", "knn_weighted", "ulsif", "rulsif", "kliep"):
     kl.estimate_kl(x, x[::-2], method=method).standard_error
 """,
+    "many samples and features": """
+import kltools as kl
+x = [float(i * i % 53 + i / 50) for i in range(50)]
+kl.divergence_matrix([x, x[::-2]], n_neighbors=1)
+kl.divergence_matrix([x, x[::-2]], n_neighbors=1, kind="js")
+kl.kl_feature_score(x, [0, 1] * 25)
+""",
     "closed form": "import kltools as kl\nkl.kl_divergence(kl.Normal(mean=0, var=1), kl.Normal(mean=1, var=1))",
     "relatives in closed form and by quadrature": """
 import kltools as kl

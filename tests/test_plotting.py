@@ -19,6 +19,7 @@ from kltools import plotting  # noqa: E402
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(0, 1, (400, 2)), RNG.normal(0.7, 1, (500, 2))
+DRIFT = kl.DriftDetector(n_permutations=99, random_state=0).fit(X).detect(Y)
 MIXTURE = kl.GaussianMixture(weights=[0.5, 0.5], means=[[-3.0], [3.0]], covs=[[1.0], [1.0]])
 
 
@@ -56,6 +57,29 @@ def rendered(ax):
     return ax
 
 
+def test_drift_is_drawn_as_told():
+    reference = {"$a_{": ["<b>"] * 30 + ["x"] * 30, "n": np.arange(60.0), "flat": np.ones(60)}
+    window = {"$a_{": ["x"] * 40, "n": np.arange(40.0), "flat": np.ones(40)}
+    report = kl.DriftDetector(n_permutations=99, random_state=0).fit(reference).detect(window)
+    ax = rendered(plotting.plot_drift(report, ax=Figure(figsize=(10, 8), layout="constrained").subplots(2, 2)))
+    assert ax[0].get_title() == "drift: yes"
+    assert [line.get_xdata()[0] for line in ax[0].lines[:2]] == [report.p_value, report.p_value_of_neighbors]
+    assert [text.get_text() for text in ax[1].get_yticklabels()] == [r"\$a_{", "n"]
+    widths = [bar.get_width() for bar in ax[1].patches]
+    assert sorted(widths) == pytest.approx(sorted(max(f.contribution, 0.0) for f in report.features))
+    assert [text.get_text() for text in ax[2].get_yticklabels()] == ["<b>", "x"]
+    assert [bar.get_width() for bar in ax[2].patches] == [0.5, 0.5, 0.0, 1.0]
+    with pytest.raises(kl.InvalidTypeError, match=r"what DriftDetector\.detect returns, got dict"):
+        plotting.plot_drift(reference)
+
+
+def test_drift_of_nothing_that_varies():
+    report = kl.DriftDetector(n_permutations=19, random_state=0).fit(np.ones((30, 1))).detect(np.ones((30, 1)))
+    ax = rendered(plotting.plot_drift(report, ax=Figure(figsize=(10, 8), layout="constrained").subplots(2, 2)))
+    assert [len(each.patches) for each in ax] == [0, 0, 0, 0]
+    assert [text.get_text() for text in ax[1].texts] == ["no feature varies"]
+
+
 # ---------------------------------------------------------------- Axes and figures
 
 
@@ -69,6 +93,7 @@ CALLS = {
 PANELS = {
     "latents": (lambda ax, latents, _: plotting.plot_latents(latents, ax=ax), 4),
     "diagnosis": (lambda ax, _, diagnosis: plotting.plot_diagnosis(diagnosis, ax=ax), 4),
+    "drift": (lambda ax, *_: plotting.plot_drift(DRIFT, ax=ax), 4),
     "estimate": (lambda ax, *_: plotting.plot_estimate(X, Y, method="gaussian", random_state=0, ax=ax), 3),
 }
 

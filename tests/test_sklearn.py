@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.covariance import OAS, LedoitWolf
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
@@ -25,7 +25,9 @@ DENSITIES = [*NEIGHBORS, kl.GaussianDivergence, kl.KDEDivergence]
 RATIOS = [kl.ULSIFDivergence, kl.RuLSIFDivergence, kl.KLIEPDivergence]
 MODELS = [kl.AutoDivergence, kl.CalibratedKNNDivergence, kl.MixtureDivergence]  # their values depend on a seed
 ESTIMATORS = [*DENSITIES, *RATIOS, *MODELS]
-CHECKS = parametrize_with_checks([make() for make in (*ESTIMATORS, kl.RatioDivergence)])
+PUBLIC = [getattr(kl, name) for name in kl.__all__]
+CHECKED = [thing for thing in PUBLIC if isinstance(thing, type) and issubclass(thing, BaseEstimator)]
+CHECKS = parametrize_with_checks([make() for make in CHECKED])
 every_estimator = pytest.mark.parametrize("make", ESTIMATORS)
 every_density = pytest.mark.parametrize("make", DENSITIES)
 
@@ -57,6 +59,7 @@ def test_scikit_learn_checks(estimator, check):
 def test_every_estimator_has_a_method_and_is_public():
     assert subclasses(DivergenceEstimator) - {DivergenceEstimator} == set(ESTIMATORS)
     assert {make._method for make in ESTIMATORS} <= set(METHODS)
+    assert {*ESTIMATORS, kl.RatioDivergence} <= set(CHECKED)
     for make in ESTIMATORS:
         assert make.__name__ in kl.__all__
 

@@ -237,7 +237,7 @@ def estimate_population_stability_index_from_counts(
     if "unseen_labels" in back:
         diagnostics["unseen_labels_by_p"] = back["unseen_labels"]
     value = _value(pair, zero, call, "counts_q") + _value(swapped, zero, call, "counts_p")
-    best = _corrected(pair) + _corrected(swapped)
+    best = corrected_kl(pair) + corrected_kl(swapped)
     partial = is_partial(zero, pair, swapped)
     uncertainty = UNKNOWN if partial else _stability_uncertainty(pair.seen(), best)
     _tell_few(pair.seen(), call)
@@ -257,7 +257,7 @@ def estimate_population_stability_index_from_counts(
 
 def _kl(pair: Pair, zero: str, call: Call, name: str) -> tuple[float, float, Uncertainty, dict[str, Any]]:
     """The estimate, that of the default method, and what is known about it."""
-    value, best = _value(pair, zero, call, name), _corrected(pair)
+    value, best = _value(pair, zero, call, name), corrected_kl(pair)
     seen = pair.seen()
     uncertainty = UNKNOWN if is_partial(zero, pair) else _kl_uncertainty(seen, best)
     _tell_few(seen, call)
@@ -280,7 +280,8 @@ def _value(pair: Pair, zero: str, call: Call, name: str) -> float:
     return value - pair.seen().plug_in_bias(zero) if call.method == MILLER_MADOW else value
 
 
-def _corrected(pair: Pair) -> float:
+def corrected_kl(pair: Pair) -> float:
+    """KL(P || Q) by the default method."""
     return float(_corrected_terms(pair).sum())
 
 

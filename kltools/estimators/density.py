@@ -82,10 +82,19 @@ def _smallest_positive(
 
 def share_outside(nu: np.ndarray, other: Reference, k: int) -> float:
     """Share of the rows of X that lie farther from Y than 99% of the rows of Y from one another (k-th distances)."""
+    return share_beyond(nu, usual_distance(other, k))
+
+
+def share_beyond(nu: np.ndarray, usual: float) -> float:
+    """Share of the distances that are larger; 0 of too few to tell."""
+    return float((nu > usual).mean()) if len(nu) >= _FEWEST_ROWS_TO_PROBE else 0.0
+
+
+def usual_distance(other: Reference, k: int) -> float:
+    """The distance within which 99% of the rows of Y have their k-th neighbour; inf for too few rows to tell."""
     m = other.shape[0]
-    if min(len(nu), m) < _FEWEST_ROWS_TO_PROBE or k == m:
-        return 0.0
+    if m < _FEWEST_ROWS_TO_PROBE or k == m:
+        return math.inf
     probed = np.linspace(0, m - 1, min(m, _ROWS_TO_PROBE)).astype(int)
     spacing = other.kth_distances(other.points[probed], k, probed)[:, -1]
-    usual = np.sort(spacing)[int(0.99 * (len(spacing) - 1))]
-    return float((nu > usual).mean())
+    return float(np.sort(spacing)[int(0.99 * (len(spacing) - 1))])

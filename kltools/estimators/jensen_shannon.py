@@ -10,12 +10,13 @@ import numpy as np
 from .. import _validation
 from .._arrays import frozen
 from .._formula import Formula
+from .._once import once
 from .._scalar import digamma
 from ..errors import PoorOverlapWarning
 from ..estimate import DivergenceEstimate
 from ..inference import UNKNOWN
 from ..neighbors import Reference, in_safe_range
-from ..neighbors.neighborhood import Search
+from ..neighbors.neighborhood import Neighborhood, Search
 from ..neighbors.reductions import TIE_TOLERANCE
 from ..preprocessing import SCALES, drop_constant_columns, fit_scaling, tell_lost_digits
 from ..repeats import tell_shared_rows
@@ -24,7 +25,7 @@ from .problem import Result
 
 _SMALLEST_TERM = 1e-17
 _MOST_ROWS = 10  # of the larger sample, for each of the smaller one: more tell hardly more
-_AT_BOUND = 0.95
+AT_BOUND = 0.95
 
 
 @Formula
@@ -165,16 +166,17 @@ def _jensen_shannon(X: np.ndarray, Y: np.ndarray, weights: tuple[float, ...], sc
     scaling = fit_scaling(together, scale)
     (together,), _ = in_safe_range(scaling.apply(together, call.n_jobs))
     rng = np.random.default_rng([call.seed, 1])
-    samples = _drawn(together[: len(X)], len(Y), rng), _drawn(together[len(X) :], len(X), rng)
+    samples = drawn(together[: len(X)], len(Y), rng), drawn(together[len(X) :], len(X), rng)
 
     def terms(X: np.ndarray, Y: np.ndarray) -> Terms:
-        return _label_terms(X, Y, weights, search)
+        own, other = (Side(reference, search) for reference in search.references(X, Y))
+        return label_terms(own, other, weights, search.ks)
 
     needed = (search.ks[-1] + 1, search.ks[-1] + 1)
     tied = "all rows at that distance are counted as neighbours"
     result = call.solve(terms, samples, search.ks, needed=needed, d=X.shape[1], tied=tied, scale=scaling.kind)
     bound = -math.fsum(w * math.log(w) for w in weights)
-    if result.value > _AT_BOUND * bound:
+    if result.value > AT_BOUND * bound:
         call.notes.add(
             PoorOverlapWarning,
             f"the estimate is near {bound:.3g} nats, the most that this divergence can be: the samples hardly overlap, "
@@ -183,7 +185,7 @@ def _jensen_shannon(X: np.ndarray, Y: np.ndarray, weights: tuple[float, ...], sc
     return result
 
 
-def _drawn(sample: np.ndarray, other_rows: int, rng: np.random.Generator) -> np.ndarray:
+def drawn(sample: np.ndarray, other_rows: int, rng: np.random.Generator) -> np.ndarray:
     """The sample, or rows drawn from it where it has far more than the other."""
     most = _MOST_ROWS * other_rows
     if len(sample) <= most:
@@ -191,20 +193,36 @@ def _drawn(sample: np.ndarray, other_rows: int, rng: np.random.Generator) -> np.
     return frozen(sample[np.sort(rng.choice(len(sample), most, replace=False))])
 
 
-def _label_terms(X: np.ndarray, Y: np.ndarray, weights: tuple[float, ...], search: Search) -> Terms:
-    references = search.references(X, Y)
-    rows = len(X) + len(Y)
-    values, n_ties = np.zeros(len(search.ks)), 0
-    excess = [w * rows / len(sample) for w, sample in zip(weights, (X, Y), strict=True)]
-    for side in (0, 1):
-        own, other = references[side], references[1 - side]
-        growth = own.shape[0] / min(len(X), len(Y))
-        ks = tuple(round(k * growth) for k in search.ks)
-        near = dataclasses.replace(search, ks=ks).among(own)
+class Side:
+    """A sample prepared for searches, whose own neighbourhoods are found once."""
+
+    def __init__(self, reference: Reference, search: Search):
+        self.reference = reference
+        self.n_rows = reference.shape[0]
+        self._search = search
+
+    @once
+    def _own(self) -> Neighborhood:
+        return self._search.among(self.reference)
+
+    def own(self, ks: tuple[int, ...]) -> Neighborhood:
+        """Neighbours of each row among the others."""
+        return self._own if ks == self._search.ks else dataclasses.replace(self._search, ks=ks).among(self.reference)
+
+
+def label_terms(X: Side, Y: Side, weights: tuple[float, ...], of_smaller: tuple[int, ...]) -> Terms:
+    """The estimate with these numbers of neighbours in the smaller sample."""
+    sides = X, Y
+    rows, fewest = X.n_rows + Y.n_rows, min(X.n_rows, Y.n_rows)
+    values, n_ties = np.zeros(len(of_smaller)), 0
+    excess = [w * rows / sample.n_rows for w, sample in zip(weights, sides, strict=True)]
+    for side, own in enumerate(sides):
+        ks = tuple(round(k * own.n_rows / fewest) for k in of_smaller)
+        near = own.own(ks)
         n_ties += int(near.tied.any(axis=0).sum())
-        constant = math.log(rows / own.shape[0]) - math.log(max(excess))
+        constant = math.log(rows / own.n_rows) - math.log(max(excess))
         for i, k in enumerate(ks):
-            n_own, n_other = _counts(own, other, near.distances[i], near.tied[i], k)
+            n_own, n_other = _counts(own.reference, sides[1 - side].reference, near.distances[i], near.tied[i], k)
             log_ratio = _log_ratios(n_own, n_other, excess[side] / excess[1 - side])
             values[i] += weights[side] * (float(log_ratio.mean()) + constant)
     return Terms.mean(values.tolist(), n_ties)

@@ -163,9 +163,7 @@ class WithSample(_Comparison):
         self, terms: np.ndarray, row: int, rho: Neighborhood, nu: Neighborhood, tied: np.ndarray
     ) -> float:
         """The mean of terms for each row of X, where distances tie of those from counts."""
-        chosen, *counts = counts_where_tied(self.references, (rho.distances[row], nu.distances[row]), tied)
-        terms[chosen] = _digamma(counts[0]) - _digamma(counts[1])
-        return float(terms.mean())
+        return mean_with_counts(terms, self.references, (rho.distances[row], nu.distances[row]), tied)
 
     def labels(self, rng: np.random.Generator, blocks: int) -> list[np.ndarray]:
         return [random_blocks(len(sample), blocks, rng) for sample in self.samples]
@@ -204,6 +202,18 @@ class _WithDensity(_Comparison):
         n = len(label) - np.bincount(label)
         mean_log_q = (log_q.sum() - np.bincount(label, weights=log_q)) / n
         return float(self.weights @ _digamma(self.ks)) - np.log(n - 1) - log_ball_volume(d) - d * rho - mean_log_q
+
+
+def mean_with_counts(
+    terms: np.ndarray,
+    references: tuple[Reference, Reference],
+    distances: tuple[np.ndarray, np.ndarray],
+    tied: np.ndarray,
+) -> float:
+    """The mean of terms for each row of the first sample; where distances to its k-th neighbours tie, from counts."""
+    chosen, *counts = counts_where_tied(references, distances, tied)
+    terms[chosen] = _digamma(counts[0]) - _digamma(counts[1])
+    return float(terms.mean())
 
 
 def _block_jackknife(comparison: _Comparison, has_ties: bool, problem: Problem) -> Uncertainty:

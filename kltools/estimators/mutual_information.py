@@ -123,7 +123,7 @@ def estimate_mutual_information(
     """
     call = Call.checked(n_neighbors, unit, nan_policy, n_jobs, random_state, memory_limit)
     first, second, n_dropped = _validation.paired_samples(X, Y, nan_policy, tell=call.notes.add)
-    result, method = _dependence([first, second], algorithm, scale, call)
+    result, method = dependence([first, second], algorithm, scale, call)
     return call.report(
         result,
         quantity="mutual information",
@@ -208,7 +208,7 @@ def estimate_total_correlation(
     _validation.choice(scale, "scale", ("std", "none"))
     rows, n_dropped = _validation.sample(X, "X", nan_policy, tell=call.notes.add)
     columns = np.hsplit(rows, rows.shape[1])
-    result, method = _dependence(columns, algorithm, scale, call)
+    result, method = dependence(columns, algorithm, scale, call)
     return call.report(
         result,
         quantity="total correlation",
@@ -221,7 +221,7 @@ def estimate_total_correlation(
     )
 
 
-def _dependence(blocks: list[np.ndarray], algorithm: str, scale: str, call: Call) -> tuple[Result, str]:
+def dependence(blocks: list[np.ndarray], algorithm: str, scale: str, call: Call) -> tuple[Result, str]:
     """The estimate, and the name of its algorithm."""
     _validation.choice(algorithm, "algorithm", ALGORITHMS)
     _validation.choice(scale, "scale", SCALES)

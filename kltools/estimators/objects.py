@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .. import _arrays, _validation
 from .._jit import effective_n_jobs
+from .._state import VersionedState
 from ..estimate import DivergenceEstimate
 from ..neighbors import Reference, in_safe_range
 from ..preprocessing import SCALES, Notes, fit_scaling
@@ -17,7 +18,7 @@ from . import estimate_samples, gaussian
 from .density import log_density
 
 
-class DivergenceEstimator(DensityMixin, BaseEstimator):
+class DivergenceEstimator(VersionedState, DensityMixin, BaseEstimator):
     """Base of estimators that are fitted on the reference sample of Q and compare other samples with it.
 
     A subclass names its method and may keep what it needs in ``_fit_reference``.

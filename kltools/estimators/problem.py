@@ -26,7 +26,7 @@ from ..preprocessing import Notes
 KNOWN_Q = ("auto", "gaussian", "kde", "knn", "knn_calibrated", "knn_radius", "knn_weighted", "mixture")
 
 BOUNDS = ("dv", "nwj", "plug_in")  # what a classifier's log odds are made into
-_ROWS_PER_NEIGHBOR = 10
+ROWS_PER_NEIGHBOR = 10
 _FAR_REACH = 0.2
 MOST_OUTSIDE = 0.2  # of the rows of X, where the samples can be compared
 
@@ -150,10 +150,10 @@ def check_reference(q: Distribution, d: int) -> Distribution:
 
 def tell_few_rows(rows: int, k: int, notes: Notes) -> None:
     """Note that the neighbours asked for are a large part of the sample."""
-    if rows < _ROWS_PER_NEIGHBOR * k:
+    if rows < ROWS_PER_NEIGHBOR * k:
         notes.add(
             SmallSampleWarning,
-            f"{rows} rows are few for n_neighbors={k}: fewer than {_ROWS_PER_NEIGHBOR} times as many.",
+            f"{rows} rows are few for n_neighbors={k}: fewer than {ROWS_PER_NEIGHBOR} times as many.",
         )
 
 

@@ -1,14 +1,16 @@
 """Estimators with the interface of scikit-learn: kernel densities, and density ratios."""
 
+import math
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .. import _arrays, _validation
 from .._jit import effective_n_jobs
+from .._state import VersionedState
 from ..errors import InvalidParameterError
 from ..estimate import DivergenceEstimate
 from ..preprocessing import Notes, column_exponents
@@ -205,13 +207,16 @@ class KLIEPDivergence(DivergenceEstimator):
         _validation.integer(self.n_folds, "n_folds", minimum=2)
 
 
-class RatioDivergence(ClassifierMixin, BaseEstimator):
+class RatioDivergence(
+    VersionedState, ClassNamePrefixFeaturesOutMixin, ClassifierMixin, TransformerMixin, BaseEstimator
+):
     """A classifier that tells the rows of P from those of Q, and the KL divergence that its log odds show.
 
     With f = log odds - log(n / m), an estimate of log p/q at rows that the classifier was not fitted to, KL(P || Q)
     is at least mean_X f - log mean_Y e^f ("dv") and mean_X f + 1 - mean_Y e^f ("nwj"), and about mean_X f
     ("plug_in"). No such bound can be trusted above log m; values there are reported as not reliable, and so are
-    those of samples that are separated perfectly. The standard error takes the log ratio as known.
+    those of samples that are separated perfectly. The standard error takes the log ratio as known. In front of other
+    steps of a pipeline it is the transformer of rows to their log ratio.
 
     Parameters
     ----------
@@ -340,6 +345,27 @@ class RatioDivergence(ClassifierMixin, BaseEstimator):
         """
         rows = self._rows(X)
         return classifiers.log_odds(self.classifier_, rows)
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Estimates of log p/q: the log odds of each row minus log(n / m).
+
+        Parameters
+        ----------
+        X : array-like of shape (k, d)
+
+        Returns
+        -------
+        ndarray of shape (k, 1)
+            In nats. For rows that were fitted to they are too extreme; `divergence` is free of that.
+        """
+        return self.decision_function(X)[:, None] - self._log_odds_of_rows()
+
+    _n_features_out = 1
+
+    def _log_odds_of_rows(self) -> float:
+        """log(n / m) of the samples fitted to."""
+        n = int(self._fit_is_p.sum())
+        return math.log(n / (len(self._fit_is_p) - n))
 
     def divergence(self) -> DivergenceEstimate:
         """Estimate KL(P || Q) of the samples fitted to, each row judged by a classifier that has not seen it.

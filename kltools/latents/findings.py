@@ -65,7 +65,6 @@ def _about_prior(report: LatentReport) -> Iterator[str]:
             "codes (as VampPrior or a mixture is), or raise the weight of the KL term."
         )
 
-
     if report.hole_share is None and report.holes is not None:
         yield (
             "codes of different rows hardly overlap, so that it cannot be told how much of the prior they leave "

@@ -20,6 +20,7 @@ NORMS = {"euclidean": EUCLIDEAN, "maximum": MAXIMUM}
 ALWAYS_TREE, NEVER_TREE = 8, 16  # features; in between a probe decides
 FEWEST_ROWS_TO_PROBE = 50_000  # with fewer, comparing all pairs takes less than compiling a tree as well
 _PROBED, _PROBED_NEIGHBORS = 200, 5
+_OFTEN_TREE, _OFTEN_TREE_ROWS = 32, 2000  # features and rows up to which a tree, once compiled, is the faster one
 _LARGEST_SHARE_VISITED = 0.2  # of the leaves; a tree compares in float64 and in smaller tiles
 _ROWS_WORTH_A_THREAD = 20_000
 _LARGEST_EXPONENT = 480  # squares of differences of numbers up to 2**480, and their sums, do not overflow
@@ -39,12 +40,13 @@ def in_safe_range(*arrays: np.ndarray) -> tuple[list[np.ndarray], int]:
     return [_arrays.frozen(np.ldexp(a, -exponent)) for a in arrays], exponent
 
 
-def _structure(points: np.ndarray, norm: str, n_jobs: int) -> Any:
+def _structure(points: np.ndarray, norm: str, n_jobs: int, asked_often: bool) -> Any:
     """Points prepared by the algorithm that suits them."""
     m, d = points.shape
     if d == 1:
         return line.Line(points, n_jobs)
-    if d <= ALWAYS_TREE or norm != "euclidean":
+    is_small = asked_often and d <= _OFTEN_TREE and m <= _OFTEN_TREE_ROWS
+    if d <= ALWAYS_TREE or norm != "euclidean" or is_small:
         return tree.Tree(points, NORMS[norm], n_jobs)
     if d < NEVER_TREE and m >= FEWEST_ROWS_TO_PROBE:
         candidate = tree.Tree(points, NORMS[norm], n_jobs)
@@ -67,6 +69,8 @@ class Reference:
     norm : {"euclidean", "maximum"}
     device : {"cpu", "cuda"}
         Where the points are kept and compared, by Euclidean distance; what is asked and found lives on the host.
+    asked_often : bool
+        Whether so much will be asked that compiling an algorithm for this number of features pays.
 
     Attributes
     ----------
@@ -78,11 +82,18 @@ class Reference:
         Their rows in the array given.
     """
 
-    def __init__(self, points: np.ndarray, n_jobs: int = 1, norm: str = "euclidean", device: str = "cpu"):
+    def __init__(
+        self,
+        points: np.ndarray,
+        n_jobs: int = 1,
+        norm: str = "euclidean",
+        device: str = "cpu",
+        asked_often: bool = False,
+    ):
         self.n_jobs = n_jobs
         points = _arrays.frozen(points)
         on_gpu = device == "cuda"
-        self._structure = _device.twin("structure")(points) if on_gpu else _structure(points, norm, n_jobs)
+        self._structure = _device.twin("structure")(points) if on_gpu else _structure(points, norm, n_jobs, asked_often)
         self.shape = points.shape
         self._squares = norm == "euclidean" and (points.shape[1] > 1 or on_gpu)
         self._wide = self._squares and wide.is_wide(points)
