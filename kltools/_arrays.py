@@ -67,7 +67,7 @@ def column_names(x: Any) -> list[str] | None:
 
 def row_index(x: Any) -> Any:
     """The index of a frame or series of pandas; None for anything else."""
-    return getattr(x, "index", None) if _library(x) == "pandas" else None
+    return getattr(x, "index", None) if library(x) == "pandas" else None
 
 
 def column(x: Any, j: int) -> Any:

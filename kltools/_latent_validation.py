@@ -44,7 +44,7 @@ def check_same_kind_of_labels(*parts: np.ndarray) -> None:
     """Raise where some are text and others numbers."""
     if len({is_text(part) for part in parts}) > 1:
         raise InvalidTypeError(
-            "some batches have text for labels, others numbers; make all labels text, or all numbers."
+            "labels are text in some batches, numbers in others; make all text, or all numbers."
         )
 
 

@@ -1,7 +1,6 @@
 """The command line: ``kltools estimate``, ``counts``, ``gaussian``, ``vae``, ``drift`` and ``doctor``."""
 
 import argparse
-import contextlib
 import dataclasses
 import importlib.metadata
 import importlib.util
@@ -29,7 +28,7 @@ from .estimators.cells import METHODS as COUNT_METHODS
 from .estimators.counts import estimate_kl_from_counts, estimate_kl_from_labels
 from .families import MultivariateNormal, MultivariateNormalDiag, Normal
 from .latents import latent_report
-from .plotting._style import check_picture, need_matplotlib
+from .plotting._style import check_page, check_picture
 
 SUCCESS, DRIFT, FAILURE, INTERRUPTED = 0, 1, 2, 130
 
@@ -47,10 +46,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     code = SUCCESS
     try:
-        _check_page(getattr(options, "report", None))
+        if getattr(options, "report", None) is not None:
+            check_page(options.report)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            with _bars():
+            with show_progress(sys.stderr.isatty() and importlib.util.find_spec("tqdm") is not None):
                 text, told, code = Answer(*options.run(options))
         for warning in caught:
             if str(warning.message) not in told:
@@ -65,22 +65,6 @@ def main(arguments: list[str] | None = None) -> int:
         print("kltools: interrupted", file=sys.stderr)
         return INTERRUPTED
     return code
-
-
-def _check_page(path: str | None) -> None:
-    """Raise where no page can be written: before anything is computed."""
-    if path is None:
-        return
-    need_matplotlib()
-    suffix = os.path.splitext(path)[1].lower()
-    if suffix not in (".html", ".htm"):
-        raise InvalidParameterError(f"{path}: a report is a page, not {suffix!r}; name it .html or .htm.")
-
-
-def _bars() -> contextlib.AbstractContextManager[None]:
-    """On a terminal, where tqdm is installed."""
-    wanted = sys.stderr.isatty() and importlib.util.find_spec("tqdm") is not None
-    return show_progress() if wanted else contextlib.nullcontext()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -360,8 +344,6 @@ def _vae(options: argparse.Namespace) -> tuple[str, tuple[str, ...]]:
 def _drift(options: argparse.Namespace) -> Answer:
     from .drift.detector import DriftDetector  # brings scikit-learn
 
-    if options.report is not None:
-        need_matplotlib()
     detector = DriftDetector(
         alpha=options.alpha,
         n_permutations=options.permutations,

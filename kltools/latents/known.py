@@ -119,7 +119,7 @@ def report_of(
 
 
 def _share_of_holes(holes: Holes | None, information: float, n: int) -> float | None:
-    """Where codes do not overlap, draws of the prior that are closer to codes than these are to each other say nothing."""
+    """Where codes do not overlap it says nothing that draws of the prior are as close to them as they to each other."""
     if holes is None or (hardly_overlap(information, n) and holes.share <= MANY_UNCOVERED):
         return None
     return holes.share
