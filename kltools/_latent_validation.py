@@ -43,9 +43,7 @@ def latent_labels(x: Any, n: int) -> np.ndarray | None:
 def check_same_kind_of_labels(*parts: np.ndarray) -> None:
     """Raise where some are text and others numbers."""
     if len({is_text(part) for part in parts}) > 1:
-        raise InvalidTypeError(
-            "labels are text in some batches, numbers in others; make all text, or all numbers."
-        )
+        raise InvalidTypeError("labels are text in some batches, numbers in others; make all text, or all numbers.")
 
 
 def check_same_rows(x: Any, y: Any, name_x: str, name_y: str) -> None:

@@ -199,7 +199,7 @@ def _aggregate(x: Any, name: str, most: int) -> Aggregate:
         raise InvalidTypeError(
             f"{name} is a {type(x).__name__}{size}; pass the tuple (mu, log_var) of an encoder's outputs."
         )
-    mu, log_var = _latent_validation.encoder_outputs(*x, of=f" of {name}")
+    mu, log_var = _latent_validation.encoder_outputs(x[0], x[1], f" of {name}")
     if len(mu) > most:
         raise InvalidParameterError(
             f"{name} has {len(mu)} rows, more than max_components={most}; pass a random part of the rows of both."
