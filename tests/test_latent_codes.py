@@ -50,19 +50,19 @@ def test_dependence_of_a_unit_that_differs_and_one_that_does_not():
         assert found.standard_error < 0.02
 
 
-@pytest.mark.parametrize(("d", "r"), [(2, 0.5), (4, 0.2), (4, 0.0)])
-def test_what_other_units_add_is_told_with_its_error(d, r):
-    """Whichever units are known to be active, of 60 samples; the truth is a difference of closed forms."""
+@pytest.mark.parametrize(("d", "r", "least"), [(2, 0.5, 0.8), (4, 0.2, 0.8), (4, 0.0, 0.6)])
+def test_what_other_units_add_is_told_with_its_error(d, r, least):
+    """Of 100 samples; the truth is a difference of closed forms. Where it is 0 the error is too large, by root 2."""
     cov = equicorrelated(d, r)
     active = np.arange(d) < d // 2
     truth = from_standard(cov) - from_standard(cov[np.ix_(active, active)])
     law, z = prior_of(None, d), []
-    for seed in range(60):
+    for seed in range(100):
         rows = np.random.default_rng(seed).multivariate_normal(np.zeros(d), cov, size=400)
         found = _added(rows, law, active)
         z.append((found.value - truth) / found.standard_error)
-    assert 0.75 < np.sqrt(np.mean(np.square(z))) < 1.3
-    assert abs(np.mean(z)) < 0.4
+    assert least < np.sqrt(np.mean(np.square(z))) < 1.25
+    assert abs(np.mean(z)) < 0.35
 
 
 @pytest.mark.parametrize("scale", [1e-150, 1.0, 1e150])
@@ -123,7 +123,7 @@ def test_constant_codes_are_named():
 
 
 def test_more_units_than_rows():
-    z = np.random.default_rng(0).normal(size=(40, 60))
+    z = np.random.default_rng(0).normal(size=(20, 25))
     z[:, 0] *= 10.0
-    with pytest.raises(kl.NotEnoughSamplesError, match="z has 40 rows.*60 units"):
+    with pytest.raises(kl.NotEnoughSamplesError, match="z has 20 rows.*25 units"):
         kl.latent_report(None, None, z, random_state=0)

@@ -587,7 +587,10 @@ def test_a_report_is_a_page(capsys, tmp_path, command):
         ({"mean": MU}, "needs the arrays mu and log_var"),
         ({"mu": MU}, "log_var is None"),
         ({"mu": MU, "log_var": LOG_VAR, "extra": MU}, "the array 'extra' has no meaning here"),
-        ({"mu": MU, "log_var": LOG_VAR, "prior_mean": np.zeros(3), "prior_var": -np.ones(3)}, "prior_mean and prior_var"),
+        (
+            {"mu": MU, "log_var": LOG_VAR, "prior_mean": np.zeros(3), "prior_var": -np.ones(3)},
+            "prior_mean and prior_var",
+        ),
         ({"mu": MU, "log_var": LOG_VAR, "prior_mean": np.zeros(3)}, "prior_mean and prior_var"),
         ({"mu": MU, "log_var": with_entry(math.nan)}, "NaN"),
     ],

@@ -52,8 +52,8 @@ def latent_report(
         where nothing but z is known.
     z : array-like of shape (n, d), optional
         A code for each row that was drawn from its posterior. With mu and log_var it is only checked against them;
-        alone it gives what samples can tell: the aggregate KL and that of each unit, on the units that depend on others
-        or differ from the prior.
+        alone it gives what samples can tell: the KL of each unit, and the aggregate KL by "auto" on the units that
+        differ from the prior or depend on others, to which the rest add what they do as if all were normal.
     prior : Normal, MultivariateNormalDiag, MultivariateNormal, GaussianMixture, or array-like of shape (m, d), optional
         N(0, I) by default. A mixture is what VampPrior is; rows are draws of a prior without a known density.
     labels : array-like of shape (n,), or list of batches, optional

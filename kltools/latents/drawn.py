@@ -65,13 +65,16 @@ def _aggregate_kl(
     rows: np.ndarray, law: Prior, active: np.ndarray, rng: np.random.Generator, n_jobs: int
 ) -> DivergenceEstimate:
     """`auto` on the active units, and what the others, of which little is seen, add to it as if all were normal."""
+    n, d = rows.shape
+    if not active.all() and n < needed_rows(d)[0]:
+        raise NotEnoughSamplesError(f"z has {n} rows, more than its {d} units are needed where mu is not known.")
     seen, method = (active, "auto") if active.any() else (~active, "gaussian")
     first = quiet_kl(rows[:, seen], law.reference(np.flatnonzero(seen), rng), method, rng, n_jobs)
     others = Value(np.array(0.0), np.array(0.0)) if seen.all() else _added(rows, law, active)
     return dataclasses.replace(
         first,
         value=first.value + float(others.value),
-        d=rows.shape[1],
+        d=d,
         direction="q(z)||p(z)",
         uncertainty=Deferred(lambda: Uncertainty(math.hypot(first.standard_error, float(others.standard_error)))),
     )
@@ -79,9 +82,6 @@ def _aggregate_kl(
 
 def _added(rows: np.ndarray, law: Prior, active: np.ndarray) -> Value:
     """KL of the other units given the active ones, of a normal distribution: no linear dependence is lost."""
-    n, d = rows.shape
-    if n < needed_rows(d)[0]:
-        raise NotEnoughSamplesError(f"z has {n} rows, more than its {d} units are needed where mu is not known.")
     scaling = units(rows, "empirical")
     x = scaling.apply(rows)
     given, whole = (fit(Rows(frozen(np.ascontiguousarray(part)))) for part in (x[:, active], x))
