@@ -65,6 +65,11 @@ def column_names(x: Any) -> list[str] | None:
     return None if names is None or callable(names) else [str(name) for name in names]
 
 
+def row_index(x: Any) -> Any:
+    """The index of a frame or series of pandas; None for anything else."""
+    return getattr(x, "index", None) if library(x) == "pandas" else None
+
+
 def column(x: Any, j: int) -> Any:
     """The j-th column of a frame or table, as the series or chunked array that it is."""
     if hasattr(x, "iloc"):

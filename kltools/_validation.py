@@ -167,9 +167,9 @@ def paired_samples(x: Any, y: Any, nan_policy: str = "raise", **listeners: Any) 
     return frozen(np.ascontiguousarray(parts[0])), frozen(np.ascontiguousarray(parts[1])), n_dropped
 
 
-def check_same_columns(x: Any, y: Any) -> None:
+def check_same_columns(x: Any, y: Any, name_x: str = "X", name_y: str = "Y") -> None:
     """Raise where two frames name their columns differently."""
-    check_same_names(column_names(x), column_names(y))
+    check_same_names(column_names(x), column_names(y), name_x, name_y)
 
 
 def check_same_names(names_x: list[str] | None, names_y: list[str] | None, x: str = "X", y: str = "Y") -> None:

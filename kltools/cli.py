@@ -1,7 +1,6 @@
 """The command line: ``kltools estimate``, ``counts``, ``gaussian``, ``vae``, ``drift`` and ``doctor``."""
 
 import argparse
-import contextlib
 import dataclasses
 import importlib.metadata
 import importlib.util
@@ -29,7 +28,7 @@ from .estimators.cells import METHODS as COUNT_METHODS
 from .estimators.counts import estimate_kl_from_counts, estimate_kl_from_labels
 from .families import MultivariateNormal, MultivariateNormalDiag, Normal
 from .latents import latent_report
-from .plotting._style import check_picture, need_matplotlib
+from .plotting._style import check_page, check_picture
 
 SUCCESS, DRIFT, FAILURE, INTERRUPTED = 0, 1, 2, 130
 
@@ -47,9 +46,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     code = SUCCESS
     try:
+        if getattr(options, "report", None) is not None:
+            check_page(options.report)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            with _bars():
+            with show_progress(sys.stderr.isatty() and importlib.util.find_spec("tqdm") is not None):
                 text, told, code = Answer(*options.run(options))
         for warning in caught:
             if str(warning.message) not in told:
@@ -64,12 +65,6 @@ def main(arguments: list[str] | None = None) -> int:
         print("kltools: interrupted", file=sys.stderr)
         return INTERRUPTED
     return code
-
-
-def _bars() -> contextlib.AbstractContextManager[None]:
-    """On a terminal, where tqdm is installed."""
-    wanted = sys.stderr.isatty() and importlib.util.find_spec("tqdm") is not None
-    return show_progress() if wanted else contextlib.nullcontext()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -326,12 +321,11 @@ def _vae(options: argparse.Namespace) -> tuple[str, tuple[str, ...]]:
     arrays = io.load_arrays(options.latents)
     unknown = [name for name in arrays if name not in _LATENTS]
     if unknown or not {"mu", "z"} & arrays.keys():
+        stranger = f"the array {unknown[0]!r} has no meaning here: " if unknown else ""
         raise InvalidParameterError(
-            f"{options.latents}: needs the arrays mu and log_var, or z, and takes {', '.join(_LATENTS[2:])}; it holds "
-            f"{', '.join(arrays) or 'none'}."
+            f"{options.latents}: {stranger}needs the arrays mu and log_var, or z, and takes {', '.join(_LATENTS[2:])}; "
+            f"it holds {', '.join(arrays) or 'none'}."
         )
-    if options.report is not None:
-        need_matplotlib()
     report = latent_report(
         arrays.get("mu"),
         arrays.get("log_var"),
@@ -350,8 +344,6 @@ def _vae(options: argparse.Namespace) -> tuple[str, tuple[str, ...]]:
 def _drift(options: argparse.Namespace) -> Answer:
     from .drift.detector import DriftDetector  # brings scikit-learn
 
-    if options.report is not None:
-        need_matplotlib()
     detector = DriftDetector(
         alpha=options.alpha,
         n_permutations=options.permutations,
@@ -381,7 +373,10 @@ def _read_prior(arrays: dict[str, np.ndarray], path: str) -> Any:
         return arrays.get("prior")
     if len(given) == 1 or "prior" in arrays:
         raise InvalidParameterError(f"{path}: give prior, or prior_mean and prior_var, or none of them.")
-    return MultivariateNormalDiag(mean=arrays["prior_mean"], var=arrays["prior_var"])
+    try:
+        return MultivariateNormalDiag(mean=arrays["prior_mean"], var=arrays["prior_var"])
+    except KLToolsError as error:
+        raise type(error)(f"{path}: prior_mean and prior_var are no normal distribution: {error}") from error
 
 
 _REQUIRED = ("numpy", "scipy", "scikit-learn", "numba", "llvmlite")

@@ -96,8 +96,10 @@ svg { display: block; width: 100%; height: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.25rem 0.75rem 0.25rem 0; border-bottom: 1px solid var(--line); }
 th, td { text-align: left; vertical-align: top; }
-th { font-weight: 600; white-space: nowrap; overflow-wrap: normal; }
-td.number, th.number { text-align: right; white-space: nowrap; }
+th { font-weight: 600; max-width: min(16rem, 40vw); overflow-wrap: break-word; }
+th:first-child { position: sticky; left: 0; background: var(--page); }
+td.number, th.number { text-align: right; }
+td.number { white-space: nowrap; }
 td { min-width: 6rem; }
 td.number { overflow-wrap: normal; min-width: 0; }
 summary { cursor: pointer; font-weight: 600; margin: 2rem 0 0.5rem; }

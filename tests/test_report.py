@@ -198,6 +198,12 @@ frame.onload = () => {
     pictures: [...page.querySelectorAll("svg")].map(s => s.getBoundingClientRect().width),
     labels: [...new Set([...page.querySelectorAll("svg text")].map(t => view.getComputedStyle(t).fill))],
     requests: view.performance.getEntriesByType("resource").map(r => r.name).filter(n => !n.startsWith("data:")),
+    heads: [...page.querySelectorAll("main > .wide table")].map(table => {
+      table.parentElement.scrollLeft = 1e6;
+      const cells = [...table.querySelectorAll("tr > :first-child")].map(c => c.getBoundingClientRect());
+      return [Math.min(...cells.map(c => c.left)), Math.max(...cells.map(c => c.width)),
+              table.parentElement.scrollLeft];
+    }),
     columns: new Set([...page.querySelectorAll("figure")].map(f => f.getBoundingClientRect().left)).size,
   };
   const out = document.createElement("pre");
@@ -243,6 +249,23 @@ def test_a_browser_shows_the_page_on_screens_and_phones_light_and_dark(name, wri
     assert dark_phone["ink"] == "rgb(230, 231, 233)"
     assert dark_phone["ink"] in dark_phone["labels"]
     assert "rgb(0, 0, 0)" not in dark_phone["labels"]
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no chromium or chrome is installed")
+def test_tables_on_a_phone_scroll_beside_their_first_column(tmp_path):
+    """Long names of units and labels are wrapped, and stay in sight when a wide table is moved to its end."""
+    mu = np.random.default_rng(0).normal(size=(200, 2))
+    frame = pd.DataFrame(mu, columns=["n" * 60, "second"])
+    report = kl.latent_report(frame, 0.0 * mu, labels=["x" * 80, "a label of many words " * 4] * 100, n_samples=200)
+    report.to_html(tmp_path / "page.html")
+    phone = seen((tmp_path / "page.html").read_text(encoding="utf-8"), tmp_path, 400)
+    assert phone["width"] <= 400
+    assert len(phone["heads"]) == 2
+    for left, width, _ in phone["heads"]:
+        assert 0.0 <= left <= 40.0
+        assert width <= 0.4 * 400.0 + 20.0
+    assert phone["heads"][0][2] == 0.0  # the summary is as wide as the screen
+    assert phone["heads"][1][2] > 0.0
 
 
 # ---------------------------------------------------------------- on the command line
