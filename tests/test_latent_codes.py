@@ -1,4 +1,4 @@
-"""Latent spaces of which nothing but codes are known: no dependence of units is lost, and the error covers what is told."""
+"""Latent spaces of which only codes are known: no dependence of units is lost, and errors cover what is told."""
 
 import math
 
@@ -125,5 +125,5 @@ def test_constant_codes_are_named():
 def test_more_units_than_rows():
     z = np.random.default_rng(0).normal(size=(20, 25))
     z[:, 0] *= 10.0
-    with pytest.raises(kl.NotEnoughSamplesError, match="z has 20 rows.*25 units"):
+    with pytest.raises(kl.NotEnoughSamplesError, match=r"z has 20 rows.*25 units"):
         kl.latent_report(None, None, z, random_state=0)

@@ -226,9 +226,9 @@ def test_frames_of_other_rows_or_units_are_refused(change, words):
 @each_unlike
 def test_codes_and_encoders_of_other_rows_or_units_are_refused(change, words):
     mu, log_var = frames()
-    with pytest.raises(errors.ShapeMismatchError, match="columns differ: mu.*z has|indices differ"):
+    with pytest.raises(errors.ShapeMismatchError, match=r"columns differ: mu.*z has|indices differ"):
         kl.latent_report(mu, log_var, change(mu))
-    with pytest.raises(errors.ShapeMismatchError, match="mu of a.*mu of b"):
+    with pytest.raises(errors.ShapeMismatchError, match=r"mu of a.*mu of b"):
         kl.compare_latents((mu, log_var), (change(mu), change(log_var)))
 
 
@@ -242,7 +242,7 @@ def test_labels_of_other_rows_are_refused():
         lambda: kl.latent_report(None, None, mu, labels=labels[::-1]),
         lambda: kl.LatentAccumulator().update(mu, log_var, labels[::-1]),
     ):
-        with pytest.raises(errors.ShapeMismatchError, match="(mu|z) belongs to row i of labels.*indices differ"):
+        with pytest.raises(errors.ShapeMismatchError, match=r"(mu|z) belongs to row i of labels.*indices differ"):
             call()
 
 
@@ -272,7 +272,7 @@ def test_frames_and_labels_in_a_loop():
     seen.update(pd.DataFrame(MU[20:], columns=NAMES), LOG_VAR[20:], ["y"] * 40)
     with pytest.raises(errors.InvalidTypeError, match="text in some batches"):
         seen.update(MU, LOG_VAR, np.arange(60))
-    with pytest.raises(errors.ShapeMismatchError, match="the batch before has .*mu has"):
+    with pytest.raises(errors.ShapeMismatchError, match=r"the batch before has .*mu has"):
         seen.update(pd.DataFrame(MU, columns=["c", "b", "a"]), LOG_VAR, ["x"] * 60)
     assert len(seen) == 60
     merged = kl.LatentAccumulator()

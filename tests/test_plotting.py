@@ -326,7 +326,7 @@ def test_fits_show_densities_and_least_divergences():
 
 
 def test_narrow_peaks_are_not_missed():
-    """Of two peaks, each thinner than a pixel, the top is drawn; the flat fit beside them is seen on a scale of logs."""
+    """Of two peaks thinner than a pixel the tops are drawn; the flat fit beside them is seen on a scale of logs."""
     target = kl.GaussianMixture(weights=[0.5, 0.5], means=[[-1000.0], [1000.0]], covs=[[1e-4], [1.0]])
     ax = rendered(plotting.plot_fits(target, ax=Figure().add_subplot()))
     corners = ax.collections[0].get_paths()[0].vertices
