@@ -511,6 +511,10 @@ def test_accumulators_of_other_priors_do_not_merge():
             for mine in (accumulated(prior), kl.LatentAccumulator(prior=prior)):
                 with pytest.raises(errors.InvalidParameterError, match="another prior"):
                     mine.merge(accumulated(PRIORS[other]))
+    empty = kl.LatentAccumulator()
+    with pytest.raises(errors.InvalidParameterError, match="another prior"):
+        empty.merge(accumulated(EYE))
+    empty.update(MU[:, :2], LOG_VAR[:, :2])  # what was refused has left no trace
     written_out = kl.MultivariateNormalDiag(mean=np.zeros(3), var=np.ones(3))
     assert len(accumulated(None).merge(accumulated(written_out))) == 120
 

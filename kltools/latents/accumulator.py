@@ -127,21 +127,20 @@ class LatentAccumulator:
         if other._tally is None or other._law is None:
             return self
         d = len(other._names)
-        if self._tally is None:
-            self._law, self._names = prior_of(self._prior, d), other._names
-            self._has_labels = other._has_labels
-        assert self._law is not None
-        if len(self._names) != d:
-            raise ShapeMismatchError(f"other has {d} latents, this has {len(self._names)}.")
-        if not self._law.is_same(other._law):
+        names = other._names if self._tally is None else self._names
+        if len(names) != d:
+            raise ShapeMismatchError(f"other has {d} latents, this has {len(names)}.")
+        law = self._law or prior_of(self._prior, d)
+        if not law.is_same(other._law):
             raise InvalidParameterError(
-                f"other has another prior ({other._law.name}) than this ({self._law.name}); pass the same one to both."
+                f"other has another prior ({other._law.name}) than this ({law.name}); pass the same one to both."
             )
-        if self._has_labels != other._has_labels:
+        if self._tally is not None and self._has_labels != other._has_labels:
             raise InvalidTypeError("labels were given to one of the accumulators only.")
-        if self._has_labels:
+        if other._has_labels:
             _latent_validation.check_same_kind_of_labels(other._kept[0][3], *(rows[3] for rows in self._kept[:1]))
-        self._names = _latent_validation.together_named(self._names, other._names, "this", "other")
+        self._names = _latent_validation.together_named(names, other._names, "this", "other")
+        self._law, self._has_labels = law, other._has_labels
         self._tell_equal_keys(other)
         self._tally = other._tally if self._tally is None else self._tally + other._tally
         self._kept.extend(other._kept)
