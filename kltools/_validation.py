@@ -366,6 +366,12 @@ def generator(random_state: Any) -> np.random.Generator:
     return np.random.default_rng(random_state)
 
 
+def repeated_seed(random_state: Any) -> int:
+    """What several calls are to be given, so that each begins with the same random numbers: a number is itself."""
+    rng = generator(random_state)
+    return int(random_state) if isinstance(random_state, Integral) else int(rng.integers(2**63))
+
+
 def first_index(bad: np.ndarray, first: int) -> tuple[Any, int]:
     index = tuple(int(i) for i in np.argwhere(bad)[0])
     return (first + index[0] if len(index) == 1 else index), int(bad.sum())

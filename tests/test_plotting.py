@@ -194,6 +194,11 @@ def test_warnings_of_parts_are_shown_as_hollow_points():
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["not reliable"]
 
 
+def test_all_rows_give_the_estimate_itself():
+    ax = plotting.plot_sample_size(X, Y, sizes=[100, 400], random_state=3, ax=Figure().add_subplot())
+    assert values(ax)[-1] == kl.estimate_kl(X, Y, random_state=3).value
+
+
 def test_a_forest_has_a_row_for_each_estimate():
     named = {m: kl.estimate_kl(X, Y, method=m, random_state=0) for m in ("knn", "gaussian", "kde")}
     ax = plotting.plot_forest(named, truth=0.49, confidence_level=0.5, ax=Figure().add_subplot())

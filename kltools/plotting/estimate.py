@@ -68,7 +68,7 @@ def plot_estimate(
     (2,)
     """
     common: dict[str, Any] = {"unit": unit, "n_jobs": n_jobs}
-    seed = int(_validation.generator(random_state).integers(2**63))
+    seed = _validation.repeated_seed(random_state)
     if isinstance(Y, Distribution):
         X = _validation.sample(X, "X", nan_policy)[0]
     else:

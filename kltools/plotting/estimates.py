@@ -88,11 +88,11 @@ def plot_sample_size(
     X, Y = _samples(X, Y, options.pop("nan_policy", "raise"))
     x_order = rng.permutation(len(X))
     y_order = None if isinstance(Y, Distribution) else rng.permutation(len(Y))
-    seed, estimates = int(rng.integers(2**63)), []
+    seed, estimates = _validation.repeated_seed(random_state), []
     chosen = _sizes(sizes, len(X))
-    for size in chosen:
-        rows = Y if y_order is None else Y[y_order[: max(2, round(size / len(X) * len(Y)))]]
-        estimates.append(quiet_estimate(X[x_order[:size]], rows, random_state=seed, **options))
+    for size in chosen:  # random rows in the order in which they stand: of all of them, the estimate itself
+        rows = Y if y_order is None else Y[np.sort(y_order[: max(2, round(size / len(X) * len(Y)))])]
+        estimates.append(quiet_estimate(X[np.sort(x_order[:size])], rows, random_state=seed, **options))
     return _against(one_ax(ax), chosen, estimates, level, truth, "rows of X")
 
 
