@@ -104,14 +104,19 @@ def host_array(x: Any, name: str, tell: Callable[[type[Warning], str], None] = w
         array = _from_sequence(x, name)
     if array.dtype.kind == "O":
         array = _from_objects(array, name)
-    if array.dtype.kind == "c":
-        raise InvalidParameterError(
-            f"Complex data not supported: {name} has dtype {array.dtype}; pass real and imaginary part as two columns."
-        )
-    if array.dtype.kind not in "fiub":
-        raise InvalidTypeError(_dtype_message(name, array.dtype))
+    check_real(array.dtype, name)
     _check_integers(array, name, tell)
     return array
+
+
+def check_real(dtype: np.dtype, name: str) -> None:
+    """Raise for a dtype that does not hold real numbers."""
+    if dtype.kind == "c":
+        raise InvalidParameterError(
+            f"Complex data not supported: {name} has dtype {dtype}; pass real and imaginary part as two columns."
+        )
+    if dtype.kind not in "fiub":
+        raise InvalidTypeError(_dtype_message(name, dtype))
 
 
 def label_array(x: Any, name: str) -> np.ndarray:

@@ -37,8 +37,11 @@ _MOST_NEIGHBOR_NUMBERS = 1000
 # ---------------------------------------------------------------- samples
 
 
-def sample(x: Any, name: str, nan_policy: str = "raise", **listeners: Any) -> tuple[np.ndarray, int]:
-    """A sample as an (n, d) array, and the number of rows dropped; 1-d input becomes one column."""
+def sample(x: Any, name: str, nan_policy: str | None = None, **listeners: Any) -> tuple[np.ndarray, int]:
+    """A sample as an (n, d) array, and the number of rows dropped; 1-d input becomes one column.
+
+    Here and below None is "raise" for a caller who cannot choose.
+    """
     return _finite_rows(_table(x, name, **listeners), name, nan_policy)
 
 
@@ -58,13 +61,13 @@ def _table(x: Any, name: str, **listeners: Any) -> np.ndarray:
     return array
 
 
-def _finite_rows(array: np.ndarray, name: str, nan_policy: str) -> tuple[np.ndarray, int]:
+def _finite_rows(array: np.ndarray, name: str, nan_policy: str | None) -> tuple[np.ndarray, int]:
     if np.isfinite(array).all():
         return array, 0
     for label, bad in (("infinite values", np.isinf(array)), ("NaN", np.isnan(array))):
-        if bad.any() and (label != "NaN" or nan_policy == "raise"):
+        if bad.any() and (label != "NaN" or nan_policy != "omit"):
             row, column = (int(i) for i in np.argwhere(bad)[0])
-            advice = " or pass nan_policy='omit'" if label == "NaN" else ""
+            advice = " or pass nan_policy='omit'" if label == "NaN" and nan_policy is not None else ""
             raise InvalidParameterError(
                 f"{name} contains {label}: {int(bad.sum())} in all, the first in row {row}, column {column}; "
                 f"remove those rows{advice}."
@@ -75,7 +78,7 @@ def _finite_rows(array: np.ndarray, name: str, nan_policy: str) -> tuple[np.ndar
     return frozen(np.ascontiguousarray(array[keep])), int((~keep).sum())
 
 
-def sample_pair(x: Any, y: Any, nan_policy: str = "raise", **listeners: Any) -> tuple[np.ndarray, np.ndarray, int]:
+def sample_pair(x: Any, y: Any, nan_policy: str | None = None, **listeners: Any) -> tuple[np.ndarray, np.ndarray, int]:
     """Two samples with the same features, and the number of rows dropped in all."""
     check_same_columns(x, y)
     first, dropped_x = sample(x, "X", nan_policy, **listeners)
@@ -87,7 +90,7 @@ def sample_pair(x: Any, y: Any, nan_policy: str = "raise", **listeners: Any) -> 
     return first, second, dropped_x + dropped_y
 
 
-def many_samples(x: Any, name: str, nan_policy: str = "raise", **listeners: Any) -> list[np.ndarray]:
+def many_samples(x: Any, name: str, nan_policy: str | None = None, **listeners: Any) -> list[np.ndarray]:
     """Samples with the same features."""
     if isinstance(x, str | bytes | dict | set) or is_frame(x) or not hasattr(x, "__len__"):
         raise InvalidTypeError(f"{name} is a {type(x).__name__}; pass a list of arrays of shape (rows, features).")
@@ -112,7 +115,9 @@ def many_samples(x: Any, name: str, nan_policy: str = "raise", **listeners: Any)
     return arrays
 
 
-def paired_samples(x: Any, y: Any, nan_policy: str = "raise", **listeners: Any) -> tuple[np.ndarray, np.ndarray, int]:
+def paired_samples(
+    x: Any, y: Any, nan_policy: str | None = None, **listeners: Any
+) -> tuple[np.ndarray, np.ndarray, int]:
     """Two parts of the same rows, and the number of rows dropped: a NaN in one part drops the row of both."""
     first, second = _table(x, "X", **listeners), _table(y, "Y", **listeners)
     if len(first) != len(second):

@@ -66,7 +66,7 @@ def telling_shortage() -> Iterator[None]:
 
 
 def _is_shortage(error: Exception) -> bool:
-    if type(error).__name__ in ("OutOfMemoryError", "MemoryError"):  # of torch and of CuPy
+    if type(error).__name__ == "OutOfMemoryError":  # of torch and of CuPy; a MemoryError is of the host
         return True
     code = getattr(error, "code", None)
     return type(error).__name__ == "CudaAPIError" and int(getattr(code, "value", code) or 0) == _OUT_OF_MEMORY

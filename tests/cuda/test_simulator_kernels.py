@@ -101,6 +101,15 @@ def test_extreme_scales_are_no_nan():
     assert kl.kl_divergence(huge, tiny, device="cuda") == math.inf
 
 
+def test_overflow_in_a_kernel_is_as_silent_as_on_the_cpu():
+    p = kl.MultivariateNormal(mean=[1e200, 0.0], cov=np.eye(2))
+    q = kl.MultivariateNormal(mean=[0.0, 0.0], cov=1e-200 * np.eye(2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert kl.kl_divergence(p, q, device="cuda") == math.inf
+        assert cuda.aggregate_log_prob([[1e300]], [[0.0]], [[0.0]]).tolist() == [-math.inf]
+
+
 # ---------------------------------------------------------------- log-densities
 
 
