@@ -17,8 +17,8 @@ ORDINARY = sorted(set(cases.KINDS) - set(cases.EXTREME))
 
 
 FORCED = {
-    "tree": lambda points, norm, n_jobs: tree.Tree(points, NORMS[norm], n_jobs),
-    "brute": lambda points, norm, n_jobs: brute.Brute(points, n_jobs),
+    "tree": lambda points, norm, n_jobs, asked_often: tree.Tree(points, NORMS[norm], n_jobs),
+    "brute": lambda points, norm, n_jobs, asked_often: brute.Brute(points, n_jobs),
 }
 
 

@@ -37,6 +37,10 @@ class View:
         strides = tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
         return cls(flat, shape, strides)
 
+    def rows(self, start: int, stop: int) -> View:
+        """Some of the items along the first axis."""
+        return View(self.flat, (stop - start, *self.shape[1:]), self.strides, self.first + start * self.strides[0])
+
     def over(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Strides of the view broadcast to a shape, 0 where it is repeated."""
         own = [s if n > 1 else 0 for n, s in zip(self.shape, self.strides, strict=True)]
@@ -132,6 +136,10 @@ class Place:
             return _describe_interfaced(x, told)
         self._holds_exports = True
         return _from_dlpack(x, self._pointers[0] or _LEGACY_STREAM)
+
+    def view_rows(self, x: Any, start: int, stop: int) -> View:
+        """Some rows of a view, or of an array of the host, of which only these are sent."""
+        return x.rows(start, stop) if isinstance(x, View) else self.view(x[start:stop])
 
     def send(self, array: np.ndarray) -> Any:
         """A copy on the device of a contiguous array of the host; of an empty one, something to point at."""
