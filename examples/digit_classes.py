@@ -1,9 +1,11 @@
-"""Whole samples as the things that are told apart: which digit did a bunch of images show?
+"""
+Which digit did they show?
+==========================
+
+Whole samples as the things that are told apart: which digit did a bunch of images show?
 
 Each bunch is a sample of images of one digit; a kernel made of the divergences between bunches tells a
 support vector machine, and a clustering, which of them are alike.
-
-    python digit_classes.py
 """
 
 import warnings

@@ -1,4 +1,8 @@
-"""Distillation: a small student learns the probabilities of a teacher, softened by a temperature.
+"""
+Distillation
+============
+
+A small student learns the probabilities of a teacher, softened by a temperature.
 
 The loss T^2 KL(teacher || student), of both at temperature T, has the gradient T (q - p) in the student's logits. The
 factor T^2 keeps its size comparable as T grows: the loss tends to half the variance of the difference of the logits.

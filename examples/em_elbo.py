@@ -1,4 +1,8 @@
-"""Why EM climbs: log-likelihood = ELBO + KL(q(z) || p(z|x)), whatever q is.
+"""
+Why EM climbs
+=============
+
+The log-likelihood is ELBO + KL(q(z) || p(z|x)), whatever q is.
 
 Two normal distributions are fitted to the mean texture of malignant and benign tumours, without their labels. The
 E step makes the KL 0 by q = p(z|x), the M step raises the ELBO, and with it the log-likelihood, which the KL now

@@ -1,8 +1,9 @@
-"""Mean seeking and mode seeking: the normal distribution closest to two hills, by either direction of KL.
+"""
+Mode seeking and mean seeking
+=============================
 
-    python fit_direction.py [picture.png]
-
-The picture needs matplotlib: pip install "kltools[plot]"
+The normal distribution closest to two hills, by either direction of KL. ``python fit_direction.py picture.png`` draws
+them, with matplotlib: ``pip install "kltools[plot]"``.
 """
 
 import sys

@@ -1,4 +1,8 @@
-"""From two files to a number with an interval, and the same question asked in other ways."""
+"""
+Two files and a number
+======================
+
+From two files to a number with an interval, and the same question asked in other ways."""
 
 from pathlib import Path
 

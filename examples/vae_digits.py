@@ -1,4 +1,8 @@
-"""Is the latent space sound? Two small VAEs of handwritten digits, one healthy, one with a KL term that is too strong.
+"""
+Is the latent space sound?
+==========================
+
+Two small VAEs of handwritten digits, one healthy, one with a KL term that is too strong.
 
 The report tells them apart. In the training loop an accumulator gathers what the encoder gives, batch by batch, and
 shows at the end of an epoch how many units are still in use. Needs torch.

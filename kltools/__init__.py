@@ -17,6 +17,7 @@ from .comparison import __all__ as _comparison
 from .dependence import mutual_information
 from .distribution import Distribution, family
 from .divergences import cross_entropy, entropy, f_divergence, jeffreys, jensen_shannon, total_variation
+from .drift.report import DriftReport, FeatureDrift
 from .errors import *
 from .estimate import DivergenceEstimate
 from .estimators import RELATIVES as _RELATIVES
@@ -45,7 +46,10 @@ from .selection import divergence_matrix, kl_feature_score
 from .vae import vae_kl
 
 if TYPE_CHECKING:
+    from . import dask as dask
     from . import plotting
+    from .drift.detector import DriftDetector
+    from .drift.monitor import DriftMonitor
     from .estimators.model_objects import AutoDivergence, CalibratedKNNDivergence, MixtureDivergence
     from .estimators.objects import (
         GaussianDivergence,
@@ -66,6 +70,8 @@ if TYPE_CHECKING:
 _LAZY = {
     "AutoDivergence": "estimators.model_objects",
     "CalibratedKNNDivergence": "estimators.model_objects",
+    "DriftDetector": "drift.detector",
+    "DriftMonitor": "drift.monitor",
     "GaussianDivergence": "estimators.objects",
     "KDEDivergence": "estimators.ratio_objects",
     "KLIEPDivergence": "estimators.ratio_objects",
@@ -82,14 +88,18 @@ _LAZY = {
     **{name: f"estimators.{module}" for name, module in _RELATIVES.items()},
 }
 
-# and matplotlib with pictures
-_LAZY_MODULES = ("plotting",)
+# and matplotlib with pictures; `dask` is in no `import *`, where it would hide Dask itself
+_LAZY_MODULES = ("dask", "plotting")
 
 __all__ = [
     "AutoDivergence",
     "CalibratedKNNDivergence",
     "Distribution",
     "DivergenceEstimate",
+    "DriftDetector",
+    "DriftMonitor",
+    "DriftReport",
+    "FeatureDrift",
     "GaussianDivergence",
     "KDEDivergence",
     "KLIEPDivergence",

@@ -58,11 +58,23 @@ def is_tensor(x: Any) -> bool:
 
 def column_names(x: Any) -> list[str] | None:
     """Names of the columns of a frame or table; None for anything without names."""
-    if _library(x) == "pyarrow":
+    if library(x) == "pyarrow":
         names = getattr(x, "column_names", None)
     else:
         names = None if _is_lazy(x) else getattr(x, "columns", None)
     return None if names is None or callable(names) else [str(name) for name in names]
+
+
+def row_index(x: Any) -> Any:
+    """The index of a frame or series of pandas; None for anything else."""
+    return getattr(x, "index", None) if library(x) == "pandas" else None
+
+
+def column(x: Any, j: int) -> Any:
+    """The j-th column of a frame or table, as the series or chunked array that it is."""
+    if hasattr(x, "iloc"):
+        return x.iloc[:, j]
+    return x.to_series(j) if hasattr(x, "to_series") else x.column(j)
 
 
 def is_frame(x: Any) -> bool:
@@ -91,14 +103,14 @@ def numeric_array(
 
 def host_array(x: Any, name: str, tell: Callable[[type[KLToolsWarning], str], None] = warn) -> np.ndarray:
     """Any array-like of real numbers as a NumPy array with the dtype it has."""
-    _refuse_kinds(x, name)
+    refuse_kinds(x, name)
     if is_tensor(x):
         array = _from_tensor(x, name)
-    elif _library(x) == "cupy":
+    elif library(x) == "cupy":
         array = x.get()
     elif isinstance(x, np.ma.MaskedArray):
         array = _unmasked(x, name)
-    elif _library(x) in ("pandas", "polars", "pyarrow"):
+    elif library(x) in ("pandas", "polars", "pyarrow"):
         array = _from_table(x, name, tell)
     else:
         array = _from_sequence(x, name)
@@ -123,6 +135,7 @@ def label_array(x: Any, name: str) -> np.ndarray:
     """One label for each observation: a vector of numbers, or of objects, all text or all numbers that NumPy rounds."""
     if x is None or isinstance(x, str | bytes | dict | set | frozenset):
         raise InvalidTypeError(f"{name} is a {type(x).__name__}; pass a list or array, one label for each observation.")
+    _refuse_dask(x, name)
     if isinstance(x, np.ma.MaskedArray):
         x = _unmasked(x, name)
     elif is_tensor(x):
@@ -141,7 +154,7 @@ def label_array(x: Any, name: str) -> np.ndarray:
 
 
 def _refuse_compound_labels(x: Any, name: str) -> None:
-    if isinstance(x, list | tuple) or (_library(x) in ("numpy", "pandas") and str(x.dtype) == "object"):
+    if isinstance(x, list | tuple) or (library(x) in ("numpy", "pandas") and str(x.dtype) == "object"):
         found = next((value for value in x if isinstance(value, tuple | list | bytes)), None)
         if isinstance(found, tuple):
             raise InvalidTypeError(f"{name} holds tuples ({found!r}); make each one text: '/'.join(map(str, label)).")
@@ -196,15 +209,17 @@ def _check_dtype(dtype: str, name: str) -> None:
         raise InvalidTypeError(f"{name} has dtype {dtype}, numbers are needed; drop or encode it.")
 
 
-def _library(x: Any) -> str:
+def library(x: Any) -> str:
+    """The package that the class of x belongs to."""
     return type(x).__module__.partition(".")[0]
 
 
 def _is_lazy(x: Any) -> bool:
-    return _library(x) == "polars" and type(x).__name__ == "LazyFrame"
+    return library(x) == "polars" and type(x).__name__ == "LazyFrame"
 
 
-def _refuse_kinds(x: Any, name: str) -> None:
+def refuse_kinds(x: Any, name: str) -> None:
+    """Raise for what is no data, or not yet."""
     if isinstance(x, str | bytes):
         raise InvalidTypeError(
             f"{name} is a {type(x).__name__}, numbers are needed; is it a path? kltools.io.load reads files."
@@ -217,6 +232,15 @@ def _refuse_kinds(x: Any, name: str) -> None:
         raise InvalidTypeError(f"{name} is a numpy.matrix; pass numpy.asarray({name}).")
     if _is_lazy(x):
         raise InvalidTypeError(f"{name} is a polars LazyFrame; call .collect() first.")
+    _refuse_dask(x, name)
+
+
+def _refuse_dask(x: Any, name: str) -> None:
+    if library(x) == "dask":
+        raise InvalidTypeError(
+            f"{name} is a Dask {type(x).__name__}, which would be loaded as a whole; kltools.dask takes it, "
+            f"all other functions take {name}.compute()."
+        )
 
 
 def _from_tensor(x: Any, name: str) -> np.ndarray:
@@ -249,9 +273,9 @@ def _from_table(x: Any, name: str, tell: Callable[[type[KLToolsWarning], str], N
     for dtype in dtypes:
         _check_dtype(dtype, name)
     try:
-        if _library(x) == "pyarrow" and hasattr(x, "schema"):
+        if library(x) == "pyarrow" and hasattr(x, "schema"):
             return np.column_stack([np.asarray(column, dtype=np.float64) for column in x.columns])
-        if _library(x) == "pandas" and "object" not in dtypes and not all(hasattr(np, d) for d in dtypes):
+        if library(x) == "pandas" and "object" not in dtypes and not all(hasattr(np, d) for d in dtypes):
             return x.to_numpy(dtype=np.float64, na_value=np.nan)  # nullable dtypes
         return np.asarray(x)
     except (TypeError, ValueError, AttributeError) as error:

@@ -81,9 +81,14 @@ def _names_in_common(p: Any, q: Any) -> list | None:
 def label_pair(p: Any, q: Any) -> tuple[np.ndarray, np.ndarray]:
     """Labels of two samples, of one kind."""
     first, second = label_array(p, "labels_p"), label_array(q, "labels_q")
-    if is_text(first) != is_text(second):
-        kinds = ("text" if is_text(labels) else "numbers" for labels in (first, second))
+    check_one_kind({is_text(first)}, {is_text(second)})
+    return first, second
+
+
+def check_one_kind(p: set[bool], q: set[bool]) -> None:
+    """Raise where labels, of which parts are text or not, are not all of one kind."""
+    if len(p | q) > 1:
+        kinds = (" and ".join("text" if text else "numbers" for text in sorted(found)) for found in (p, q))
         raise InvalidTypeError(
             f"labels_p and labels_q must both be numbers or both be text, got {' and '.join(kinds)}; use str on each."
         )
-    return first, second

@@ -14,7 +14,7 @@ from .errors import InvalidTypeError, MissingDependencyError
 Listener = Callable[[int, int], object]
 
 _DELAY, _INTERVAL = 1.0, 0.1  # seconds: what takes less shows no bar; between two pictures of it
-_FORMAT = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} rows [{elapsed}]"
+_FORMAT = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}]"
 _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 
@@ -22,14 +22,16 @@ _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 def show_progress(progress: Any = True) -> Iterator[None]:
     """Show how far any function of kltools is that is called within.
 
-    Work is done in passes over rows or pairs; some functions make one pass, others hundreds, each told of by itself.
-    What starts threads of its own (a joblib backend, a scheduler) is not told of. Results do not change.
+    Work is done in passes over the data, parts of them, or pairs. Some functions make one pass, others hundreds, each
+    told of by itself from its beginning: "pass 4: 33%", and the time since the first. What starts threads of its own (a
+    joblib backend, a scheduler) is not told of. Results do not change.
 
     Parameters
     ----------
-    progress : True or callable
-        True for a bar (`tqdm`) once a second has passed; a function is called as ``progress(done, total)`` with the
-        rows of a pass, by the calling thread, and stops the work by raising.
+    progress : bool, callable or None
+        True for a bar (`tqdm`) once a second has passed; a function is called as ``progress(done, total)``, where total
+        is how much there is to do in the pass under way, by the calling thread, and stops the work by raising. Nothing
+        is shown for False and None.
 
     Returns
     -------
@@ -52,25 +54,25 @@ def show_progress(progress: Any = True) -> Iterator[None]:
     >>> any(passes)
     True
     """
-    if progress is None or progress is False:
-        raise InvalidTypeError(f"progress must be True or a function of (done, total), got {progress!r}.")
     with shown(checked(progress), everywhere=True):
         yield
 
 
 def checked(progress: Any) -> Any:
-    """What `progress=` may be: None, True for a bar, or a function of (done, total)."""
+    """What `progress=` may be: True for a bar, a function of (done, total), or None and False for neither."""
     if progress is True:
         return _Bar()
-    if progress is not None and not callable(progress):
-        raise InvalidTypeError(f"progress must be True, a function of (done, total) or None, got {progress!r}.")
+    if progress is None or progress is False:
+        return None
+    if not callable(progress):
+        raise InvalidTypeError(f"progress must be a bool, a function of (done, total) or None, got {progress!r}.")
     return progress
 
 
 @contextlib.contextmanager
 def shown(progress: Listener | None, everywhere: bool = False) -> Iterator[None]:
     """Tell a bar, or with `everywhere` any listener, of all passes within, and close it at the end."""
-    if not isinstance(progress, _Bar) and not everywhere:
+    if progress is None or not (everywhere or isinstance(progress, _Bar)):
         yield
         return
     token = _listener.set(progress)

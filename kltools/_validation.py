@@ -4,14 +4,16 @@ Behind it, samples are two-dimensional C-contiguous read-only float64 arrays, so
 single type, and arguments are what their names promise.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
-from ._arrays import column_names, frozen, host_array, is_frame, numeric_array
+from ._arrays import column_names, frozen, is_frame, numeric_array
 from .errors import (
     InvalidParameterError,
     InvalidTypeError,
@@ -42,10 +44,11 @@ def sample(x: Any, name: str, nan_policy: str | None = None, **listeners: Any) -
 
     Here and below None is "raise" for a caller who cannot choose.
     """
-    return _finite_rows(_table(x, name, **listeners), name, nan_policy)
+    return _finite_rows(as_table(x, name, **listeners), name, nan_policy)
 
 
-def _table(x: Any, name: str, **listeners: Any) -> np.ndarray:
+def as_table(x: Any, name: str, fewest_rows: int = 1, **listeners: Any) -> np.ndarray:
+    """Numbers in rows and columns; a vector is one column."""
     array = numeric_array(x, name, **listeners)
     if array.ndim == 1:
         array = array[:, None]
@@ -56,7 +59,7 @@ def _table(x: Any, name: str, **listeners: Any) -> np.ndarray:
         )
     if array.shape[1] == 0:
         raise InvalidParameterError(f"{name} has 0 feature(s) (shape {array.shape}), at least 1 is needed.")
-    if array.shape[0] == 0:
+    if array.shape[0] < fewest_rows:
         raise NotEnoughSamplesError(f"{name} has 0 sample(s) (shape {array.shape}), at least 2 are needed.")
     return array
 
@@ -64,18 +67,55 @@ def _table(x: Any, name: str, **listeners: Any) -> np.ndarray:
 def _finite_rows(array: np.ndarray, name: str, nan_policy: str | None) -> tuple[np.ndarray, int]:
     if np.isfinite(array).all():
         return array, 0
-    for label, bad in (("infinite values", np.isinf(array)), ("NaN", np.isnan(array))):
-        if bad.any() and (label != "NaN" or nan_policy != "omit"):
-            row, column = (int(i) for i in np.argwhere(bad)[0])
+    raise_for_faults([Faults.of(array)], name, nan_policy)
+    rows = without_missing(array)
+    return rows, len(array) - len(rows)
+
+
+@dataclass(frozen=True)
+class Faults:
+    """How many infinite and NaN entries some rows have, where the first ones are, and how many rows have no NaN."""
+
+    n_rows: int
+    n_complete: int
+    n_infinite: int = 0
+    first_infinite: tuple[int, int] | None = None
+    n_nan: int = 0
+    first_nan: tuple[int, int] | None = None
+
+    @classmethod
+    def of(cls, array: np.ndarray) -> "Faults":
+        if np.isfinite(array).all():
+            return cls(len(array), len(array))
+        found: list[Any] = []
+        for bad in (np.isinf(array), np.isnan(array)):
+            row, column = np.argwhere(bad)[0] if bad.any() else (0, 0)
+            found += [int(bad.sum()), (int(row), int(column))]
+        return cls(len(array), int((~np.isnan(array).any(axis=1)).sum()), *found)
+
+
+def raise_for_faults(parts: Sequence[Faults], name: str, nan_policy: str | None) -> None:
+    """Raise where parts of a sample, one after the other, have entries that no estimate can use."""
+    firsts = list(itertools.accumulate((part.n_rows for part in parts), initial=0))
+    for label, count, first in (("infinite values", "n_infinite", "first_infinite"), ("NaN", "n_nan", "first_nan")):
+        counts = [getattr(part, count) for part in parts]
+        if any(counts) and (label != "NaN" or nan_policy != "omit"):
+            at = next(i for i, n in enumerate(counts) if n)
+            row, column = getattr(parts[at], first)
             advice = " or pass nan_policy='omit'" if label == "NaN" and nan_policy is not None else ""
             raise InvalidParameterError(
-                f"{name} contains {label}: {int(bad.sum())} in all, the first in row {row}, column {column}; "
+                f"{name} contains {label}: {sum(counts)} in all, the first in row {firsts[at] + row}, column {column}; "
                 f"remove those rows{advice}."
             )
-    keep = ~np.isnan(array).any(axis=1)
-    if not keep.any():
+    if not any(part.n_rows for part in parts):
+        raise NotEnoughSamplesError(f"{name} has 0 sample(s), at least 2 are needed.")
+    if not any(part.n_complete for part in parts):
         raise NotEnoughSamplesError(f"every row of {name} contains NaN: 0 rows left.")
-    return frozen(np.ascontiguousarray(array[keep])), int((~keep).sum())
+
+
+def without_missing(array: np.ndarray) -> np.ndarray:
+    """The rows without NaN."""
+    return frozen(np.ascontiguousarray(array[~np.isnan(array).any(axis=1)]))
 
 
 def sample_pair(x: Any, y: Any, nan_policy: str | None = None, **listeners: Any) -> tuple[np.ndarray, np.ndarray, int]:
@@ -119,7 +159,7 @@ def paired_samples(
     x: Any, y: Any, nan_policy: str | None = None, **listeners: Any
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Two parts of the same rows, and the number of rows dropped: a NaN in one part drops the row of both."""
-    first, second = _table(x, "X", **listeners), _table(y, "Y", **listeners)
+    first, second = as_table(x, "X", **listeners), as_table(y, "Y", **listeners)
     if len(first) != len(second):
         raise ShapeMismatchError(
             f"row i of X belongs to row i of Y, but X has {len(first)} rows and Y has {len(second)} "
@@ -132,9 +172,9 @@ def paired_samples(
     return frozen(np.ascontiguousarray(parts[0])), frozen(np.ascontiguousarray(parts[1])), n_dropped
 
 
-def check_same_columns(x: Any, y: Any) -> None:
+def check_same_columns(x: Any, y: Any, name_x: str = "X", name_y: str = "Y") -> None:
     """Raise where two frames name their columns differently."""
-    check_same_names(column_names(x), column_names(y))
+    check_same_names(column_names(x), column_names(y), name_x, name_y)
 
 
 def check_same_names(names_x: list[str] | None, names_y: list[str] | None, x: str = "X", y: str = "Y") -> None:
@@ -276,6 +316,14 @@ def confidence_level(value: Any) -> float:
     return level
 
 
+def test_level(value: Any) -> float:
+    """The probability alpha of a false alarm."""
+    level = _number(value, "alpha", "a number")
+    if not 0.0 < level < 1.0:
+        raise InvalidParameterError(f"alpha must lie in (0, 1), got {value!r}; it is the share of false alarms.")
+    return level
+
+
 def n_simulations(value: Any) -> int | None:
     """How many pairs of samples are simulated; None stays None."""
     return None if value is None else integer(value, "n_simulations", minimum=_FEWEST_SIMULATIONS)
@@ -323,73 +371,6 @@ def generator(random_state: Any) -> np.random.Generator:
     return np.random.default_rng(random_state)
 
 
-# ---------------------------------------------------------------- log-densities
-
-_LARGEST_LOG_DENSITY = 1e300  # differences and sums of larger ones overflow
-
-
-def log_densities(x: Any, name: str, shape: tuple[int, ...] | None = None, **listeners: Any) -> np.ndarray:
-    """Logarithms of densities of one draw each, below inf and without nan; a `shape` must be met exactly."""
-    array = numeric_array(x, name, **listeners)
-    if shape is not None and array.shape != shape:
-        raise ShapeMismatchError(
-            f"{name} has shape {array.shape}, {shape} is needed: one number for each draw (nothing is broadcast)."
-        )
-    return array
-
-
-def check_log_densities(values: np.ndarray, name: str, counted: np.ndarray | None = None, first: int = 0) -> None:
-    """Raise for nan, inf and absurd sizes among the counted values, with the index of the first one."""
-    bad = ~(values < _LARGEST_LOG_DENSITY) | ((values < -_LARGEST_LOG_DENSITY) & ~np.isneginf(values))
-    if counted is not None:
-        bad &= counted
-    if bad.any():
-        index, count = first_index(bad, first)
-        raise InvalidParameterError(
-            f"{name} holds {count} values that are no log-densities (nan, inf, or beyond {_LARGEST_LOG_DENSITY:g}), "
-            f"the first at index {index}: {values[bad][0]}; leave those draws out, or find out why."
-        )
-
-
-def check_within_support(log_p: np.ndarray, counted: np.ndarray | None = None, first: int = 0) -> None:
-    """Raise where p has no mass at a draw from it."""
-    outside = np.isneginf(log_p)
-    if counted is not None:
-        outside &= counted
-    if outside.any():
-        index, count = first_index(outside, first)
-        raise InvalidParameterError(
-            f"log_p is -inf at {count} draws, the first at index {index}: p has no mass there, so x was not drawn "
-            "from p. Draws of another law need log_weights = log_p - log of that law's density."
-        )
-
-
 def first_index(bad: np.ndarray, first: int) -> tuple[Any, int]:
     index = tuple(int(i) for i in np.argwhere(bad)[0])
     return (first + index[0] if len(index) == 1 else index), int(bad.sum())
-
-
-def mask(value: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """True where an entry counts, as a boolean array of that shape; 0 and 1 serve as well."""
-    array = host_array(value, "mask")
-    if array.dtype.kind != "b" and not np.isin(array, (0, 1)).all():
-        raise InvalidTypeError(
-            f"mask must hold True and False (or 1 and 0), got dtype {array.dtype} with other values."
-        )
-    if array.shape != shape:
-        raise ShapeMismatchError(f"mask has shape {array.shape}, log_p has shape {shape}.")
-    return array.astype(bool)
-
-
-def group_labels(value: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """A number 0, 1, ... for every entry of that shape, equal for entries of one group; or one for each row."""
-    labels = np.asarray(value) if isinstance(value, list | tuple | np.ndarray) else host_array(value, "groups")
-    if labels.dtype.kind not in "iubfSUT" or (labels.dtype.kind == "f" and np.isnan(labels).any()):
-        raise InvalidTypeError(f"groups must hold labels (numbers or text, not nan), got dtype {labels.dtype}.")
-    if labels.shape != shape and not (len(shape) == 2 and labels.shape == shape[:1]):
-        raise ShapeMismatchError(f"groups has shape {labels.shape}, log_p has shape {shape}: one label for each entry.")
-    numbers = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
-    return numbers if labels.shape == shape else np.broadcast_to(numbers[:, None], shape)
-
-
-# ---------------------------------------------------------------- counts

@@ -1,7 +1,6 @@
-"""The command line: ``kltools estimate``, ``counts``, ``gaussian``, ``vae`` and ``doctor``."""
+"""The command line: ``kltools estimate``, ``counts``, ``gaussian``, ``vae``, ``drift`` and ``doctor``."""
 
 import argparse
-import contextlib
 import dataclasses
 import importlib.metadata
 import importlib.util
@@ -11,7 +10,7 @@ import platform
 import re
 import sys
 import warnings
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,23 +28,34 @@ from .estimators.cells import METHODS as COUNT_METHODS
 from .estimators.counts import estimate_kl_from_counts, estimate_kl_from_labels
 from .families import MultivariateNormal, MultivariateNormalDiag, Normal
 from .latents import latent_report
-from .plotting._style import check_picture, need_matplotlib
+from .plotting._style import check_page, check_picture
 
-SUCCESS, FAILURE, INTERRUPTED = 0, 2, 130
+SUCCESS, DRIFT, FAILURE, INTERRUPTED = 0, 1, 2, 130
+
+
+class Answer(NamedTuple):
+    """What is printed, the warnings that it tells itself, and the exit code."""
+
+    text: str
+    told: tuple[str, ...] = ()
+    code: int = SUCCESS
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; the exit code is 0, or 2 for an error."""
+    """Run one command; the exit code is 0, or 2 for an error, or 1 where drift was asked for and found."""
     options = _parser().parse_args(arguments)
+    code = SUCCESS
     try:
+        if getattr(options, "report", None) is not None:
+            check_page(options.report)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            with _bars():
-                output, told = options.run(options)
+            with show_progress(sys.stderr.isatty() and importlib.util.find_spec("tqdm") is not None):
+                text, told, code = Answer(*options.run(options))
         for warning in caught:
             if str(warning.message) not in told:
                 print(f"kltools: warning: {warning.message}", file=sys.stderr)
-        print(output, flush=True)
+        print(text, flush=True)
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (KLToolsError, OSError, MemoryError) as error:
@@ -54,13 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("kltools: interrupted", file=sys.stderr)
         return INTERRUPTED
-    return SUCCESS
-
-
-def _bars() -> contextlib.AbstractContextManager[None]:
-    """On a terminal, where tqdm is installed."""
-    wanted = sys.stderr.isatty() and importlib.util.find_spec("tqdm") is not None
-    return show_progress() if wanted else contextlib.nullcontext()
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -71,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_counts(commands)
     _add_gaussian(commands)
     _add_vae(commands)
+    _add_drift(commands)
     doctor = commands.add_parser("doctor", help="tell versions, cores, devices and the cache of compiled code")
     doctor.set_defaults(run=_doctor)
     return parser
@@ -150,6 +155,30 @@ def _add_vae(commands: Any) -> None:
     command.add_argument("--n-jobs", type=int, default=-1, metavar="N", help="threads; -1, the default, is all cores")
     command.add_argument("--seed", type=int, default=0, help="of the draws; default: 0")
     command.set_defaults(run=_vae)
+
+
+def _add_drift(commands: Any) -> None:
+    command = commands.add_parser(
+        "drift",
+        help="test whether new rows have the distribution of a reference",
+        description="Test whether the rows of a file have the distribution of those of a reference, and tell which "
+        "columns have changed. Columns of text are categories, empty cells are missing; columns are matched by name. "
+        "The exit code is 0 for no drift, 1 for drift, 2 for an error.",
+    )
+    command.add_argument("reference", metavar="REFERENCE", help="one row each: .npy .npz .csv .tsv .txt .parquet")
+    command.add_argument("today", metavar="TODAY", help="the rows to test, with the same columns")
+    command.add_argument("--alpha", type=float, default=0.05, help="share of false alarms; default: 0.05")
+    command.add_argument("--permutations", type=int, default=999, metavar="B", help="default: 999")
+    command.add_argument(
+        "--categorical", action="append", metavar="NAME", help="a column of numbers that are categories; repeatable"
+    )
+    command.add_argument("--max-rows", type=int, default=5000, metavar="N", help="random rows of each; default: 5000")
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.add_argument("--report", metavar="FILE", help="write a page with pictures and all numbers: .html")
+    command.add_argument("--n-jobs", type=int, default=-1, metavar="N", help="threads; -1, the default, is all cores")
+    command.add_argument("--seed", type=int, default=0, help="of permutations and random rows; default: 0")
+    command.add_argument("--key", help="name of the array in .npz files that hold several")
+    command.set_defaults(run=_drift)
 
 
 def _add_output(command: argparse.ArgumentParser) -> None:
@@ -292,12 +321,11 @@ def _vae(options: argparse.Namespace) -> tuple[str, tuple[str, ...]]:
     arrays = io.load_arrays(options.latents)
     unknown = [name for name in arrays if name not in _LATENTS]
     if unknown or not {"mu", "z"} & arrays.keys():
+        stranger = f"the array {unknown[0]!r} has no meaning here: " if unknown else ""
         raise InvalidParameterError(
-            f"{options.latents}: needs the arrays mu and log_var, or z, and takes {', '.join(_LATENTS[2:])}; it holds "
-            f"{', '.join(arrays) or 'none'}."
+            f"{options.latents}: {stranger}needs the arrays mu and log_var, or z, and takes {', '.join(_LATENTS[2:])}; "
+            f"it holds {', '.join(arrays) or 'none'}."
         )
-    if options.report is not None:
-        need_matplotlib()
     report = latent_report(
         arrays.get("mu"),
         arrays.get("log_var"),
@@ -313,13 +341,42 @@ def _vae(options: argparse.Namespace) -> tuple[str, tuple[str, ...]]:
     return report.to_json(indent=2) if options.json else report.summary(), report.warnings
 
 
+def _drift(options: argparse.Namespace) -> Answer:
+    from .drift.detector import DriftDetector  # brings scikit-learn
+
+    detector = DriftDetector(
+        alpha=options.alpha,
+        n_permutations=options.permutations,
+        categorical=options.categorical,
+        max_rows=options.max_rows,
+        n_jobs=options.n_jobs,
+        random_state=options.seed,
+    )
+    reference, today = (io.load_columns(path, key=options.key) for path in (options.reference, options.today))
+    try:
+        detector.fit(reference)
+    except KLToolsError as error:
+        raise type(error)(f"{options.reference}: {error}") from error
+    try:
+        report = detector.detect(today)
+    except KLToolsError as error:
+        raise type(error)(f"{options.today}: {error}") from error
+    if options.report is not None:
+        report.to_html(options.report)
+    text = report.to_json(indent=2) if options.json else report.summary()
+    return Answer(text, report.warnings, DRIFT if report.drift else SUCCESS)
+
+
 def _read_prior(arrays: dict[str, np.ndarray], path: str) -> Any:
     given = {"prior_mean", "prior_var"} & arrays.keys()
     if not given:
         return arrays.get("prior")
     if len(given) == 1 or "prior" in arrays:
         raise InvalidParameterError(f"{path}: give prior, or prior_mean and prior_var, or none of them.")
-    return MultivariateNormalDiag(mean=arrays["prior_mean"], var=arrays["prior_var"])
+    try:
+        return MultivariateNormalDiag(mean=arrays["prior_mean"], var=arrays["prior_var"])
+    except KLToolsError as error:
+        raise type(error)(f"{path}: prior_mean and prior_var are no normal distribution: {error}") from error
 
 
 _REQUIRED = ("numpy", "scipy", "scikit-learn", "numba", "llvmlite")

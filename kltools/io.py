@@ -49,7 +49,8 @@ def load(path: Any, *, key: str | None = None) -> np.ndarray:
     Returns
     -------
     ndarray
-        As stored for .npy and .npz, else of shape (rows, columns) with NaN for missing values.
+        As stored for .npy and .npz, else of shape (rows, columns) with NaN for missing values. Of .npy it is read
+        from the file when it is used: who cuts the file short meanwhile ends the process.
     """
     return load_table(path, key=key).values
 
@@ -57,12 +58,18 @@ def load(path: Any, *, key: str | None = None) -> np.ndarray:
 def load_table(path: Any, *, key: str | None = None) -> Table:
     """Read a sample with the names of its columns; see `load`."""
     path = Path(path)
-    reader = _READERS.get(path.suffix.lower())
-    if reader is None:
-        raise InvalidParameterError(f"{path}: unknown kind of file {path.suffix!r}; known are {', '.join(_READERS)}.")
-    if key is not None and path.suffix.lower() != ".npz":
-        raise InvalidParameterError(f"{path}: a key selects an array of an .npz file, this is {path.suffix}.")
+    reader = _READERS[_kind(path, key)]
     return _reading(path, lambda: reader(path, key))
+
+
+def _kind(path: Path, key: str | None) -> str:
+    """The suffix of a file that can be read."""
+    kind = path.suffix.lower()
+    if kind not in _READERS:
+        raise InvalidParameterError(f"{path}: unknown kind of file {path.suffix!r}; known are {', '.join(_READERS)}.")
+    if key is not None and kind != ".npz":
+        raise InvalidParameterError(f"{path}: a key selects an array of an .npz file, this is {path.suffix}.")
+    return kind
 
 
 def _reading(path: Path, read: Callable[[], T]) -> T:
@@ -131,6 +138,18 @@ def load_counts(
     return Categories(dict(zip(names, columns[chosen], strict=True)))
 
 
+def load_columns(path: Any, *, key: str | None = None) -> dict[str, Any] | np.ndarray:
+    """Columns of numbers, text or anything else by name, with gaps; an array of .npy and .npz, which have no names."""
+    path = Path(path)
+    kind = _kind(path, key)
+    if kind in (".npy", ".npz"):
+        return load_table(path, key=key).values
+    if kind != ".parquet":
+        return _reading(path, lambda: _csv_columns(path))
+    table = _reading(path, lambda: _without_index(_arrow_table(path)))
+    return {name: table.column(name) for name in table.column_names}
+
+
 def _whole(cells: list) -> list:
     """Cells of a column of names: whole numbers as such."""
     return [int(cell) if isinstance(cell, float) and cell.is_integer() else cell for cell in cells]
@@ -193,6 +212,9 @@ def _csv_columns(path: Path) -> dict[str, list]:
         raise InvalidParameterError(f"{path}: row {uneven + 1} has {len(rows[uneven])} fields, not {len(rows[0])}.")
     has_header = any(rows[0]) and all(not cell or _number(cell) is None for cell in rows[0])
     names = rows[0] if has_header else [str(j + 1) for j in range(len(rows[0]))]
+    repeated = next((name for i, name in enumerate(names) if name in names[:i]), None)
+    if repeated is not None:
+        raise InvalidParameterError(f"{path}: several columns have the name {repeated!r}; rename them.")
     return {name: _numbers_or_text([row[j] for row in rows[has_header:]]) for j, name in enumerate(names)}
 
 
@@ -306,12 +328,16 @@ def _arrow_table(path: Path) -> Any:
         raise InvalidParameterError(f"{path}: cannot be read as .parquet: {error}") from error
 
 
+def _without_index(table: Any) -> Any:
+    """The columns that a frame had before pandas wrote its index beside them."""
+    index = (table.schema.pandas_metadata or {}).get("index_columns", [])
+    return table.drop_columns([name for name in index if isinstance(name, str) and name in table.column_names])
+
+
 def _read_parquet(path: Path, key: str | None) -> Table:
-    table = _arrow_table(path)
+    table = _without_index(_arrow_table(path))
     import pyarrow as pa
 
-    index = (table.schema.pandas_metadata or {}).get("index_columns", [])
-    table = table.drop_columns([name for name in index if isinstance(name, str) and name in table.column_names])
     columns = []
     for name, column in zip(table.column_names, table.columns, strict=True):
         if not (

@@ -1,4 +1,4 @@
-"""What is done to samples before distances are measured or models fitted, and told about it."""
+"""What is found out about samples before distances are measured or models fitted, done about it, and told."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ._arrays import frozen
-from ._jit import jit, run_rows
+from ._jit import jit
 from .errors import InfiniteDivergenceWarning, KLToolsWarning, TiesWarning, UnreliableEstimateWarning
 
-SCALES = ("whiten", "std", "none")
-_WHITEN_ROWS_PER_FEATURE = 10  # fewer rows make a whitening that stretches noise
 _ORDINARY_EXPONENT = 200  # squares of numbers up to 2**200, and their sums, are far from overflow
 _FEW_DIGITS = 1e6 * 2.2e-16
 _FOLD = 64
 _OUTLIER_RANGES = 20.0
-_ROWS_TO_LOOK_AT, _DISTINCT_SHARE = 500, 0.05
+ROWS_TO_LOOK_AT, _DISTINCT_SHARE = 500, 0.05
+_ROWS_PER_FEATURE = 10  # more to look at
 _SMALLEST_PIVOT = 1e-13  # of a correlation matrix: below it columns count as linearly dependent
 
 
@@ -97,10 +96,10 @@ def drop_dependent_columns(X: np.ndarray, Y: np.ndarray, notes: Notes) -> tuple[
     A column with the same dependence in X and in Y carries no information, but would be taken for a
     dimension; it is dropped. With another constant in the dependence the samples lie in different planes.
     """
-    if X.shape[1] == 1 or _independent_in_part(X, Y):
+    if X.shape[1] == 1 or independent_in_part(X, Y):
         return X, Y, None
     exponents = column_exponents(X, Y)
-    inner_x, inner_y = (without_outliers(_divided(sample, exponents)) for sample in (X, Y))
+    inner_x, inner_y = (without_outliers(divided(sample, exponents)) for sample in (X, Y))
     x, y = deviations(inner_x), deviations(inner_y)
     together = np.concatenate([x, y])
     if len(together) < X.shape[1] + 3:  # so few rows are dependent by themselves
@@ -129,7 +128,7 @@ def drop_dependent_columns(X: np.ndarray, Y: np.ndarray, notes: Notes) -> tuple[
 
 def spans_fewer_dimensions(X: np.ndarray) -> bool:
     """Whether a column is constant or, where there are rows enough to tell, linear in those before it."""
-    X = _divided(X, column_exponents(X))
+    X = divided(X, column_exponents(X))
     if (_column_spreads(X) == 0.0).any():
         return True
     return len(X) >= X.shape[1] + 3 and not independent_columns(deviations(without_outliers(X))).all()
@@ -139,36 +138,45 @@ def count_dimensions(X: np.ndarray) -> int:
     """How many columns are neither constant nor linear in those before them."""
     if X.shape[1] == 0:
         return 0
-    return int(independent_columns(deviations(without_outliers(_divided(X, column_exponents(X))))).sum())
+    return int(independent_columns(deviations(without_outliers(divided(X, column_exponents(X))))).sum())
 
 
 def in_same_planes(X: np.ndarray, Y: np.ndarray) -> bool:
     """Whether rows of X span no dimension that the rows of Y do not span."""
     exponents = column_exponents(X, Y)
-    X, Y = _divided(X, exponents), _divided(Y, exponents)
+    X, Y = divided(X, exponents), divided(Y, exponents)
     together = np.concatenate([Y, X])
     return independent_columns(deviations(together)).sum() == independent_columns(deviations(Y)).sum()
 
 
-def _independent_in_part(X: np.ndarray, Y: np.ndarray) -> bool:
+def rows_that_show(d: int) -> int:
+    """Of how many rows it is seen, as a rule, whether columns depend on each other."""
+    return ROWS_TO_LOOK_AT + _ROWS_PER_FEATURE * d
+
+
+def independent_in_part(X: np.ndarray, Y: np.ndarray) -> bool:
     """Whether some of the rows show already that no column is linear in those before it."""
-    n_rows = _ROWS_TO_LOOK_AT + _WHITEN_ROWS_PER_FEATURE * X.shape[1]
-    parts = [spread_rows(Z, n_rows) for Z in (X, Y)]
+    parts = [spread_rows(Z, rows_that_show(X.shape[1])) for Z in (X, Y)]
     exponents = column_exponents(*parts)
-    parts = [deviations(without_outliers(_divided(part, exponents))) for part in parts]
+    parts = [deviations(without_outliers(divided(part, exponents))) for part in parts]
     together = np.concatenate(parts)
     return len(together) >= X.shape[1] + 3 and bool(independent_columns(together).all())
 
 
 def spread_rows(X: np.ndarray, at_most: int) -> np.ndarray:
     """Some rows, evenly over the sample."""
-    return X if len(X) <= at_most else X[np.linspace(0, len(X) - 1, at_most).astype(int)]
+    return X if len(X) <= at_most else X[spread_places(len(X), at_most)]
+
+
+def spread_places(n: int, at_most: int) -> np.ndarray:
+    """The places of `spread_rows` among n rows."""
+    return np.arange(n) if n <= at_most else np.linspace(0, n - 1, at_most).astype(int)
 
 
 def independent_columns(deviation: np.ndarray) -> np.ndarray:
     """Which columns are not linear in those before them; the rows are deviations from a mean."""
     d = deviation.shape[1]
-    correlation, _ = _correlation(deviation.T @ deviation)
+    correlation, _ = correlation_and_spreads(deviation.T @ deviation)
     if cholesky_or_none(correlation) is not None:
         return np.ones(d, dtype=bool)
     kept = np.zeros(d, dtype=bool)
@@ -192,7 +200,7 @@ def _reduce_columns(function: np.ufunc, X: np.ndarray) -> np.ndarray:
     return function.reduce(np.concatenate(parts), axis=0)
 
 
-def _ranges(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def column_ranges(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Smallest and largest value of each column."""
     return _reduce_columns(np.minimum, X), _reduce_columns(np.maximum, X)
 
@@ -200,7 +208,7 @@ def _ranges(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _is_constant(X: np.ndarray) -> np.ndarray:
     if len(X) == 1:
         return np.zeros(X.shape[1], dtype=bool)
-    low, high = _ranges(X)
+    low, high = column_ranges(X)
     return low == high
 
 
@@ -228,7 +236,7 @@ def tell_mixed_columns(samples: tuple[np.ndarray, ...], notes: Notes) -> None:
     """Note columns of few distinct values beside continuous ones: densities do not know such rows."""
     few = np.ones(samples[0].shape[1], dtype=bool)
     for X in samples:
-        seen = np.sort(np.ascontiguousarray(spread_rows(X, _ROWS_TO_LOOK_AT).T))
+        seen = np.sort(np.ascontiguousarray(spread_rows(X, ROWS_TO_LOOK_AT).T))
         few &= (seen[:, 1:] != seen[:, :-1]).sum(axis=1) + 1 <= _DISTINCT_SHARE * seen.shape[1]
     if few.any() and not few.all():
         columns = notes.names(few)
@@ -242,7 +250,7 @@ def tell_mixed_columns(samples: tuple[np.ndarray, ...], notes: Notes) -> None:
 def tell_lost_digits(samples: tuple[np.ndarray, ...], notes: Notes) -> None:
     """Note columns whose offset is so large that float64 left few digits of their spread."""
     for X in samples:
-        low, high = _ranges(X)
+        low, high = column_ranges(X)
         with np.errstate(over="ignore", invalid="ignore"):
             extent = high - low
         lost = (extent < _FEW_DIGITS * np.maximum(np.abs(low), np.abs(high))) & (low != high)
@@ -256,89 +264,15 @@ def tell_lost_digits(samples: tuple[np.ndarray, ...], notes: Notes) -> None:
             return
 
 
-@jit
-def _affine_kernel(start, stop, X, center, matrix, out):
-    """Rows matrix (x - center), each summed in one order: equal rows stay equal to the last bit."""
-    d = X.shape[1]
-    for i in range(start, stop):
-        for j in range(d):
-            total = 0.0
-            for k in range(d):
-                total += (X[i, k] - center[k]) * matrix[j, k]
-            out[i, j] = total
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """Powers of two for the columns, then perhaps an affine map; ``log_det`` is of both together."""
-
-    kind: str
-    log_det: float
-    exponents: np.ndarray
-    center: np.ndarray | None = None
-    matrix: np.ndarray | None = None
-
-    def apply(self, X: np.ndarray, n_jobs: int = 1) -> np.ndarray:
-        """A new array: what is kept for a standard error must not change with the one given."""
-        X = _divided(X, self.exponents)
-        if self.matrix is None or self.center is None:
-            return frozen(X.copy())
-        out = np.empty(X.shape)
-        arguments = X, frozen(self.center), frozen(self.matrix), out
-        run_rows(_affine_kernel, len(X), *arguments, n_jobs=n_jobs, row_cost=self.matrix.size)
-        return frozen(out)
-
-
-def fit_scaling(X: np.ndarray, kind: str, other: np.ndarray | None = None, notes: Notes | None = None) -> Scaling:
-    """Learn from X how to make the features of X and of another sample comparable.
-
-    "whiten" makes the covariance the identity, "std" divides by standard deviations, "none" changes
-    nothing; a single feature needs no scaling. Whitening falls back to "std" where X has fewer than 10
-    rows per feature, and with a note where its columns are linearly dependent. A column that is constant
-    in X takes its scale from the other sample.
-    """
-    d = X.shape[1]
-    if kind == "none" or d == 1:
-        return Scaling("none", 0.0, np.zeros(d, dtype=int))
-    exponents = column_exponents(X, other)
-    return learn_scaling(without_outliers(_divided(X, exponents)), kind, exponents, other, notes)
-
-
-def learn_scaling(
-    X: np.ndarray, kind: str, exponents: np.ndarray, other: np.ndarray | None = None, notes: Notes | None = None
-) -> Scaling:
-    """`fit_scaling` by "whiten" or "std", from all rows and for any number of features; X is divided already."""
-    d = X.shape[1]
-    deviation = deviations(X)
-    correlation, spread = _correlation(deviation.T @ deviation / max(len(X) - 1, 1))
-    if other is not None and (spread == 0.0).any():
-        spread = np.where(spread > 0.0, spread, _column_spreads(_divided(other, exponents)))
-    spread = np.where(spread > 0.0, spread, 1.0)
-    log_det = -math.log(2.0) * float(exponents.sum()) - float(np.log(spread).sum())
-    if kind == "whiten" and len(X) >= _WHITEN_ROWS_PER_FEATURE * d:
-        factor = cholesky_or_none(correlation)
-        if factor is not None:
-            matrix = np.ascontiguousarray(np.linalg.solve(factor, np.diag(1.0 / spread)))
-            log_det -= float(np.log(np.diag(factor)).sum())
-            return Scaling("whiten", log_det, exponents, X[0].copy(), matrix)
-        if notes is not None:
-            notes.add(
-                UnreliableEstimateWarning,
-                f"the {d} columns of X are linearly dependent: the data have fewer dimensions than columns, which "
-                "inflates a nearest-neighbour estimate; drop dependent columns.",
-            )
-    return Scaling("std", log_det, exponents, X[0].copy(), np.diag(1.0 / spread))
-
-
 def column_exponents(X: np.ndarray, other: np.ndarray | None = None) -> np.ndarray:
     """Powers of two that bring columns of extreme magnitude to about 1; 0 for ordinary columns."""
-    ends = _ranges(X) + (() if other is None else _ranges(other))
+    ends = column_ranges(X) + (() if other is None else column_ranges(other))
     largest = np.abs(ends).max(axis=0)
     exponents = np.frexp(largest)[1].astype(int)
     return np.where((np.abs(exponents) > _ORDINARY_EXPONENT) & (largest > 0.0), exponents, 0)
 
 
-def _divided(X: np.ndarray, exponents: np.ndarray) -> np.ndarray:
+def divided(X: np.ndarray, exponents: np.ndarray) -> np.ndarray:
     return frozen(np.ldexp(X, -exponents)) if exponents.any() else X
 
 
@@ -347,13 +281,30 @@ def without_outliers(X: np.ndarray) -> np.ndarray:
 
     A scale or a dependence of columns must not be learnt from a few wild or sentinel values.
     """
-    low, high = _quartiles(spread_rows(X, _ROWS_TO_LOOK_AT))
-    reach = _OUTLIER_RANGES * (high - low)
-    smallest, largest = _ranges(X)
-    if (((low - reach <= smallest) & (largest <= high + reach)) | (high == low)).all():
+    bounds = outlier_bounds(spread_rows(X, ROWS_TO_LOOK_AT), *column_ranges(X))
+    if bounds is None:
         return X
-    inside = ((low - reach <= X) & (high + reach >= X) | (high == low)).all(axis=1)
-    return X[inside] if inside.mean() > 0.5 else X
+    inside = rows_inside(X, bounds)
+    return X if are_few(inside) else X[inside]
+
+
+def outlier_bounds(some: np.ndarray, smallest: np.ndarray, largest: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """The least and the greatest values that rows inside have, from some rows; None where no row exceeds them."""
+    low, high = _quartiles(some)
+    reach = _OUTLIER_RANGES * (high - low)
+    free = high == low
+    bounds = np.where(free, -np.inf, low - reach), np.where(free, np.inf, high + reach)
+    return None if ((bounds[0] <= smallest) & (largest <= bounds[1])).all() else bounds
+
+
+def rows_inside(X: np.ndarray, bounds: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Which rows lie within bounds in every column."""
+    return np.asarray(((bounds[0] <= X) & (bounds[1] >= X)).all(axis=1))
+
+
+def are_few(inside: np.ndarray) -> bool:
+    """Whether so few rows are inside that the others are no outliers."""
+    return not inside.mean() > 0.5
 
 
 def _quartiles(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -384,7 +335,7 @@ def _column_spreads(X: np.ndarray) -> np.ndarray:
     return np.sqrt(np.einsum("ij,ij->j", deviation, deviation) / max(len(X) - 1, 1))
 
 
-def _correlation(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def correlation_and_spreads(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Correlation matrix, with 0 for constant columns, and standard deviations."""
     spread = np.sqrt(np.diag(covariance))
     unit = np.where(spread > 0.0, spread, 1.0)

@@ -12,9 +12,10 @@ from string import Template
 from typing import Any
 
 from .comparison import Diagnosis
+from .drift.report import DriftReport
 from .estimate import Report
 from .latents import LatentReport
-from .plotting import diagnosis, latents
+from .plotting import diagnosis, drift, latents
 from .plotting._style import need_matplotlib
 
 _TOLD = ("warning", "finding", "unreliable")  # labels of what is shown first
@@ -40,6 +41,18 @@ _PICTURES: dict[type, tuple[tuple[str, Callable[[Any, Any], None]], ...]] = {
                 "Points: codes in the two units of the largest KL",
             ),
             latents.PARTS,
+            strict=True,
+        )
+    ),
+    DriftReport: tuple(
+        zip(
+            (
+                "Points: p-values of the joint test and of its parts, with the line of alpha",
+                "Bars: what each feature contributes",
+                "Bars: shares of reference and window in the cells of the first feature",
+                "Bars: shares of reference and window in the cells of the second feature",
+            ),
+            drift.PARTS,
             strict=True,
         )
     ),
@@ -83,8 +96,10 @@ svg { display: block; width: 100%; height: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.25rem 0.75rem 0.25rem 0; border-bottom: 1px solid var(--line); }
 th, td { text-align: left; vertical-align: top; }
-th { font-weight: 600; white-space: nowrap; overflow-wrap: normal; }
-td.number { text-align: right; white-space: nowrap; }
+th { font-weight: 600; max-width: min(16rem, 40vw); overflow-wrap: break-word; }
+th:first-child { position: sticky; left: 0; background: var(--page); }
+td.number, th.number { text-align: right; }
+td.number { white-space: nowrap; }
 td { min-width: 6rem; }
 td.number { overflow-wrap: normal; min-width: 0; }
 summary { cursor: pointer; font-weight: 600; margin: 2rem 0 0.5rem; }
@@ -116,14 +131,15 @@ def _content(report: Report) -> Iterator[str]:
     if told:
         items = "".join(f"<li>{html.escape(text)}</li>" for text in told)
         yield f'<ul class="told">{items}</ul>'
-    in_a_table = set(report._each_unit()) if isinstance(report, LatentReport) else set()
+    rows_of, words, table = _TABLES.get(type(report), (lambda report: (), "", None))
+    in_a_table = set(rows_of(report))
     shown = [row for row in rows if row[0] not in _TOLD and row not in in_a_table]
     yield "<h2>Summary</h2>"
     yield _table([[_head(name.strip()), _cell(text)] for name, text in shown])
     yield from _pictures(report)
-    if isinstance(report, LatentReport):
-        yield "<h2>Units</h2>"
-        yield _units(report)
+    if table is not None:
+        yield f"<h2>{words}</h2>"
+        yield table(report)
     yield "<details><summary>All numbers</summary>"
     yield _value(report.to_dict())
     yield "</details>"
@@ -166,12 +182,31 @@ def _units(report: LatentReport) -> str:
     columns = [(name, values) for name, values in columns if values is not None]
     size = columns[0][1]
     states = [(set(report.over_spread), "over-spread"), (set(report.collapsed), "collapsed")]
-    rows = [[_head("unit"), *(_head(name) for name, _ in columns), _head("")]]
+    rows = [[_head("unit"), *(_head(name, "number") for name, _ in columns), _head("")]]
     for j in sorted(range(report.d), key=lambda j: -size[j]):
         state = ", ".join(word for units, word in states if j in units)
         numbers = [f'<td class="number">{values[j]:.4g}</td>' for _, values in columns]
         rows.append([_head(report.names[j]), *numbers, _head(state)])
     return _table(rows)
+
+
+def _features(report: DriftReport) -> str:
+    names = ("KL", "JS", "PSI", "p", "adjusted p", "contribution")
+    heads = [_head("feature"), _head("kind"), *(_head(name, "number") for name in names)]
+    rows = [[*heads, _head("missing before, now"), _head("")]]
+    for each in report.features:
+        values = (each.kl, each.js, each.psi, each.p_value, each.adjusted_p_value, each.contribution)
+        numbers = [f'<td class="number">{value:.4g}</td>' for value in values]
+        missing = _cell(f"{each.missing_reference:.2%}, {each.missing_window:.2%}")
+        rows.append([_head(each.name), _cell(each.kind), *numbers, missing, _head("changed" if each.drift else "")])
+    return _table(rows)
+
+
+# of a report the rows of its summary that a table of the page shows, the title of the table, and the table
+_TABLES: dict[type, tuple[Callable[[Any], Any], str, Callable[[Any], str]]] = {
+    LatentReport: (LatentReport._each_unit, "Units", _units),
+    DriftReport: (DriftReport._each_feature, "Features", _features),
+}
 
 
 def _value(value: Any) -> str:
@@ -196,8 +231,8 @@ def _table(rows: list[list[str]]) -> str:
     return f'<div class="wide"><table>{body}</table></div>'
 
 
-def _head(text: Any) -> str:
-    return f"<th>{html.escape(str(text))}</th>"
+def _head(text: Any, kind: str = "text") -> str:
+    return f'<th class="{kind}">{html.escape(str(text))}</th>'
 
 
 def _cell(text: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from . import _arrays, _device, _validation
+from . import _arrays, _device, _latent_validation, _validation
 from ._formula import on_lanes
 from ._jit import effective_n_jobs
 from ._scalar import everywhere, expm1_minus_x, half_squared_difference, select
@@ -89,6 +89,7 @@ def vae_kl(
     shape = tuple(means.shape)
     if shape != tuple(log_variances.shape):
         raise ShapeMismatchError(f"mu has shape {shape}, log_var has shape {tuple(log_variances.shape)}.")
+    _latent_validation.check_alike(mu, log_var, "mu", "log_var")
     stays = _device.is_on_gpu(means) or _device.is_on_gpu(log_variances)
     prior = Normal(mean=0.0, var=1.0) if prior is None else check_distribution(prior, "prior")
     if prior.batch_shape:

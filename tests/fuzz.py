@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -287,42 +288,46 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--calls", type=int, default=2000)
     parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
     parser.add_argument("--batch", type=int, nargs=2)
     parser.add_argument("--replay", type=int)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, help="a file for the table, which grows with every process that ends")
     options = parser.parse_args()
     if options.replay is not None:
         print(call(options.replay))
     elif options.batch:
         batch(*options.batch)
     else:
-        report = run(options.first, options.calls)
-        print(report)
-        if options.out:
-            options.out.write_text(report + "\n", encoding="utf-8")
+        print(run(options))
 
 
-def run(first, n):
-    counts, told, peak = collections.Counter(), [], 0
-    for start in range(first, first + n, _BATCH):
-        size = min(_BATCH, first + n - start)
-        command = [sys.executable, __file__, "--batch", str(start), str(size)]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=_HANGING, check=False)
-            lines, crashed = done.stdout.splitlines(), done.returncode
-        except subprocess.TimeoutExpired as hanging:
-            lines, crashed = (hanging.stdout or b"").decode().splitlines(), "hangs"
-        if crashed:
-            told.append({"number": lines[-1] if lines else start, "outcome": f"DEFECT process ended with {crashed}"})
-        for line in lines:
-            if line.startswith("{"):
-                item = json.loads(line)
+def run(options):
+    counts, told, peak, n = collections.Counter(), [], 0, 0
+    parts = [(start, min(_BATCH, options.first + options.calls - start))
+             for start in range(options.first, options.first + options.calls, _BATCH)]  # fmt: skip
+    with ThreadPoolExecutor(options.jobs) as pool:
+        for (_, size), (lines, failure) in zip(parts, pool.map(in_own_process, parts), strict=True):
+            if failure:
+                told.append({"number": lines[-1] if lines else "", "outcome": f"DEFECT process {failure}"})
+            for item in (json.loads(line) for line in lines if line.startswith("{")):
                 if "counts" in item:
                     counts.update({(name, outcome): count for name, outcome, count in item["counts"]})
-                    peak = max(peak, item["peak"])
+                    peak, n = max(peak, item["peak"]), n + size
                 else:
                     told.append(item)
+            if options.out:
+                options.out.write_text(table(counts, told, peak, n) + "\n", encoding="utf-8")
     return table(counts, told, peak, n)
+
+
+def in_own_process(part):
+    """The lines that a batch has printed, and how its process failed."""
+    command = [sys.executable, __file__, "--batch", *map(str, part)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_HANGING, check=False)
+    except subprocess.TimeoutExpired as hanging:
+        return (hanging.stdout or b"").decode().splitlines(), "hangs"
+    return done.stdout.splitlines(), f"ended with {done.returncode}" if done.returncode else ""
 
 
 def table(counts, told, peak, n):

@@ -173,3 +173,12 @@ def test_bad_alpha(alpha, kind):
 def test_bad_folds():
     with pytest.raises(errors.InvalidParameterError, match="n_folds must be >= 2"):
         kl.estimate_kl(*normals(0, 20, 20, 1), method="kliep", n_folds=1)
+
+
+@pytest.mark.filterwarnings("ignore::kltools.errors.KLToolsWarning")
+@pytest.mark.parametrize("method", ["kliep", "ulsif"])
+def test_rows_beyond_the_reach_of_any_kernel_are_no_nan(method):
+    Y = np.array([[-3.0, -57.0], [1.0, 1e300], [1.8, 0.2], [1e300, 0.8], [1e300, -1.0]])
+    estimate = kl.estimate_kl(np.random.default_rng(0).normal(size=(40, 2)), Y, method=method)
+    assert estimate.value > 0.0
+    assert estimate.reliable is False

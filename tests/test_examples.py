@@ -67,6 +67,14 @@ def test_a_picture_is_drawn(tmp_path):
     assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
+def test_a_picture_of_several_methods_is_drawn(tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    picture = tmp_path / "picture.png"
+    imported("pictures.py").main(str(picture))
+    assert len(re.findall(r"^\w+ +\d\.\d\d ± \d\.\d\d nats$", capsys.readouterr().out, re.MULTILINE)) == 6
+    assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
 def test_the_bound_and_its_gap_make_the_likelihood():
     em = imported("em_elbo.py")
     x = np.random.default_rng(0).normal(20.0, 4.0, size=(300, 1))
@@ -75,6 +83,19 @@ def test_the_bound_and_its_gap_make_the_likelihood():
     np.testing.assert_allclose(bound + gap, log_likelihood, rtol=0, atol=1e-10)
     assert (gap > 0.0).all()
     assert (np.diff(log_likelihood) > 0.0).all()
+
+
+def test_drift_is_found_where_it_is():
+    out, _ = processes.run(EXAMPLES / "drift_breast_cancer.py")
+    half, large, stream = re.split(r"large nuclei:|a stream", out)
+    assert re.search(r"drift +no: p = 0\.\d+ > alpha = 0\.01", half)
+    assert re.search(r"drift +yes: p = 0\.001 <= alpha = 0\.01", large)
+    assert [line.split(", ")[2] for line in stream.splitlines() if line.startswith("rows")] == [
+        "no drift",
+        "no drift",
+        "drift",
+        "drift",
+    ]
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])

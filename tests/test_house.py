@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import kltools
+import kltools.cuda
 from kltools.errors import __all__ as ERRORS
 from kltools.estimators import METHODS, method_function
 
@@ -28,19 +29,21 @@ LAYERS = (
         "_gamma_ratio",
         "_lanes",
         "_log_sums",
+        "_moments",
         "_parameters",
         "_special",
+        "_sums",
         "_tilt",
         "_validation",
         "inference",
         "pareto",
     ),
-    ("_count_validation", "_latent_validation", "maps"),
+    ("_count_validation", "_latent_validation", "_log_prob_validation", "maps"),
     ("_affinity", "_formula", "_stirling", "estimate"),
     ("_bridge",),
     ("distribution", "neighbors", "integrands"),
-    ("_charts", "_strata", "_summation", "preprocessing"),
-    ("quadrature",),
+    ("_blocks", "_charts", "_strata", "_summation", "preprocessing"),
+    ("quadrature", "scaling"),
     ("_counting", "_odds", "closed_forms"),
     ("relatives",),
     ("divergences", "power_divergences"),
@@ -80,6 +83,7 @@ COMPOSED = {
     "neighbors.leave_out",
     "neighbors.neighborhood",
     "estimators.auto",
+    "estimators.blocks",
     "estimators.model",
     "estimators.preparation",
     "estimators.monte_carlo",
@@ -329,9 +333,10 @@ def test_families_document_their_fields(name):
 
 
 def test_every_public_name_is_in_the_reference():
-    reference = (Path(__file__).parents[1] / "docs" / "index.rst").read_text()
+    pages = (Path(__file__).parents[1] / "docs" / "reference").glob("*.rst")
+    reference = "\n".join(page.read_text(encoding="utf-8") for page in pages)
     whole_modules = {*kltools.families.__all__, *kltools.errors.__all__}
-    names = [name for name in kltools.__all__ if name not in whole_modules]
+    names = [*(name for name in kltools.__all__ if name not in whole_modules), *kltools.cuda.__all__]
     assert [name for name in names if not re.search(rf"\b{name}\b", reference)] == []
 
 

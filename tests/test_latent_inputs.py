@@ -95,6 +95,9 @@ def test_what_is_refused(mu, log_var, kind, words):
         ({"z": MU * math.nan}, errors.InvalidParameterError, "z holds"),
         ({"labels": [1, 2]}, errors.ShapeMismatchError, "labels has 2"),
         ({"n_samples": 3}, errors.InvalidParameterError, "n_samples"),
+        ({"n_samples": 10**12}, errors.InvalidParameterError, "n_samples must be <= 100000000"),
+        ({"prior": np.full((50, 3), math.nan)}, errors.InvalidParameterError, "prior holds.*leave those draws out"),
+        ({"prior": kl.Normal(mean=np.zeros(3), var=1.0)}, errors.ShapeMismatchError, "MultivariateNormalDiag"),
         ({"max_components": 3}, errors.InvalidParameterError, "max_components"),
         ({"n_jobs": 0}, errors.InvalidParameterError, "n_jobs"),
         ({"prior": kl.Laplace(loc=0.0, scale=1.0)}, errors.InvalidTypeError, "Laplace"),
@@ -132,8 +135,44 @@ def test_an_infinite_mean_kl_from_a_mixture(prior):
     assert found.prior_coupling is None
 
 
+@pytest.mark.parametrize("scale", [10.0, 200.0, 1e4, 1e10, 1e100])
+def test_codes_that_do_not_overlap_do_not_tell_holes(scale):
+    rng = np.random.default_rng(0)
+    found = report(scale * rng.normal(size=(1000, 2)), np.full((1000, 2), math.log(0.01)))
+    assert found.hole_share is None
+    assert found.hole_share_standard_error is None
+    assert len(found.holes) == 10
+    assert any("hardly overlap, so that it cannot be told" in text for text in found.warnings)
+
+
+def test_the_largest_codes():
+    found = report(1e154 * MU, LOG_VAR)
+    assert found.kl == found.aggregate_kl.value == math.inf
+    assert (found.mu_variance == math.inf).all()
+    seen = kl.LatentAccumulator()
+    for rows in (MU[:30], MU[30:]):
+        seen.update(1e154 * rows, LOG_VAR[:30])
+    assert seen.report(random_state=0).kl == math.inf
+
+
+def test_few_draws_of_a_prior_are_told():
+    rows = np.random.default_rng(0).normal(size=(1000, 3))
+    assert any("prior has 20 draws, which is few" in text for text in report(MU, LOG_VAR, prior=rows[:20]).warnings)
+    assert not any("draws, which is few" in text for text in report(MU, LOG_VAR, prior=rows).warnings)
+
+
+def test_many_labels_are_told_in_part():
+    labels = np.random.default_rng(0).normal(size=60)
+    found = report(MU, LOG_VAR, labels=labels)
+    assert len(found.kl_by_label) == 60
+    assert found.summary().count("mean KL ") == 20 + 1  # and that of all
+    assert "and 40 labels more" in found.summary()
+
+
 def test_one_row_and_one_unit():
     found = report(MU[:1], LOG_VAR[:1])
+    assert "1 row, 3 units" in found.summary()
+    assert "information 0 (to rounding)" in found.summary()
     assert found.mutual_information.value == pytest.approx(0.0, abs=1e-12)
     assert found.aggregate_kl.value == pytest.approx(kl.vae_kl(MU[:1], LOG_VAR[:1])[0], rel=1e-12)
     assert found.hole_share is None
@@ -148,6 +187,102 @@ def test_a_collapsed_encoder():
     assert found.hole_share == 0.0
     assert len(found.warnings) == 1
     assert "all units are collapsed" in found.warnings[0]
+
+
+# ---------------------------------------------------------------- what belongs together
+
+NAMES = ["a", "b", "c"]
+
+
+def frames(**changes):
+    """The posteriors as frames, of which one is changed."""
+    pd = pytest.importorskip("pandas")
+    pair = {"mu": pd.DataFrame(MU, columns=NAMES), "log_var": pd.DataFrame(LOG_VAR, columns=NAMES)}
+    return tuple(changes.get(name, lambda frame: frame)(frame) for name, frame in pair.items())
+
+
+UNLIKE = {
+    "other order of columns": (lambda frame: frame[["b", "a", "c"]], "the columns differ: mu.*log_var"),
+    "other names": (lambda frame: frame.rename(columns={"a": "z"}), "the columns differ: mu.*log_var"),
+    "other order of rows": (lambda frame: frame.iloc[::-1], r"indices differ.*\[0, 1, 2\] and \[59, 58, 57\]"),
+}
+each_unlike = pytest.mark.parametrize(("change", "words"), UNLIKE.values(), ids=UNLIKE)
+
+
+@each_unlike
+def test_frames_of_other_rows_or_units_are_refused(change, words):
+    mu, log_var = frames(log_var=change)
+    for call in (
+        lambda: kl.latent_report(mu, log_var),
+        lambda: kl.latent_report([mu[:30], mu[30:]], [log_var[:30], log_var[30:]]),
+        lambda: kl.vae_kl(mu, log_var),
+        lambda: kl.LatentAccumulator().update(mu, log_var),
+        lambda: kl.compare_latents((mu, log_var), frames()),
+    ):
+        with pytest.raises(errors.ShapeMismatchError, match=words):
+            call()
+
+
+@each_unlike
+def test_codes_and_encoders_of_other_rows_or_units_are_refused(change, words):
+    mu, log_var = frames()
+    with pytest.raises(errors.ShapeMismatchError, match=r"columns differ: mu.*z has|indices differ"):
+        kl.latent_report(mu, log_var, change(mu))
+    with pytest.raises(errors.ShapeMismatchError, match=r"mu of a.*mu of b"):
+        kl.compare_latents((mu, log_var), (change(mu), change(log_var)))
+
+
+def test_labels_of_other_rows_are_refused():
+    pd = pytest.importorskip("pandas")
+    mu, log_var = frames()
+    labels = pd.Series(["x", "y"] * 30)
+    assert report(mu, log_var, labels=labels).kl_by_label == report(MU, LOG_VAR, labels=list(labels)).kl_by_label
+    for call in (
+        lambda: kl.latent_report(mu, log_var, labels=labels[::-1]),
+        lambda: kl.latent_report(None, None, mu, labels=labels[::-1]),
+        lambda: kl.LatentAccumulator().update(mu, log_var, labels[::-1]),
+    ):
+        with pytest.raises(errors.ShapeMismatchError, match=r"(mu|z) belongs to row i of labels.*indices differ"):
+            call()
+
+
+def test_frames_that_belong_together():
+    """Equal indices in any order, and arrays or unnamed columns beside names."""
+    mu, log_var = frames(mu=lambda f: f.iloc[::-1], log_var=lambda f: f.iloc[::-1])
+    found = report(mu, log_var)
+    assert found.names == tuple(NAMES)
+    assert found.kl == pytest.approx(REPORT.kl, rel=1e-12)
+    mu, log_var = frames(log_var=lambda f: f.set_axis(range(3), axis=1))
+    assert report(mu, log_var).kl == report(mu, LOG_VAR).kl == REPORT.kl
+    assert report([mu[:20], mu[20:]], [log_var[:20], log_var[20:]]).names == tuple(NAMES)
+
+
+def test_labels_in_batches():
+    labels = np.array(["x", "y"] * 30)
+    found = report([MU[:25], MU[25:]], [LOG_VAR[:25], LOG_VAR[25:]], labels=[labels[:25], labels[25:].tolist()])
+    assert found.kl_by_label == report(MU, LOG_VAR, labels=labels).kl_by_label
+    with pytest.raises(errors.InvalidTypeError, match="text in some batches"):
+        report(MU, LOG_VAR, labels=[labels[:25], np.arange(35)])
+
+
+def test_frames_and_labels_in_a_loop():
+    pd = pytest.importorskip("pandas")
+    seen = kl.LatentAccumulator()
+    seen.update(MU[:20], LOG_VAR[:20], ["x"] * 20)
+    seen.update(pd.DataFrame(MU[20:], columns=NAMES), LOG_VAR[20:], ["y"] * 40)
+    with pytest.raises(errors.InvalidTypeError, match="text in some batches"):
+        seen.update(MU, LOG_VAR, np.arange(60))
+    with pytest.raises(errors.ShapeMismatchError, match=r"the batch before has .*mu has"):
+        seen.update(pd.DataFrame(MU, columns=["c", "b", "a"]), LOG_VAR, ["x"] * 60)
+    assert len(seen) == 60
+    merged = kl.LatentAccumulator()
+    merged.update(MU[:20], LOG_VAR[:20], ["x"] * 20)
+    for found in (seen, kl.LatentAccumulator().merge(seen), merged.merge(seen)):
+        assert found.report(random_state=0).names == tuple(NAMES)
+    numbers = kl.LatentAccumulator()
+    numbers.update(MU, LOG_VAR, np.arange(60))
+    with pytest.raises(errors.InvalidTypeError, match="text in some batches"):
+        merged.merge(numbers)
 
 
 # ---------------------------------------------------------------- z
@@ -281,7 +416,9 @@ def test_comparison_at_the_extremes():
     [
         (MU, LOG_VAR, errors.InvalidTypeError, r"tuple \(mu, log_var\)"),
         ((MU, LOG_VAR), (MU[:, :2], LOG_VAR[:, :2]), errors.ShapeMismatchError, "3 latents, b has 2"),
-        ((MU, LOG_VAR), (MU, with_entry(math.nan)), errors.InvalidParameterError, "log_var.*NaN"),
+        ((MU, LOG_VAR), (MU, with_entry(math.nan)), errors.InvalidParameterError, "log_var of b.*NaN"),
+        ((MU[:5], LOG_VAR), (MU, LOG_VAR), errors.ShapeMismatchError, "mu of a has shape"),
+        ((MU, LOG_VAR, 1), (MU, LOG_VAR), errors.InvalidTypeError, "a is a tuple of 3 items; pass"),
     ],
 )
 def test_comparisons_that_are_refused(a, b, kind, words):
@@ -350,6 +487,44 @@ def test_every_row_is_as_likely_to_be_kept():
     assert np.abs(halves - 100 * expected).max() < 5.0 * 10.0 * spread
 
 
+def accumulated(prior=None, random_state=None):
+    seen = kl.LatentAccumulator(prior=prior, random_state=random_state)
+    seen.update(MU, LOG_VAR)
+    return seen
+
+
+EYE = kl.MultivariateNormal(mean=np.zeros(3), cov=np.eye(3))
+PRIORS = {
+    "none": None,
+    "normal": kl.Normal(mean=0.0, var=2.0),
+    "full": EYE,
+    "correlated": kl.MultivariateNormal(mean=np.zeros(3), cov=0.5 * np.eye(3) + 0.5),
+    "mixture": kl.GaussianMixture(weights=[1.0], means=np.zeros((1, 3)), covs=np.ones((1, 3))),
+    "draws": MU,
+}
+
+
+def test_accumulators_of_other_priors_do_not_merge():
+    for name, prior in PRIORS.items():
+        assert len(accumulated(prior).merge(accumulated(prior))) == 120
+        for other in PRIORS.keys() - {name}:
+            for mine in (accumulated(prior), kl.LatentAccumulator(prior=prior)):
+                with pytest.raises(errors.InvalidParameterError, match="another prior"):
+                    mine.merge(accumulated(PRIORS[other]))
+    empty = kl.LatentAccumulator()
+    with pytest.raises(errors.InvalidParameterError, match="another prior"):
+        empty.merge(accumulated(EYE))
+    empty.update(MU[:, :2], LOG_VAR[:, :2])  # what was refused has left no trace
+    written_out = kl.MultivariateNormalDiag(mean=np.zeros(3), var=np.ones(3))
+    assert len(accumulated(None).merge(accumulated(written_out))) == 120
+
+
+def test_equal_seeds_are_told():
+    with pytest.warns(errors.KLToolsWarning, match="same random_state"):
+        accumulated(random_state=7).merge(accumulated(random_state=7))
+    accumulated(random_state=7).merge(accumulated(random_state=8))
+
+
 def test_what_an_accumulator_refuses():
     seen = kl.LatentAccumulator()
     with pytest.raises(errors.NotEnoughSamplesError, match="update"):
@@ -399,12 +574,27 @@ def test_the_command_reads_priors_and_codes_alone(capsys, tmp_path):
     assert "mu and log_var are not known" in out.replace("\n", " ")
 
 
+@pytest.mark.parametrize("command", ["vae", "drift"])
+def test_a_report_is_a_page(capsys, tmp_path, command):
+    """What else it is called is refused before any file is read."""
+    pytest.importorskip("matplotlib")
+    files = ["missing.npz"] * (1 + (command == "drift"))
+    code, _, err = run(capsys, command, *files, "--report", tmp_path / "x.pdf")
+    assert code == 2
+    assert "x.pdf: a report is a page, not '.pdf'; name it .html or .htm" in err
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("arrays", "words"),
     [
         ({"mean": MU}, "needs the arrays mu and log_var"),
         ({"mu": MU}, "log_var is None"),
-        ({"mu": MU, "log_var": LOG_VAR, "extra": MU}, "extra"),
+        ({"mu": MU, "log_var": LOG_VAR, "extra": MU}, "the array 'extra' has no meaning here"),
+        (
+            {"mu": MU, "log_var": LOG_VAR, "prior_mean": np.zeros(3), "prior_var": -np.ones(3)},
+            "prior_mean and prior_var",
+        ),
         ({"mu": MU, "log_var": LOG_VAR, "prior_mean": np.zeros(3)}, "prior_mean and prior_var"),
         ({"mu": MU, "log_var": with_entry(math.nan)}, "NaN"),
     ],

@@ -19,6 +19,7 @@ from kltools import plotting  # noqa: E402
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(0, 1, (400, 2)), RNG.normal(0.7, 1, (500, 2))
+DRIFT = kl.DriftDetector(n_permutations=99, random_state=0).fit(X).detect(Y)
 MIXTURE = kl.GaussianMixture(weights=[0.5, 0.5], means=[[-3.0], [3.0]], covs=[[1.0], [1.0]])
 
 
@@ -56,6 +57,29 @@ def rendered(ax):
     return ax
 
 
+def test_drift_is_drawn_as_told():
+    reference = {"$a_{": ["<b>"] * 30 + ["x"] * 30, "n": np.arange(60.0), "flat": np.ones(60)}
+    window = {"$a_{": ["x"] * 40, "n": np.arange(40.0), "flat": np.ones(40)}
+    report = kl.DriftDetector(n_permutations=99, random_state=0).fit(reference).detect(window)
+    ax = rendered(plotting.plot_drift(report, ax=Figure(figsize=(10, 8), layout="constrained").subplots(2, 2)))
+    assert ax[0].get_title() == "drift: yes"
+    assert [line.get_xdata()[0] for line in ax[0].lines[:2]] == [report.p_value, report.p_value_of_neighbors]
+    assert [text.get_text() for text in ax[1].get_yticklabels()] == [r"\$a_{", "n"]
+    widths = [bar.get_width() for bar in ax[1].patches]
+    assert sorted(widths) == pytest.approx(sorted(max(f.contribution, 0.0) for f in report.features))
+    assert [text.get_text() for text in ax[2].get_yticklabels()] == ["<b>", "x"]
+    assert [bar.get_width() for bar in ax[2].patches] == [0.5, 0.5, 0.0, 1.0]
+    with pytest.raises(kl.InvalidTypeError, match=r"what DriftDetector\.detect returns, got dict"):
+        plotting.plot_drift(reference)
+
+
+def test_drift_of_nothing_that_varies():
+    report = kl.DriftDetector(n_permutations=19, random_state=0).fit(np.ones((30, 1))).detect(np.ones((30, 1)))
+    ax = rendered(plotting.plot_drift(report, ax=Figure(figsize=(10, 8), layout="constrained").subplots(2, 2)))
+    assert [len(each.patches) for each in ax] == [0, 0, 0, 0]
+    assert [text.get_text() for text in ax[1].texts] == ["no feature varies"]
+
+
 # ---------------------------------------------------------------- Axes and figures
 
 
@@ -69,6 +93,7 @@ CALLS = {
 PANELS = {
     "latents": (lambda ax, latents, _: plotting.plot_latents(latents, ax=ax), 4),
     "diagnosis": (lambda ax, _, diagnosis: plotting.plot_diagnosis(diagnosis, ax=ax), 4),
+    "drift": (lambda ax, *_: plotting.plot_drift(DRIFT, ax=ax), 4),
     "estimate": (lambda ax, *_: plotting.plot_estimate(X, Y, method="gaussian", random_state=0, ax=ax), 3),
 }
 
@@ -181,6 +206,16 @@ def test_a_forest_has_a_row_for_each_estimate():
     assert [text.get_text() for text in ax.get_yticklabels()] == ["knn", "gaussian", "kde"]
 
 
+@pytest.mark.parametrize("truth", [math.inf, -math.inf])
+def test_a_truth_beyond_the_axis_is_told_in_words(truth):
+    estimate = kl.estimate_kl(X, Y, method="gaussian")
+    ax = plotting.plot_forest({"a": estimate}, truth=truth, ax=Figure().add_subplot())
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [f"truth: {truth:g}"]
+    assert all(np.isfinite(line.get_xdata()).all() for line in rendered(ax).lines)
+    ax = plotting.plot_n_neighbors(X, Y, n_neighbors=[5], truth=truth, ax=Figure().add_subplot())
+    assert f"truth: {truth:g}" in [text.get_text() for text in ax.get_legend().get_texts()]
+
+
 @pytest.mark.filterwarnings("ignore::kltools.errors.KLToolsWarning")
 def test_infinite_estimates_are_told_in_words():
     flat = np.column_stack([X[:, 0], X[:, 0]])
@@ -233,6 +268,25 @@ def test_contributions_are_high_where_p_has_more_mass():
     assert np.corrcoef(exact, ax.collections[0].get_array())[0, 1] > 0.7
 
 
+@pytest.mark.parametrize("d", [1, 2])
+def test_one_row_far_out_hides_no_other(d):
+    """The axes hold all rows but that, which is counted; the names of columns stand at them."""
+    pd = pytest.importorskip("pandas")
+    far = X.copy()
+    far[7] = 1e8
+    names = ["width", "height"][:d]
+    frames = [pd.DataFrame(rows[:, :d], columns=names) for rows in (far, Y)]
+    ax = rendered(plotting.plot_contributions(*frames, ax=Figure(layout="constrained").add_subplot()))
+    assert "1 row lies beyond the axes" in ax.get_title()
+    rest = np.concatenate([np.delete(far, 7, axis=0), Y])[:, :d]
+    for (low, high), column in zip((ax.get_xlim(), ax.get_ylim())[:d], rest.T, strict=True):
+        assert low < column.min()
+        assert high > column.max()
+        assert high - low < 1.2 * np.ptp(column)
+    assert ax.get_xlabel() == "width"
+    assert d == 1 or ax.get_ylabel() == "height"
+
+
 def test_contributions_refuse_what_cannot_be_drawn():
     with pytest.raises(kl.ShapeMismatchError, match="3 features"):
         plotting.plot_contributions(np.ones((9, 3)), np.ones((9, 3)))
@@ -269,6 +323,19 @@ def test_fits_show_densities_and_least_divergences():
     ):
         sampled = kl.estimate_kl_monte_carlo(p, q, n_samples=200_000, random_state=0)
         assert float(text.split()[-2]) == pytest.approx(sampled.value, abs=5 * sampled.standard_error + 5e-4)
+
+
+def test_narrow_peaks_are_not_missed():
+    """Of two peaks, each thinner than a pixel, the top is drawn; the flat fit beside them is seen on a log scale."""
+    target = kl.GaussianMixture(weights=[0.5, 0.5], means=[[-1000.0], [1000.0]], covs=[[1e-4], [1.0]])
+    ax = rendered(plotting.plot_fits(target, ax=Figure().add_subplot()))
+    corners = ax.collections[0].get_paths()[0].vertices
+    for mean, std in ((-1000.0, 0.01), (1000.0, 1.0)):
+        near = corners[np.abs(corners[:, 0] - mean) < std]
+        assert near[:, 1].max() == pytest.approx(0.5 / (std * math.sqrt(2.0 * math.pi)), rel=0.01)
+    assert ax.get_yscale() == "log"
+    forward = ax.lines[0].get_ydata().max()
+    assert ax.get_ylim()[0] < forward < ax.get_ylim()[1]
 
 
 def test_one_direction_where_only_one_exists():
@@ -344,6 +411,41 @@ def test_marginals_are_those_of_the_mixture(latents):
     )
     np.testing.assert_allclose(marginal_density(latents, 2, edges), naive, atol=2e-4)
     assert (marginal_density(latents, 2, edges) * 0.05).sum() == pytest.approx(1.0, abs=1e-6)
+
+
+def test_long_names_of_bars_do_not_overlap():
+    mu = np.random.default_rng(0).normal(size=(200, 6))
+    pd = pytest.importorskip("pandas")
+    names = [f"longname{j:02d}" for j in range(6)]
+    report = kl.latent_report(pd.DataFrame(mu, columns=names), 0.0 * mu - 1.0, n_samples=100, random_state=0)
+    ax = rendered(plotting.plot_latents(report, ax=Figure((11.0, 8.0), layout="constrained").subplots(2, 2)))[0]
+    assert {text.get_rotation() for text in ax.get_xticklabels()} == {45.0}
+
+
+def test_the_largest_codes_have_few_ticks():
+    mu = np.random.default_rng(0).normal(size=(200, 3))
+    report = kl.latent_report(1e100 * mu, 0.0 * mu, n_samples=100, random_state=0)
+    ax = rendered(plotting.plot_latents(report, ax=Figure((11.0, 8.0), layout="constrained").subplots(2, 2)))[0]
+    assert 4 <= len(ax.get_yticks()) <= 11
+
+
+def test_one_wide_unit_leaves_the_others_room():
+    mu = np.random.default_rng(0).normal(size=(200, 4))
+    log_var = np.full((200, 4), -1.0)
+    log_var[:, 2] = 1e3
+    report = kl.latent_report(mu, log_var, n_samples=100, random_state=0)
+    ax = rendered(plotting.plot_latents(report, ax=Figure((11.0, 8.0), layout="constrained").subplots(2, 2)))[2]
+    assert -10.0 < ax.get_xlim()[0] < -3.0
+    assert 3.0 < ax.get_xlim()[1] < 10.0
+    assert [", wider than shown" in text.get_text() for text in ax.texts] == [True, False, False, False]
+
+
+def test_labels_beyond_number_are_told_in_words():
+    mu = np.random.default_rng(0).normal(size=(200, 2))
+    for n_labels, told in ((18, "0"), (50, "50 labels, not told apart")):
+        report = kl.latent_report(mu, 0.0 * mu - 1.0, labels=np.arange(200) % n_labels, n_samples=100, random_state=0)
+        ax = plotting.plot_latents(report, ax=Figure().subplots(2, 2))[3]
+        assert ax.get_legend().get_texts()[0].get_text() == told
 
 
 def test_codes_are_those_of_the_two_units_of_the_largest_kl(latents):

@@ -9,7 +9,8 @@ import pytest
 
 import kltools as kl
 from kltools import _jit, errors
-from kltools.preprocessing import SCALES, Notes, drop_constant_columns, fit_scaling
+from kltools.preprocessing import Notes, drop_constant_columns
+from kltools.scaling import SCALES, fit_scaling
 
 A, B = np.random.default_rng(0).standard_normal((2, 40, 3))
 

@@ -150,6 +150,17 @@ def test_draws_of_multivariate_student_have_its_margins():
         assert stats.kstest(x @ w, law.cdf).pvalue > 1e-3
 
 
+def test_points_at_the_ends_of_float64():
+    """Far out a density falls like a power: of the longest distances the logarithm is known, or is -inf."""
+    p = kl.MultivariateStudentT(df=3.0, loc=[0.0, 0.0], scale_matrix=np.eye(2))
+    expected = -math.log(2 * math.pi) - 2.5 * (2 * math.log(1e200) + math.log(2.0 / 3.0))
+    assert p.log_prob([1e200, 1e200]) == pytest.approx(expected, rel=1e-14)
+    wide = kl.MultivariateStudentT(df=3.0, loc=[1.0, 2.0], scale_matrix=[[5.6e239, -4.4e239], [-4.4e239, 3.6e239]])
+    assert math.isfinite(wide.log_prob([1.7e308, 1.7e308]))
+    narrow = kl.MultivariateStudentT(df=3.0, loc=[1e300, 1e300], scale_matrix=1e-106 * np.eye(2))
+    assert narrow.log_prob([0.8, 0.6]) == -math.inf
+
+
 def test_points_where_only_some_parameters_are_batched():
     """One scale matrix, or one point, for several degrees of freedom."""
     df, x = np.array([2.0, 3.0, 4.0]), np.array([0.5, -0.5])

@@ -60,6 +60,12 @@ def latents():
                             n_samples=500, random_state=0)  # fmt: skip
 
 
+def drift():
+    reference = pd.DataFrame({EVIL: ["a", EVIL] * 40, "second": np.arange(80.0)})
+    window = pd.DataFrame({EVIL: ["a", EVIL, "new<b>"] * 20, "second": np.arange(60.0)})
+    return kl.DriftDetector(n_permutations=99, random_state=0).fit(reference).detect(window)
+
+
 @pytest.fixture(scope="module")
 def reports(latents):
     X, Y = np.random.default_rng(0).normal(0, 1, (2, 300, 2))
@@ -69,10 +75,11 @@ def reports(latents):
         "estimate": kl.estimate_kl(X, Y, method="gaussian"),
         "test": kl.two_sample_test(X, Y, n_permutations=19, random_state=0),
         "comparison": kl.compare_latents((X, 0 * X), (Y, 0 * Y), n_samples=500, random_state=0),
+        "drift": drift(),
     }
 
 
-PICTURES = {"latents": 4, "diagnosis": 4, "estimate": 0, "test": 0, "comparison": 0}
+PICTURES = {"latents": 4, "diagnosis": 4, "drift": 4, "estimate": 0, "test": 0, "comparison": 0}
 each_report = pytest.mark.parametrize("name", PICTURES)
 
 
@@ -137,8 +144,18 @@ def test_every_number_and_text_of_a_result_is_there(name, written, reports):
     text = " ".join(Page(written(name)).texts)
     missing = [leaf for leaf in leaves(reports[name].to_dict()) if leaf not in text]
     assert missing == []
-    for _, told in reports[name]._summary_rows():
-        assert told in text or name == "latents"  # whose units stand in a table
+    for label, told in reports[name]._summary_rows():
+        assert told in text or label.startswith(("unit ", "feature "))  # which stand in a table
+
+
+def test_features_stand_in_a_table(written, reports):
+    text, features = written("drift"), reports["drift"].features
+    table = text[text.index("<h2>Features</h2>") : text.index("<details>")]
+    rows = [[html.unescape(cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)]
+            for row in re.findall(r"<tr>(.*?)</tr>", table)]  # fmt: skip
+    assert [row[:2] for row in rows[1:]] == [[f.name, f.kind] for f in features]
+    assert [float(row[2]) for row in rows[1:]] == pytest.approx([f.kl for f in features], rel=1e-3)
+    assert [row[-1] for row in rows[1:]] == ["changed" if f.drift else "" for f in features]
 
 
 def test_units_stand_in_a_table(written, latents):
@@ -181,6 +198,12 @@ frame.onload = () => {
     pictures: [...page.querySelectorAll("svg")].map(s => s.getBoundingClientRect().width),
     labels: [...new Set([...page.querySelectorAll("svg text")].map(t => view.getComputedStyle(t).fill))],
     requests: view.performance.getEntriesByType("resource").map(r => r.name).filter(n => !n.startsWith("data:")),
+    heads: [...page.querySelectorAll("main > .wide table")].map(table => {
+      table.parentElement.scrollLeft = 1e6;
+      const cells = [...table.querySelectorAll("tr > :first-child")].map(c => c.getBoundingClientRect());
+      return [Math.min(...cells.map(c => c.left)), Math.max(...cells.map(c => c.width)),
+              table.parentElement.scrollLeft];
+    }),
     columns: new Set([...page.querySelectorAll("figure")].map(f => f.getBoundingClientRect().left)).size,
   };
   const out = document.createElement("pre");
@@ -206,11 +229,11 @@ def seen(text, folder, width, *options):
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no chromium or chrome is installed")
-@pytest.mark.parametrize("name", ["latents", "diagnosis"])
+@pytest.mark.parametrize("name", ["latents", "diagnosis", "drift"])
 def test_a_browser_shows_the_page_on_screens_and_phones_light_and_dark(name, written, tmp_path):
     text = written(name)
     wide = seen(text, tmp_path, 1200)
-    assert wide["title"] == {"latents": "Latent report", "diagnosis": "Diagnosis"}[name]
+    assert wide["title"] == {"latents": "Latent report", "diagnosis": "Diagnosis", "drift": "Drift report"}[name]
     assert wide["width"] <= 1200
     assert wide["requests"] == []
     assert wide["columns"] == 2
@@ -226,6 +249,23 @@ def test_a_browser_shows_the_page_on_screens_and_phones_light_and_dark(name, wri
     assert dark_phone["ink"] == "rgb(230, 231, 233)"
     assert dark_phone["ink"] in dark_phone["labels"]
     assert "rgb(0, 0, 0)" not in dark_phone["labels"]
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no chromium or chrome is installed")
+def test_tables_on_a_phone_scroll_beside_their_first_column(tmp_path):
+    """Long names of units and labels are wrapped, and stay in sight when a wide table is moved to its end."""
+    mu = np.random.default_rng(0).normal(size=(200, 2))
+    frame = pd.DataFrame(mu, columns=["n" * 60, "second"])
+    report = kl.latent_report(frame, 0.0 * mu, labels=["x" * 80, "a label of many words " * 4] * 100, n_samples=200)
+    report.to_html(tmp_path / "page.html")
+    phone = seen((tmp_path / "page.html").read_text(encoding="utf-8"), tmp_path, 400)
+    assert phone["width"] <= 400
+    assert len(phone["heads"]) == 2
+    for left, width, _ in phone["heads"]:
+        assert 0.0 <= left <= 40.0
+        assert width <= 0.4 * 400.0 + 20.0
+    assert phone["heads"][0][2] == 0.0  # the summary is as wide as the screen
+    assert phone["heads"][1][2] > 0.0
 
 
 # ---------------------------------------------------------------- on the command line

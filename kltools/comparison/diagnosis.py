@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import _validation
+from .. import _progress, _validation
 from .._jit import effective_n_jobs
 from ..errors import KLToolsError
 from ..estimate import DivergenceEstimate, Report
@@ -136,7 +136,13 @@ def _with_error(estimate: DivergenceEstimate) -> str:
 
 
 def diagnose(
-    X: Any, Y: Any, *, nan_policy: str = "raise", n_jobs: int | None = None, random_state: Any = None
+    X: Any,
+    Y: Any,
+    *,
+    nan_policy: str = "raise",
+    n_jobs: int | None = None,
+    random_state: Any = None,
+    progress: Any = None,
 ) -> Diagnosis:
     r"""Look at two samples from several sides, and say what speaks against an estimate of KL(P || Q).
 
@@ -160,6 +166,8 @@ def diagnose(
         Threads, -1 for all cores. The result does not depend on it.
     random_state : None, int, numpy.random.Generator or numpy.random.RandomState
         For the halves and the standard errors.
+    progress : True or callable, optional
+        As `show_progress` takes it.
 
     Returns
     -------
@@ -187,9 +195,15 @@ def diagnose(
     threads = effective_n_jobs(_validation.check_n_jobs(n_jobs))
     _validation.choice(nan_policy, "nan_policy", _validation.NAN_POLICIES)
     rng = _validation.generator(random_state)
+    shown = _progress.shown(_progress.checked(progress), everywhere=True)
     X, Y, n_dropped = _validation.sample_pair(X, Y, nan_policy)
     for rows, name in ((X, "X"), (Y, "Y")):
         _validation.check_enough_rows(len(rows), name, 2, "a diagnosis")
+    with shown:
+        return _diagnosed(X, Y, n_dropped, threads, rng)
+
+
+def _diagnosed(X: np.ndarray, Y: np.ndarray, n_dropped: int, threads: int, rng: np.random.Generator) -> Diagnosis:
     options: dict[str, Any] = {"n_jobs": threads, "random_state": int(rng.integers(_SEED_BOUND))}
     estimates, at_half, not_estimated = {}, {}, {}
     pairs = random_halves(X, Y, rng)

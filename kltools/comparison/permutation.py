@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,7 +15,8 @@ from .._jit import effective_n_jobs, jit, run_rows
 from ..errors import SmallSampleWarning
 from ..estimate import Report
 from ..neighbors import Reference, in_safe_range
-from ..preprocessing import Notes, fit_scaling, tell_lost_digits
+from ..preprocessing import Notes, tell_lost_digits
+from ..scaling import fit_scaling
 
 STATISTICS = ("knn",)
 _NEIGHBOR_SHARE, _FEWEST_NEIGHBORS, _MOST_NEIGHBORS = 8, 3, 100
@@ -184,19 +184,18 @@ def two_sample_test(
     X, Y, n_dropped = _validation.sample_pair(X, Y, nan_policy, tell=notes.add)
     for rows, name in ((X, "X"), (Y, "Y")):
         _validation.check_enough_rows(len(rows), name, 2, "a test")
-    k = _neighbors_within(asked, len(X) + len(Y))
+    k = neighbors_within(asked, len(X) + len(Y))
     tell_lost_digits((X, Y), notes)
     _tell_too_few(len(X), len(Y), n_permutations, notes)
 
     with _progress.shown(listener):
-        graph = _Graph.of(np.concatenate([X, Y]), k, jobs)
+        graph = Graph.of(np.concatenate([X, Y]), k, jobs)
         values = _divergences(graph, len(X), n_permutations, rng, jobs, listener)
-    distances = _far_from_mean(values.sum(axis=1)) + _far_from_mean(values[:, 0] - values[:, 1], both_sides=True)
-    at_least = int(np.count_nonzero(distances >= distances[0] * (1.0 - _EQUAL)))  # itself included
+    distances = far_from_permuted(values)
     notes.issue(2)
     return TestResult(
         statistic=float(distances[0]),
-        p_value=at_least / (n_permutations + 1),
+        p_value=int(counts_at_least(distances)[0]) / (n_permutations + 1),
         n_permutations=n_permutations,
         divergences=(float(values[0, 0]), float(values[0, 1])),
         n_neighbors=k,
@@ -210,7 +209,7 @@ def two_sample_test(
     )
 
 
-def _neighbors_within(asked: int | None, n_rows: int) -> int:
+def neighbors_within(asked: int | None, n_rows: int) -> int:
     if asked is None:
         return min(max(n_rows // _NEIGHBOR_SHARE, _FEWEST_NEIGHBORS), _MOST_NEIGHBORS, n_rows - 1)
     _validation.check_enough_rows(n_rows, "X and Y together", asked + 1, f"n_neighbors={asked}")
@@ -233,6 +232,18 @@ def _tell_too_few(n: int, m: int, n_permutations: int, notes: Notes) -> None:
         )
 
 
+def far_from_permuted(divergences: np.ndarray) -> np.ndarray:
+    """The statistic of each labelling, among all of them, the observed one first."""
+    total, difference = divergences.sum(axis=1), divergences[:, 0] - divergences[:, 1]
+    return _far_from_mean(total) + _far_from_mean(difference, both_sides=True)
+
+
+def counts_at_least(statistics: np.ndarray) -> np.ndarray:
+    """How many statistics, none of them negative, are at least as large as each one, itself included."""
+    ascending = np.sort(statistics)
+    return len(statistics) - np.searchsorted(ascending, statistics * (1.0 - _EQUAL))
+
+
 def _far_from_mean(values: np.ndarray, both_sides: bool = False) -> np.ndarray:
     """Squares of standardised numbers, 0 below the mean where that side is not asked for."""
     deviation = values - values[0]
@@ -244,12 +255,12 @@ def _far_from_mean(values: np.ndarray, both_sides: bool = False) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class _Graph:
+class Graph:
     """Distinct rows of both samples together, how often each occurs, and which are its neighbours.
 
     It is made from the rows in ascending order, so that it cannot know in which sample they stood: this is
     what makes the test exact. ``neighbors[u, :length[u]]`` are the nearest other rows that, with the
-    repetitions of row u itself, are k or more; ``size`` counts them all, with u.
+    repetitions of row u itself, are k or more; ``size`` counts them all, with u. ``points`` are the rows, scaled.
     """
 
     cell: np.ndarray
@@ -257,23 +268,52 @@ class _Graph:
     neighbors: np.ndarray
     length: np.ndarray
     size: np.ndarray
+    points: np.ndarray
     d: int
 
     @classmethod
-    def of(cls, rows: np.ndarray, k: int, n_jobs: int) -> _Graph:
+    def of(cls, rows: np.ndarray, k: int, n_jobs: int, n_whitened: int | None = None) -> Graph:
+        """Of the columns only the first `n_whitened` are whitened, by default all."""
         varies = rows.min(axis=0) < rows.max(axis=0)
+        whitened = int(varies[:n_whitened].sum())
         distinct, cell, weight = np.unique(rows[:, varies] + 0.0, axis=0, return_inverse=True, return_counts=True)
         cell = cell.reshape(-1)
         if len(distinct) == 1:
             nobody = np.zeros(1, dtype=np.int64)
-            return cls(cell, weight, np.empty((1, 0), dtype=np.int32), nobody, weight, 0)
-        scaling = fit_scaling(np.repeat(distinct, weight, axis=0), "whiten")
-        (points,), _ = in_safe_range(scaling.apply(distinct, n_jobs))
+            return cls(cell, weight, np.empty((1, 0), dtype=np.int32), nobody, weight, distinct, 0)
+        (points,), _ = in_safe_range(_whitened(distinct, weight, whitened, n_jobs))
         reference = Reference(points, n_jobs)
         position = np.argsort(reference.order)
         weight = weight[reference.order]
         neighbors, length, size = _neighbors(reference, weight, k)
-        return cls(position[cell], weight, neighbors, length, size, int(varies.sum()))
+        return cls(position[cell], weight, neighbors, length, size, reference.points, int(varies.sum()))
+
+    def divergences(self, labels: np.ndarray, n_jobs: int = 1) -> np.ndarray:
+        """D(P || Q) and D(Q || P) for each labelling, in which all have as many rows of P, labelled 1, and of Q."""
+        n_rows, n = len(self.cell), int(labels[0].sum())
+        logs = np.log(np.arange(self.size.max() + 1) + 0.5)
+        fixed = [frozen(a) for a in (self.cell, self.weight, self.neighbors, self.length, self.size, logs)]
+        out = np.empty((len(labels), 2))
+        run_rows(_label_kernel, len(labels), labels, *fixed, out, n_jobs=n_jobs, row_cost=self.neighbors.size)
+        return out + np.log([(n_rows - n) / (n - 1), n / (n_rows - n - 1)])
+
+    def log_ratios(self, labels: np.ndarray) -> np.ndarray:
+        """log((l + 1/2) / (k - l + 1/2)) + log(m / (n - 1)) at each row labelled 1, in their order."""
+        ones = np.bincount(self.cell, weights=labels, minlength=len(self.weight))
+        cells, n = self.cell[labels == 1], float(labels.sum())
+        within = np.arange(self.neighbors.shape[1]) < self.length[cells, None]
+        own = ones[cells] + np.where(within, ones[self.neighbors[cells]], 0.0).sum(axis=1)
+        return np.log((own - 0.5) / (self.size[cells] - own + 0.5)) + math.log((len(labels) - n) / (n - 1.0))
+
+
+def _whitened(distinct: np.ndarray, weight: np.ndarray, n_whitened: int, n_jobs: int) -> np.ndarray:
+    if n_whitened == 0:
+        return frozen(distinct)
+    first = np.ascontiguousarray(distinct[:, :n_whitened])
+    points = fit_scaling(np.repeat(first, weight, axis=0), "whiten").apply(first, n_jobs)
+    if n_whitened == distinct.shape[1]:
+        return points
+    return frozen(np.hstack([points, distinct[:, n_whitened:]]))
 
 
 def _neighbors(reference: Reference, weight: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -290,8 +330,18 @@ def _neighbors(reference: Reference, weight: np.ndarray, k: int) -> tuple[np.nda
     return neighbors, length, size
 
 
+def labellings(n: int, n_rows: int, n_permutations: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Labels of rows, of which the first n have 1 and the others 0, as they are; then permuted, in blocks of some."""
+    labels = (np.arange(n_rows) < n).astype(np.uint8)
+    yield frozen(labels[None])
+    step = max(1, _LABELS_AT_ONCE // n_rows)
+    for first in range(0, n_permutations, step):
+        count = min(step, n_permutations - first)
+        yield frozen(rng.permuted(np.broadcast_to(labels, (count, n_rows)), axis=1))
+
+
 def _divergences(
-    graph: _Graph,
+    graph: Graph,
     n: int,
     n_permutations: int,
     rng: np.random.Generator,
@@ -299,21 +349,13 @@ def _divergences(
     progress: Callable[[int, int], object] | None,
 ) -> np.ndarray:
     """D(P || Q) and D(Q || P) for the labels as they are and for permuted ones, shape (1 + n_permutations, 2)."""
-    n_rows = len(graph.cell)
-    labels = (np.arange(n_rows) < n).astype(np.uint8)
-    logs = np.log(np.arange(graph.size.max() + 1) + 0.5)
-    fixed = [frozen(a) for a in (*dataclasses.astuple(graph)[:-1], logs)]
-    values = np.empty((1 + n_permutations, 2))
-    run_rows(_label_kernel, 1, frozen(labels[None]), *fixed, values[:1])
-    step = max(1, _LABELS_AT_ONCE // n_rows)
-    for first in range(1, 1 + n_permutations, step):
-        part = values[first : first + step]
-        permuted = rng.permuted(np.broadcast_to(labels, (len(part), n_rows)), axis=1)
-        run_rows(_label_kernel, len(part), frozen(permuted), *fixed, part, n_jobs=n_jobs, row_cost=graph.neighbors.size)
-        if progress is not None:
-            progress(first + len(part) - 1, n_permutations)
-    m = n_rows - n
-    return values + np.log([m / (n - 1), n / (m - 1)])
+    parts, done = [], -1
+    for labels in labellings(n, len(graph.cell), n_permutations, rng):
+        parts.append(graph.divergences(labels, n_jobs))
+        done += len(labels)
+        if progress is not None and done:
+            progress(done, n_permutations)
+    return np.concatenate(parts)
 
 
 @jit

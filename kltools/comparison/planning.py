@@ -4,7 +4,7 @@ import math
 import warnings
 from typing import Any
 
-from .. import _validation
+from .. import _progress, _validation
 from ..errors import InvalidParameterError, NotEnoughSamplesError, UnreliableEstimateWarning
 from ..estimators import METHODS
 from .halves import mean_value, quiet_estimate, random_halves
@@ -25,6 +25,7 @@ def sample_size_for(
     nan_policy: str = "raise",
     n_jobs: int | None = None,
     random_state: Any = None,
+    progress: Any = None,
 ) -> int:
     r"""Rows that each sample needs for a confidence interval of KL(P || Q) of a given half-width.
 
@@ -54,6 +55,8 @@ def sample_size_for(
         Threads, -1 for all cores. The result does not depend on it.
     random_state : None, int, numpy.random.Generator or numpy.random.RandomState
         For the halves and the standard errors.
+    progress : True or callable, optional
+        As `show_progress` takes it.
 
     Returns
     -------
@@ -90,25 +93,28 @@ def sample_size_for(
     _validation.choice(method, "method", tuple(METHODS))
     _validation.choice(nan_policy, "nan_policy", _validation.NAN_POLICIES)
     rng = _validation.generator(random_state)
+    listener = _progress.checked(progress)
     X, Y, _ = _validation.sample_pair(X, Y, nan_policy)
     n = min(len(X), len(Y))
     X, Y = (Z if len(Z) == n else Z[rng.permutation(len(Z))[:n]] for Z in (X, Y))
     options: dict[str, Any] = {"n_jobs": n_jobs, "random_state": int(rng.integers(_SEED_BOUND))}
     if n_neighbors is not None:
         options["n_neighbors"] = n_neighbors
-    whole = quiet_estimate(X, Y, method=method, **options)
-    if math.isinf(whole.value):
-        raise InvalidParameterError(
-            "the estimate is inf: X has mass where Y has none, and no number of rows gives an interval."
-        )
-    error = whole.standard_error
-    if math.isnan(error):
-        raise NotEnoughSamplesError(
-            f"no standard error can be computed from {n} rows of X and Y: pass a larger pilot sample."
-        )
-    halves = [quiet_estimate(*pair, method=method, **options) for pair in random_halves(X, Y, rng)]
+    with _progress.shown(listener, everywhere=True):
+        whole = quiet_estimate(X, Y, method=method, **options)
+        if math.isinf(whole.value):
+            raise InvalidParameterError(
+                "the estimate is inf: X has mass where Y has none, and no number of rows gives an interval."
+            )
+        error = whole.standard_error
+        if math.isnan(error):
+            raise NotEnoughSamplesError(
+                f"no standard error can be computed from {n} rows of X and Y: pass a larger pilot sample."
+            )
+        halves = [quiet_estimate(*pair, method=method, **options) for pair in random_halves(X, Y, rng)]
+        at_half = math.sqrt(math.fsum(half.standard_error**2 for half in halves) / 2)
     _tell_bias(n, whole.value, mean_value(halves), half_width, error)
-    _tell_law(n, error, math.sqrt(math.fsum(half.standard_error**2 for half in halves) / 2))
+    _tell_law(n, error, at_half)
     low, high = whole.confidence_interval(level)
     return _rows(n, 0.5 * (high - low), half_width)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import _validation
+from .. import _log_prob_validation
 from .._philox import two_normals, two_uniforms
 from .._scalar import LOG_2PI
 from ..errors import DeviceUnavailableError
@@ -76,7 +76,7 @@ def _any_infinite(log_q: View, place: Place) -> bool:
 
 
 def _count_outside(log_q: np.ndarray, first: int) -> int:
-    _validation.check_log_densities(log_q, "log_q", first=first)
+    _log_prob_validation.check_log_densities(log_q, "log_q", first=first)
     return int(np.isneginf(log_q).sum())
 
 

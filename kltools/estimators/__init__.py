@@ -14,20 +14,15 @@ from typing import Any
 import numpy as np
 
 from .. import _device, _progress, _validation
+from .._blocks import Rows, is_stored
 from .._jit import effective_n_jobs
 from .._validation import DEFAULT_MEMORY_LIMIT
 from ..distribution import Distribution, check_distribution
 from ..errors import DeviceUnavailableError, InvalidParameterError
 from ..estimate import DivergenceEstimate
 from ..inference import UNKNOWN
-from ..preprocessing import (
-    SCALES,
-    Notes,
-    drop_constant_columns,
-    drop_dependent_columns,
-    tell_lost_digits,
-    tell_mixed_columns,
-)
+from ..preprocessing import Notes, drop_constant_columns, drop_dependent_columns, tell_lost_digits, tell_mixed_columns
+from ..scaling import SCALES
 from .problem import BOUNDS, Problem, Result, check_reference, report
 
 METHODS = {
@@ -46,6 +41,8 @@ METHODS = {
 }
 # methods that search for neighbours, or take moments, on a GPU where that is asked for
 ON_CUDA = ("auto", "gaussian", "knn", "knn_radius", "knn_calibrated", "knn_weighted")
+# methods that read samples in blocks
+IN_BLOCKS = ("knn", "knn_weighted")
 # methods whose function, of the same name, is not alone in its file
 _FILES = {"ulsif": "direct_ratio", "rulsif": "direct_ratio", "kliep": "direct_ratio"}
 
@@ -110,7 +107,8 @@ def estimate_kl(
     Parameters
     ----------
     X : array-like of shape (n, d) or (n,)
-        Rows drawn from P. NumPy, pandas, polars, torch, lists.
+        Rows drawn from P. NumPy, pandas, polars, torch, lists; mapped files, HDF5, Zarr and whatever else has a shape,
+        a dtype and slices of rows. Dask arrays go to `kltools.dask.estimate_kl`.
     Y : array-like of shape (m, d) or (m,), or Distribution
         Rows drawn from Q, the reference; or Q itself, if it is known (the one-sample estimate).
     method : str
@@ -139,7 +137,10 @@ def estimate_kl(
         calling thread.
     memory_limit : int, optional
         Bytes of workspace beside some copies of the data, at least 1 MiB; by default 256 MiB. Less is slower,
-        not different.
+        not different. Samples in files that are larger than that, as float64, are read in blocks by "knn" and
+        "knn_weighted", copied block by block and never held as a whole: what is kept are two distances for each row of
+        X and number of neighbours. All other methods load them. The files must stay open for ``standard_error``,
+        which is nan where distances tie; a mapped file that is cut short meanwhile ends the process.
     **options
         Options of the method, documented with its estimator class.
 
@@ -188,8 +189,8 @@ def estimate_kl(
     else:
         if type(Y).__module__.startswith(("scipy.stats", "torch.distributions")):
             check_distribution(Y, "Y")  # raises, and names our family
-        rows, reference, n_dropped = _validation.sample_pair(X, Y, nan_policy, tell=notes.add)
         q = None
+        rows, reference, n_dropped = _two_samples(X, Y, method, nan_policy, notes, n_jobs, memory_limit)
     listener = _progress.checked(progress)
     with _progress.shown(listener):
         return estimate_samples(
@@ -208,6 +209,19 @@ def estimate_kl(
             memory_limit=_validation.check_memory_limit(memory_limit),
             device=place,
         )
+
+
+def _two_samples(
+    X: Any, Y: Any, method: str, nan_policy: str, notes: Notes, n_jobs: int | None, memory_limit: int | None
+) -> tuple[Any, Any, int]:
+    """Both samples, and the rows dropped: as arrays, or as `Rows` where a file holds more than memory should."""
+    if method in IN_BLOCKS and (is_stored(X) or is_stored(Y)):
+        threads = effective_n_jobs(_validation.check_n_jobs(n_jobs))
+        limit = _validation.check_memory_limit(memory_limit)
+        stored = importlib.import_module(f"{__name__}.blocks").read_stored(X, Y, nan_policy, notes, threads, limit)
+        if stored is not None:
+            return stored
+    return _validation.sample_pair(X, Y, nan_policy, tell=notes.add)
 
 
 def _from_device(method: str, X: Any, Y: Any) -> tuple[Any, Any]:
@@ -261,6 +275,8 @@ def estimate_samples(
 
 def solve(problem: Problem, method: str, options: dict[str, Any]) -> tuple[Problem, Result]:
     """What is left of a problem without columns that say nothing, and its result by a method with checked options."""
+    if isinstance(problem.X, Rows):
+        return importlib.import_module(f"{__name__}.blocks").solve(problem, method, options)
     X, Y, notes = problem.X, problem.Y, problem.notes
     _validation.check_enough_rows(len(X), "X", 2, "an estimate")
     tell_lost_digits((X,) if Y is None else (X, Y), notes)

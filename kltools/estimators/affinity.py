@@ -15,16 +15,9 @@ from ..inference import UNKNOWN
 from ..neighbors import in_safe_range
 from ..neighbors.neighborhood import Search
 from ..neighbors.reductions import log_ratios
-from ..preprocessing import (
-    SCALES,
-    Notes,
-    drop_constant_columns,
-    drop_dependent_columns,
-    fit_scaling,
-    tell_lost_digits,
-    tell_mixed_columns,
-)
+from ..preprocessing import Notes, drop_constant_columns, drop_dependent_columns, tell_lost_digits, tell_mixed_columns
 from ..repeats import tell_shared_rows
+from ..scaling import SCALES, fit_scaling
 from .call import Call, Terms
 from .density import counts_where_tied, share_outside
 from .problem import Result
@@ -272,7 +265,7 @@ def _log_affinities(X: np.ndarray, Y: np.ndarray, alpha: float, search: Search) 
             chosen, n_own, n_other = counts_where_tied((own, other), (near, far), tie)
             log_terms[chosen] = (1.0 - alpha) * log_rows + _log_correction(n_own, n_other, alpha)
         logs.append(log_mean_exp(log_terms))
-    return np.array(logs), int(tied.any(axis=0).sum()), share_outside(nu.distances[0], other, search.ks[0])
+    return np.array(logs), int(tied.any(axis=0).sum()), share_outside(nu.distances[0], Y, other, search.ks[0])
 
 
 def _exp(x: float) -> float:

@@ -105,7 +105,7 @@ def estimate_kl_from_counts(
     """
     call = Call.checked(method, (*METHODS, AUGMENTED), concentration, unit)
     pair = Pair(*_count_validation.count_pair(counts_p, counts_q, tell=call.notes.add))
-    value, best, uncertainty, diagnostics = _kl(pair, zero, call, "counts_q")
+    value, best, uncertainty, diagnostics = kl_of(pair, zero, call, "counts_q")
     return call.report(value, best, uncertainty, diagnostics, n_p=int(pair.n), n_q=int(pair.m))
 
 
@@ -162,7 +162,7 @@ def estimate_kl_from_labels(
     """
     call = Call.checked(method, (*METHODS, AUGMENTED), concentration, unit)
     pair = _counted(*_count_validation.label_pair(labels_p, labels_q))
-    value, best, uncertainty, diagnostics = _kl(pair, zero, call, "labels_q")
+    value, best, uncertainty, diagnostics = kl_of(pair, zero, call, "labels_q")
     return call.report(value, best, uncertainty, diagnostics, n_p=int(pair.n), n_q=int(pair.m))
 
 
@@ -237,7 +237,7 @@ def estimate_population_stability_index_from_counts(
     if "unseen_labels" in back:
         diagnostics["unseen_labels_by_p"] = back["unseen_labels"]
     value = _value(pair, zero, call, "counts_q") + _value(swapped, zero, call, "counts_p")
-    best = _corrected(pair) + _corrected(swapped)
+    best = corrected_kl(pair) + corrected_kl(swapped)
     partial = is_partial(zero, pair, swapped)
     uncertainty = UNKNOWN if partial else _stability_uncertainty(pair.seen(), best)
     _tell_few(pair.seen(), call)
@@ -255,9 +255,9 @@ def estimate_population_stability_index_from_counts(
     )
 
 
-def _kl(pair: Pair, zero: str, call: Call, name: str) -> tuple[float, float, Uncertainty, dict[str, Any]]:
+def kl_of(pair: Pair, zero: str, call: Call, name: str) -> tuple[float, float, Uncertainty, dict[str, Any]]:
     """The estimate, that of the default method, and what is known about it."""
-    value, best = _value(pair, zero, call, name), _corrected(pair)
+    value, best = _value(pair, zero, call, name), corrected_kl(pair)
     seen = pair.seen()
     uncertainty = UNKNOWN if is_partial(zero, pair) else _kl_uncertainty(seen, best)
     _tell_few(seen, call)
@@ -280,7 +280,8 @@ def _value(pair: Pair, zero: str, call: Call, name: str) -> float:
     return value - pair.seen().plug_in_bias(zero) if call.method == MILLER_MADOW else value
 
 
-def _corrected(pair: Pair) -> float:
+def corrected_kl(pair: Pair) -> float:
+    """KL(P || Q) by the default method."""
     return float(_corrected_terms(pair).sum())
 
 
@@ -320,7 +321,11 @@ def _counted(p: np.ndarray, q: np.ndarray) -> Pair:
         names, numbers = np.unique(np.concatenate([p, q]), return_inverse=True)
         x, y = (np.bincount(part, minlength=len(names)).astype(np.float64) for part in np.split(numbers, [len(p)]))
         return Pair(x, y, names.tolist())
-    tallies = [Counter(labels.tolist()) for labels in (p, q)]  # which neither rounds numbers nor cuts text
-    ordered = sorted({*tallies[0], *tallies[1]})
-    x, y = (np.array([tally[name] for name in ordered], dtype=np.float64) for tally in tallies)
+    return pair_of(*(Counter(labels.tolist()) for labels in (p, q)))  # which neither rounds numbers nor cuts text
+
+
+def pair_of(p: Counter, q: Counter) -> Pair:
+    """The counts of labels that occur in either, in their order."""
+    ordered = sorted({*p, *q})
+    x, y = (np.array([tally[name] for name in ordered], dtype=np.float64) for tally in (p, q))
     return Pair(x, y, ordered)

@@ -89,8 +89,8 @@ def estimate_jensen_shannon_from_counts(
     w, v = _validation.weights(weights)
     pair = Pair(*_count_validation.count_pair(counts_p, counts_q, tell=call.notes.add))
     seen = pair.seen()
-    plug_in, bias = _jensen_shannon(*pair.frequencies(), w, v), _jensen_shannon_bias(seen, w, v)
-    best = value = plug_in - bias
+    bias = _jensen_shannon_bias(seen, w, v)
+    best = value = corrected_jensen_shannon(pair, w, v)
     if call.method != MILLER_MADOW:
         value = _jensen_shannon(*pair.frequencies(call.pseudo_count), w, v)
     uncertainty = _jensen_shannon_uncertainty(seen, w, v, best, bias)
@@ -180,6 +180,11 @@ def estimate_mutual_information_from_counts(
     }
     fields: dict[str, Any] = {"quantity": "mutual information", "direction": "X;Y", "n_p": int(n), "n_q": None}
     return call.report(float(value), best, uncertainty, diagnostics, **fields)
+
+
+def corrected_jensen_shannon(pair: Pair, w: float = 0.5, v: float = 0.5) -> float:
+    """The divergence by the default method."""
+    return _jensen_shannon(*pair.frequencies(), w, v) - _jensen_shannon_bias(pair.seen(), w, v)
 
 
 def _jensen_shannon(P: np.ndarray, Q: np.ndarray, w: float, v: float) -> float:

@@ -25,10 +25,15 @@ def counts_where_tied(
     Verdu 2009, eq. 29). Where more than a tenth of the rows are tied, all are treated so.
     """
     own, other = references
-    chosen = np.flatnonzero(tied | (tied.mean() > _DISCRETE_SHARE))
-    radius = np.maximum(*distances)[chosen] * (1.0 + TIE_TOLERANCE)
+    chosen, radius = where_to_count(distances, tied)
     queries = own.points[chosen]
     return chosen, own.count_within(queries, radius, chosen), other.count_within(queries, radius)
+
+
+def where_to_count(distances: tuple[np.ndarray, np.ndarray], tied: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of `counts_where_tied`, and their radii."""
+    chosen = np.flatnonzero(tied | (tied.mean() > _DISCRETE_SHARE))
+    return chosen, np.maximum(*distances)[chosen] * (1.0 + TIE_TOLERANCE)
 
 
 def log_density(reference: Reference, queries: np.ndarray, ks: tuple[int, ...]) -> np.ndarray:
@@ -80,21 +85,30 @@ def _smallest_positive(
     return radius
 
 
-def share_outside(nu: np.ndarray, other: Reference, k: int) -> float:
+def share_outside(nu: np.ndarray, Y: np.ndarray, other: Reference, k: int) -> float:
     """Share of the rows of X that lie farther from Y than 99% of the rows of Y from one another (k-th distances)."""
-    return share_beyond(nu, usual_distance(other, k))
+    return share_beyond(nu, usual_distance(Y, other, k))
+
+
+def usual_distance(Y: np.ndarray, other: Reference, k: int) -> float:
+    """The distance within which 99% of the rows of Y have their k-th neighbour; inf for too few rows to tell."""
+    probed = rows_to_probe(len(Y), k)
+    return math.inf if probed is None else distance_of_most(other.kth_distances(Y[probed], k + 1))
+
+
+def rows_to_probe(m: int, k: int) -> np.ndarray | None:
+    """Rows of Y whose distances to their neighbours show how far apart rows are; None where there are too few."""
+    if m < _FEWEST_ROWS_TO_PROBE or k == m:
+        return None
+    return np.linspace(0, m - 1, min(m, _ROWS_TO_PROBE)).astype(int)
+
+
+def distance_of_most(distances: np.ndarray) -> float:
+    """That to the last neighbour which 99% of the rows do not exceed; the first neighbour is the row itself."""
+    last = np.sort(distances[:, -1])
+    return float(last[int(0.99 * (len(last) - 1))])
 
 
 def share_beyond(nu: np.ndarray, usual: float) -> float:
     """Share of the distances that are larger; 0 of too few to tell."""
     return float((nu > usual).mean()) if len(nu) >= _FEWEST_ROWS_TO_PROBE else 0.0
-
-
-def usual_distance(other: Reference, k: int) -> float:
-    """The distance within which 99% of the rows of Y have their k-th neighbour; inf for too few rows to tell."""
-    m = other.shape[0]
-    if m < _FEWEST_ROWS_TO_PROBE or k == m:
-        return math.inf
-    probed = np.linspace(0, m - 1, min(m, _ROWS_TO_PROBE)).astype(int)
-    spacing = other.kth_distances(other.points[probed], k, probed)[:, -1]
-    return float(np.sort(spacing)[int(0.99 * (len(spacing) - 1))])

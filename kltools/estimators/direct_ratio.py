@@ -12,11 +12,13 @@ from .._log_sums import log_mean_exp, log_sum_exp
 from .._validation import check_enough_rows
 from ..inference import UNKNOWN, Uncertainty, sum_of_means
 from ..neighbors import in_safe_range
-from ..preprocessing import fit_scaling, spread_rows
+from ..preprocessing import spread_rows
 from ..repeats import tell_repeats
+from ..scaling import fit_scaling
 from .problem import Problem, Result
 
 _MOST_CENTERS = 100
+_ORDINARY_EXPONENT = 200  # of a width: its square, and what it divides, stay within float64
 _ROWS_TO_LEARN = 2000  # of each sample: the weights of 100 kernels need no more
 _ROWS_AT_ONCE = 1000
 _WIDTHS = 2.0 ** np.arange(-4, 3)  # of kernels, in median distances
@@ -68,11 +70,13 @@ def _kl_result(
     """mean_X log w - log mean_Y w: the ratio w is made to have the mean 1 under Q."""
     of_x, of_y = (kernels.log_ratio(rows, width, weights) for rows in (kernels.X, kernels.Y))
     log_mass = float(log_mean_exp(of_y))
-    value = float(of_x.mean()) - log_mass
+    value, lowest = (float(of_log) - log_mass for of_log in (of_x.mean(), of_x.min()))
+    if math.isnan(value):  # rows of Y so far out that no kernel sees any of them
+        value = lowest = math.inf
     return Result(
         value,
         lambda: _uncertainty(of_x, of_y - log_mass),
-        reasons=problem.tell_beyond_sight(value) + problem.tell_impossible_ratio(float(of_x.min()) - log_mass),
+        reasons=problem.tell_beyond_sight(value) + problem.tell_impossible_ratio(lowest),
         diagnostics={**kernels.told(width), **diagnostics},
     )
 
@@ -105,6 +109,15 @@ class _Kernels:
         tell_repeats(problem.X, Y, problem.notes)
         scaling = fit_scaling(problem.X, "whiten", Y)
         (X, Y), _ = in_safe_range(scaling.apply(problem.X, problem.n_jobs), scaling.apply(Y, problem.n_jobs))
+        kernels = cls._between(X, Y)
+        exponent = int(np.frexp(kernels.widths[0])[1])
+        if abs(exponent) < _ORDINARY_EXPONENT:
+            return kernels
+        with np.errstate(over="ignore"):  # rows as far out as that are out of reach
+            return cls._between(np.ldexp(X, -exponent), np.ldexp(Y, -exponent))
+
+    @classmethod
+    def _between(cls, X: np.ndarray, Y: np.ndarray) -> "_Kernels":
         some_x, some_y = (spread_rows(Z, _ROWS_TO_LEARN) for Z in (X, Y))
         center_rows = spread_rows(np.arange(len(some_x)), _MOST_CENTERS)
         centers = some_x[center_rows]
@@ -144,10 +157,11 @@ def _parts(rows: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def squares(rows: np.ndarray, centers: np.ndarray) -> np.ndarray:
-    """Squared distances, from differences: without loss of digits far from the origin."""
+    """Squared distances, from differences: without loss of digits far from the origin; inf where out of reach."""
     result = np.zeros((len(rows), len(centers)))
-    for x, c in zip(rows.T, centers.T, strict=True):
-        result += (x[:, None] - c) ** 2
+    with np.errstate(over="ignore"):
+        for x, c in zip(rows.T, centers.T, strict=True):
+            result += (x[:, None] - c) ** 2
     return result
 
 

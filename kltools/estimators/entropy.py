@@ -14,16 +14,9 @@ from ..errors import InfiniteDivergenceWarning, UnreliableEstimateWarning
 from ..estimate import DivergenceEstimate
 from ..inference import UNKNOWN, sum_of_means
 from ..neighbors import in_safe_range
-from ..preprocessing import (
-    SCALES,
-    fit_scaling,
-    in_same_planes,
-    spans_fewer_dimensions,
-    spread_rows,
-    tell_lost_digits,
-    tell_mixed_columns,
-)
+from ..preprocessing import in_same_planes, spans_fewer_dimensions, spread_rows, tell_lost_digits, tell_mixed_columns
 from ..repeats import spread_rounded, tell_shared_rows
+from ..scaling import SCALES, fit_scaling
 from .call import Call, Terms
 from .density import log_densities, share_outside
 from .problem import Problem, Result, check_reference
@@ -277,7 +270,7 @@ def _against_sample(X: np.ndarray, Y: np.ndarray, scale: str, call: Call) -> Res
         densities, tied, _ = log_densities(search, reference, X[reference.order_of(X)])
         values = [-log_det - float(density.mean()) for density in densities]
         some = reference.kth_distances(spread_rows(X, _ROWS_TO_LOOK_AT), search.ks[0])[:, -1]
-        outside = share_outside(some, reference, search.ks[0])
+        outside = share_outside(some, Y, reference, search.ks[0])
         return Terms.mean(values, int(tied.any(axis=0).sum()), share_outside=outside)
 
     ks = search.ks

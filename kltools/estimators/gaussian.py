@@ -13,15 +13,9 @@ from .._validation import check_enough_rows, gaussian_options
 from ..errors import InfiniteDivergenceWarning, InvalidParameterError, SmallSampleWarning, UnreliableEstimateWarning
 from ..inference import UNKNOWN, sum_of_means
 from ..models.moments import Rows
-from ..preprocessing import (
-    Scaling,
-    cholesky_or_none,
-    column_exponents,
-    deviations,
-    fit_scaling,
-    independent_columns,
-)
+from ..preprocessing import cholesky_or_none, column_exponents, deviations, independent_columns
 from ..repeats import tell_repeats
+from ..scaling import Scaling, fit_scaling
 from .problem import Problem, Result, in_other_planes, outside_support
 
 _digamma = Formula(digamma)

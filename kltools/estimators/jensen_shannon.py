@@ -18,8 +18,9 @@ from ..inference import UNKNOWN
 from ..neighbors import Reference, in_safe_range
 from ..neighbors.neighborhood import Neighborhood, Search
 from ..neighbors.reductions import TIE_TOLERANCE
-from ..preprocessing import SCALES, drop_constant_columns, fit_scaling, tell_lost_digits
+from ..preprocessing import drop_constant_columns, tell_lost_digits
 from ..repeats import tell_shared_rows
+from ..scaling import SCALES, fit_scaling
 from .call import Call, Terms
 from .problem import Result
 

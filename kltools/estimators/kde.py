@@ -15,8 +15,9 @@ from .._scalar import LOG_2PI
 from .._simd import Const, constant, exp, fma, load, minimum, splat, store, total
 from ..errors import InfiniteDivergenceWarning, UnreliableEstimateWarning
 from ..inference import UNKNOWN, Uncertainty, sum_of_means
-from ..preprocessing import Scaling, column_exponents, learn_scaling
+from ..preprocessing import column_exponents
 from ..repeats import tell_repeats
+from ..scaling import Scaling, learn_scaling
 from .problem import Problem, Result
 
 _MOST_FEATURES = 5

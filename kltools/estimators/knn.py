@@ -11,13 +11,15 @@ from .. import _validation
 from .._formula import Formula
 from .._once import once
 from .._scalar import digamma, log_ball_volume
+from .._sums import mean
 from ..errors import PoorOverlapWarning, TiesWarning, UnreliableEstimateWarning
 from ..inference import UNKNOWN, Uncertainty, jackknife_uncertainty, random_blocks
 from ..neighbors import Reference, in_safe_range
 from ..neighbors.leave_out import mean_log_distances
 from ..neighbors.neighborhood import Neighborhood, Search
 from ..neighbors.reductions import log_ratio_moments, log_ratios
-from ..preprocessing import SCALES, Notes, fit_scaling
+from ..preprocessing import Notes
+from ..scaling import SCALES, fit_scaling
 from .density import counts_where_tied, log_densities, share_outside
 from .problem import MOST_OUTSIDE, Problem, Result, are_neighbors_far, outside_support, tell_few_rows
 
@@ -47,20 +49,19 @@ def weighted(
     with_sample: "type[WithSample] | None" = None,
 ) -> Result:
     """The estimates with each k, added with these weights; another comparison `with_sample` has other estimates."""
-    scaling = fit_scaling(problem.X, scale, problem.Y, problem.notes)
-    X = scaling.apply(problem.X, problem.n_jobs)
     if problem.Y is None:
+        scaling = fit_scaling(problem.X, scale, None, problem.notes)
+        kind, X = scaling.kind, scaling.apply(problem.X, problem.n_jobs)
         log_q = problem.log_q()
         if np.isneginf(log_q).any():
             return outside_support(problem, int(np.isneginf(log_q).sum()))
         (X,), exponent = in_safe_range(X)
         log_det = scaling.log_det - exponent * problem.d * math.log(2.0)
-        search = problem.search(ks)
-        comparison: _Comparison = _WithDensity((X, log_q - log_det), search, weights)
+        comparison: _Comparison = _WithDensity((X, log_q - log_det), problem.search(ks), weights)
     else:
-        samples, _ = in_safe_range(X, scaling.apply(problem.Y, problem.n_jobs))
-        search = problem.search(ks, n_searches=2)
-        comparison = (with_sample or WithSample)(tuple(samples), search, weights)
+        kind, samples = problem.scaled(scale)
+        compare = with_sample or problem.comparison or WithSample
+        comparison = compare(tuple(samples), problem.search(ks, n_searches=2), weights)
     terms = comparison.terms()
     tell_few_rows(problem.rows, ks[0], problem.notes)
     _tell_ties(terms, problem.notes)
@@ -72,7 +73,7 @@ def weighted(
         reasons=_reasons(problem, ks, terms),
         diagnostics={
             "value_by_n_neighbors": dict(zip(ks, terms.values, strict=True)),
-            "scale": scaling.kind,
+            "scale": kind,
             "n_repeated_rows": terms.n_repeated,
             "n_shared_rows": terms.n_shared,
             "share_outside": terms.share_outside,
@@ -99,9 +100,9 @@ class _Terms:
 
 @dataclass(frozen=True)
 class _Comparison:
-    """A scaled sample of P together with what stands for Q; `samples` has one entry for each."""
+    """A scaled sample of P together with what stands for Q; `samples` has one entry for each, arrays or `Rows`."""
 
-    samples: tuple[np.ndarray, ...]
+    samples: tuple[Any, ...]
     search: Search
     weights: np.ndarray
     leaves_out_in_one_search: ClassVar[bool] = True
@@ -136,16 +137,28 @@ class WithSample(_Comparison):
         return self.search.references(*self.samples)
 
     def terms(self) -> _Terms:
-        own, other = self.references
-        X, m = own.points, other.shape[0]
-        rho, nu = self.search.among(own), self.search.of(X, other)
+        rho, nu = self.neighborhoods()
+        n, m = (len(sample) for sample in self.samples)
         tied = self.tied(rho, nu)
-        constant = math.log(m / (len(X) - 1))
+        constant = math.log(m / (n - 1))
         values = [self.mean_log_ratio(row, rho, nu, tied[row]) + constant for row in range(len(self.ks))]
-        n_ties, outside = int(tied.any(axis=0).sum()), share_outside(nu.distances[0], other, self.ks[0])
-        on_lattice = nu.n_at_zero > _UNMATCHED_SHARE * len(X)  # then rows of X repeat where Y has none by chance
+        n_ties, outside = int(tied.any(axis=0).sum()), self.share_outside(nu)
+        on_lattice = nu.n_at_zero > _UNMATCHED_SHARE * n  # then rows of X repeat where Y has none by chance
         n_unmatched = 0 if on_lattice else int(np.count_nonzero(rho.at_zero & ~nu.at_zero))
         return _Terms(tuple(values), self.weights, n_ties, rho.n_at_zero, nu.n_at_zero, n_unmatched, outside)
+
+    def neighborhoods(self) -> tuple[Neighborhood, Neighborhood]:
+        """Neighbours of the rows of X, in the order of `references`: among the others, and in Y."""
+        own, other = self.references
+        return self.search.among(own), self.search.of(own.points, other)
+
+    def share_outside(self, nu: Neighborhood) -> float:
+        return share_outside(nu.distances[0], self.samples[1], self.references[1], self.ks[0])
+
+    def counts_where_tied(
+        self, distances: tuple[np.ndarray, np.ndarray], tied: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return counts_where_tied(self.references, distances, tied)
 
     def tied(self, rho: Neighborhood, nu: Neighborhood) -> np.ndarray:
         """Rows at which distances tie; far from Y those to it agree to many digits: no tie unless X says so too."""
@@ -163,7 +176,8 @@ class WithSample(_Comparison):
         self, terms: np.ndarray, row: int, rho: Neighborhood, nu: Neighborhood, tied: np.ndarray
     ) -> float:
         """The mean of terms for each row of X, where distances tie of those from counts."""
-        return mean_with_counts(terms, self.references, (rho.distances[row], nu.distances[row]), tied)
+        counted = self.counts_where_tied((rho.distances[row], nu.distances[row]), tied)
+        return mean_with_counts(terms, counted, self.search.n_jobs)
 
     def labels(self, rng: np.random.Generator, blocks: int) -> list[np.ndarray]:
         return [random_blocks(len(sample), blocks, rng) for sample in self.samples]
@@ -204,21 +218,18 @@ class _WithDensity(_Comparison):
         return float(self.weights @ _digamma(self.ks)) - np.log(n - 1) - log_ball_volume(d) - d * rho - mean_log_q
 
 
-def mean_with_counts(
-    terms: np.ndarray,
-    references: tuple[Reference, Reference],
-    distances: tuple[np.ndarray, np.ndarray],
-    tied: np.ndarray,
-) -> float:
-    """The mean of terms for each row of the first sample; where distances to its k-th neighbours tie, from counts."""
-    chosen, *counts = counts_where_tied(references, distances, tied)
-    terms[chosen] = _digamma(counts[0]) - _digamma(counts[1])
-    return float(terms.mean())
+def mean_with_counts(terms: np.ndarray, counted: tuple[np.ndarray, np.ndarray, np.ndarray], n_jobs: int = 1) -> float:
+    """The mean of terms for each row of the first sample, some of which are those of counts (`counts_where_tied`)."""
+    chosen, own, other = counted
+    terms[chosen] = _digamma(own) - _digamma(other)
+    return mean(terms, n_jobs)
 
 
 def _block_jackknife(comparison: _Comparison, has_ties: bool, problem: Problem) -> Uncertainty:
     blocks = min(_JACKKNIFE_BLOCKS, problem.rows)
     largest = comparison.ks[-1]
+    if has_ties and problem.comparison is not None:  # 20 estimates anew, from samples that are not in memory
+        return UNKNOWN
     left = [len(sample) - math.ceil(len(sample) / blocks) for sample in comparison.samples]
     if blocks < 2 or left[0] <= largest or left[1] < largest:
         return UNKNOWN

@@ -8,7 +8,7 @@ from .. import _validation
 from ..neighbors.contrast import equal_radius_terms
 from ..neighbors.neighborhood import Neighborhood
 from ..neighbors.reductions import TIE_TOLERANCE
-from ..preprocessing import SCALES
+from ..scaling import SCALES
 from . import knn
 from .problem import Problem, Result
 

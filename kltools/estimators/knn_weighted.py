@@ -7,7 +7,7 @@ import numpy as np
 
 from .. import _validation
 from ..errors import KLToolsWarning
-from ..preprocessing import SCALES
+from ..scaling import SCALES
 from . import knn
 from .problem import Problem, Result
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import _device, _validation
+from .. import _device, _log_prob_validation, _validation
 from .._jit import effective_n_jobs
 from ..errors import (
     InfiniteDivergenceWarning,
@@ -147,24 +147,24 @@ def estimate_kl_from_log_prob(
             return counted_there
         log_p, log_q = (_device.twin("host_copy")(x, name) for x, name in ((log_p, "log_p"), (log_q, "log_q")))
     notes = Notes()
-    p = _validation.log_densities(log_p, "log_p", tell=notes.add)
-    q = _validation.log_densities(log_q, "log_q", p.shape, tell=notes.add)
+    p = _log_prob_validation.log_densities(log_p, "log_p", tell=notes.add)
+    q = _log_prob_validation.log_densities(log_q, "log_q", p.shape, tell=notes.add)
     if p.ndim > 2:
         raise ShapeMismatchError(
             f"log_p has shape {p.shape}, 1-d or 2-d is needed; reshape to (sequences, tokens), or pass groups."
         )
-    counted = np.ones(p.shape, dtype=bool) if mask is None else _validation.mask(mask, p.shape)
+    counted = np.ones(p.shape, dtype=bool) if mask is None else _log_prob_validation.mask(mask, p.shape)
     if not counted.any():
         nothing = "mask leaves no entry" if p.size else f"log_p is empty (shape {p.shape})"
         raise NotEnoughSamplesError(f"{nothing}: at least 1 draw is needed.")
     for array, name in ((p, "log_p"), (q, "log_q")):
-        _validation.check_log_densities(array, name, counted)
+        _log_prob_validation.check_log_densities(array, name, counted)
     labels = _labels(groups, p.shape)
     w = None
     if log_weights is not None:
-        w = _validation.log_densities(log_weights, "log_weights", p.shape, tell=notes.add)
-        _validation.check_log_densities(w, "log_weights", counted)
-    _validation.check_within_support(p, counted if w is None else counted & ~np.isneginf(w))
+        w = _log_prob_validation.log_densities(log_weights, "log_weights", p.shape, tell=notes.add)
+        _log_prob_validation.check_log_densities(w, "log_weights", counted)
+    _log_prob_validation.check_within_support(p, counted if w is None else counted & ~np.isneginf(w))
     draws = Draws(p, q, w, labels).where(counted)
     diagnostics = {"n_masked": p.size - len(draws.log_p)}
     return _estimate(draws, estimator, unit, effective_n_jobs(n_jobs), diagnostics, notes)
@@ -172,7 +172,7 @@ def estimate_kl_from_log_prob(
 
 def _labels(groups: Any, shape: tuple[int, ...]) -> np.ndarray | None:
     if groups is not None:
-        return _validation.group_labels(groups, shape)
+        return _log_prob_validation.group_labels(groups, shape)
     return np.broadcast_to(np.arange(shape[0])[:, None], shape) if len(shape) == 2 else None
 
 

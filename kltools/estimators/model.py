@@ -20,7 +20,8 @@ from ..models.reference import (
 )
 from ..neighbors.contrast import Some, contrast, mean_log_density
 from ..neighbors.neighborhood import Search
-from ..preprocessing import Scaling, column_exponents, deviations, fit_scaling, without_outliers
+from ..preprocessing import column_exponents, deviations, without_outliers
+from ..scaling import Scaling, fit_scaling
 from . import gaussian
 from .problem import Problem
 

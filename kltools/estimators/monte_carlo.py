@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import _device, _validation
+from .. import _device, _log_prob_validation, _validation
 from .._philox import uniforms
 from ..distribution import Distribution, check_distribution
 from ..errors import InvalidParameterError, InvalidTypeError, ShapeMismatchError
@@ -183,10 +183,10 @@ def _log_density(density: Callable[[np.ndarray], Any], x: np.ndarray, name: str,
     value = density(x)
     if len(x) == 1 and np.ndim(value) == 0:
         value = np.reshape(value, 1)
-    values = _validation.log_densities(value, f"the log-density of {name}", (len(x),))
-    _validation.check_log_densities(values, f"log_{name}", first=first)
+    values = _log_prob_validation.log_densities(value, f"the log-density of {name}", (len(x),))
+    _log_prob_validation.check_log_densities(values, f"log_{name}", first=first)
     if name == "p":
-        _validation.check_within_support(values, first=first)
+        _log_prob_validation.check_within_support(values, first=first)
     return values
 
 

@@ -16,8 +16,9 @@ from ..inference import UNKNOWN
 from ..neighbors import Reference, in_safe_range
 from ..neighbors.neighborhood import Search
 from ..neighbors.reductions import TIE_TOLERANCE
-from ..preprocessing import SCALES, count_dimensions, fit_scaling, tell_lost_digits
+from ..preprocessing import count_dimensions, tell_lost_digits
 from ..repeats import spread_rounded
+from ..scaling import SCALES, fit_scaling
 from .call import Call, Terms
 from .problem import Result
 

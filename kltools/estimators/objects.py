@@ -13,7 +13,8 @@ from .._jit import effective_n_jobs
 from .._state import VersionedState
 from ..estimate import DivergenceEstimate
 from ..neighbors import Reference, in_safe_range
-from ..preprocessing import SCALES, Notes, fit_scaling
+from ..preprocessing import Notes
+from ..scaling import SCALES, fit_scaling
 from . import estimate_samples, gaussian
 from .density import log_density
 

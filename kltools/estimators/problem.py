@@ -19,8 +19,10 @@ from ..errors import (
 )
 from ..estimate import Deferred, DivergenceEstimate
 from ..inference import UNKNOWN, Uncertainty
+from ..neighbors import in_safe_range
 from ..neighbors.neighborhood import Search
 from ..preprocessing import Notes
+from ..scaling import fit_scaling
 
 # methods that can do with a distribution for Y
 KNOWN_Q = ("auto", "gaussian", "kde", "knn", "knn_calibrated", "knn_radius", "knn_weighted", "mixture")
@@ -33,7 +35,10 @@ MOST_OUTSIDE = 0.2  # of the rows of X, where the samples can be compared
 
 @dataclass(frozen=True)
 class Problem:
-    """Validated samples X ~ P and Y ~ Q, or Q itself, and the circumstances of the call."""
+    """Validated samples X ~ P and Y ~ Q, or Q itself, and the circumstances of the call.
+
+    ``comparison`` is what compares samples that are not arrays, by neighbours.
+    """
 
     X: np.ndarray
     Y: np.ndarray | None
@@ -44,6 +49,7 @@ class Problem:
     memory_limit: int = DEFAULT_MEMORY_LIMIT
     progress: Callable[[int, int], object] | None = None
     device: str = "cpu"
+    comparison: Any = None
 
     @property
     def n(self) -> int:
@@ -96,6 +102,13 @@ class Problem:
         )
         self.notes.add(UnreliableEstimateWarning, text)
         return (text,)
+
+    def scaled(self, kind: str) -> tuple[str, list[np.ndarray]]:
+        """The kind of scale that was learnt, and both samples by it, in the safe range of distances."""
+        assert self.Y is not None
+        scaling = fit_scaling(self.X, kind, self.Y, self.notes)
+        samples, _ = in_safe_range(*(scaling.apply(sample, self.n_jobs) for sample in (self.X, self.Y)))
+        return scaling.kind, samples
 
     def log_q(self) -> np.ndarray:
         """log q at the rows of X, for a known q."""

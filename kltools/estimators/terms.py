@@ -175,10 +175,14 @@ class Tally:
         log_q: np.ndarray,
         log_weights: np.ndarray | None = None,
         offsets: np.ndarray | None = None,
+        size: int | None = None,
     ) -> None:
-        """Count entries; a group lies between two `offsets`, without them each entry is one."""
+        """Count entries; a group lies between two `offsets`, without them each entry is one.
+
+        Parts of a whole are cut into chunks of its `size`.
+        """
         n_groups = len(log_p) if offsets is None else len(offsets) - 1
-        size = chunk_size(n_groups)
+        size = chunk_size(n_groups) if size is None else size
         rows = np.empty((-(-n_groups // size), 9))
         power = 1 if self.estimator == "cv" else int(self.estimator[1])
         weights = None if log_weights is None else np.exp(log_weights)
@@ -189,6 +193,11 @@ class Tally:
         if self.estimator in USING_RATIO:
             self.keep_largest(log_q - log_p if log_weights is None else log_q - log_p + log_weights)
         self.parts += [PairMoments.of_row(row) for row in rows]
+
+    def append(self, other: Tally) -> None:
+        """Count all that another one has counted, after what this one has."""
+        self.parts += other.parts
+        self.keep_largest(other._largest)
 
     def add_as_group(self, other: Tally) -> None:
         """Count all that another one has counted as a single group."""

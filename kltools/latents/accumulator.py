@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Self
 
 import numpy as np
 
-from .. import _latent_validation, _validation
-from .._arrays import frozen, label_array
+from .. import _latent_validation, _progress, _validation
+from .._arrays import frozen
 from .._jit import effective_n_jobs
-from ..errors import InvalidParameterError, InvalidTypeError, NotEnoughSamplesError, ShapeMismatchError
+from ..errors import (
+    InvalidParameterError,
+    InvalidTypeError,
+    KLToolsWarning,
+    NotEnoughSamplesError,
+    ShapeMismatchError,
+)
 from .aggregate import Aggregate
-from .call import DEFAULT_COMPONENTS, DEFAULT_SAMPLES, FEWEST_COMPONENTS, FEWEST_SAMPLES
+from .call import DEFAULT_COMPONENTS, DEFAULT_SAMPLES, FEWEST_COMPONENTS, checked_sizes
 from .known import Seen, report_of
 from .priors import Prior, prior_of
 from .report import LatentReport
@@ -34,7 +41,8 @@ class LatentAccumulator:
     max_items : int, >= 100
         Rows kept, 16 d bytes each.
     random_state : None, int, numpy.random.Generator or numpy.random.RandomState
-        For the rows that are kept. Accumulators that will be merged should have different ones.
+        For the rows that are kept. Accumulators that will be merged should have different ones: `merge` warns of equal
+        ones, of which rows at the same places are kept.
 
     Examples
     --------
@@ -75,18 +83,19 @@ class LatentAccumulator:
             For every batch or for none.
         """
         means, log_variances = _latent_validation.encoder_outputs(mu, log_var)
-        classes = None if labels is None else label_array(labels, "labels")
         n, d = means.shape
-        if classes is not None and len(classes) != n:
-            raise ShapeMismatchError(f"labels has {len(classes)} entries, there are {n} rows.")
+        classes = _latent_validation.latent_labels(labels, n)
+        _latent_validation.check_same_rows(mu, labels, "mu", "labels")
+        names = _latent_validation.latent_names(mu, d)
         if self._law is None:
-            self._law = prior_of(self._prior, d)
-            self._names = _latent_validation.latent_names(mu, d)
-            self._has_labels = classes is not None
+            self._law, self._names, self._has_labels = prior_of(self._prior, d), names, classes is not None
         if d != len(self._names):
             raise ShapeMismatchError(f"mu has {d} latents, batches before had {len(self._names)}.")
         if self._has_labels != (classes is not None):
             raise InvalidTypeError("labels were given for some batches only; pass them for every batch or for none.")
+        if classes is not None:
+            _latent_validation.check_same_kind_of_labels(classes, *(rows[3] for rows in self._kept[:1]))
+        self._names = _latent_validation.together_named(self._names, names, "the batch before", "mu")
         part = Tally.of(means, log_variances, self._law, classes)
         self._tally = part if self._tally is None else self._tally + part
         others = () if classes is None else (classes.copy(),)
@@ -99,32 +108,55 @@ class LatentAccumulator:
         Parameters
         ----------
         other : LatentAccumulator
-            With the same prior and number of latents; it is not changed.
+            With the same prior and latents; it is not changed.
 
         Returns
         -------
         LatentAccumulator
             This one.
+
+        Warns
+        -----
+        KLToolsWarning
+            Where both were made with the same random_state.
         """
         if not isinstance(other, LatentAccumulator):
             raise InvalidTypeError(f"other is a {type(other).__name__}; a LatentAccumulator is needed.")
         if other is self:
             raise InvalidParameterError("other is this accumulator itself: its rows would count twice.")
-        if other._tally is None:
+        if other._tally is None or other._law is None:
             return self
-        if self._tally is None:
-            self._law, self._names, self._has_labels = other._law, other._names, other._has_labels
-            self._tally = other._tally
-        else:
-            if len(self._names) != len(other._names):
-                raise ShapeMismatchError(f"other has {len(other._names)} latents, this has {len(self._names)}.")
-            if self._has_labels != other._has_labels:
-                raise InvalidTypeError("labels were given to one of the accumulators only.")
-            self._tally = self._tally + other._tally
+        d = len(other._names)
+        names = other._names if self._tally is None else self._names
+        if len(names) != d:
+            raise ShapeMismatchError(f"other has {d} latents, this has {len(names)}.")
+        law = self._law or prior_of(self._prior, d)
+        if not law.is_same(other._law):
+            raise InvalidParameterError(
+                f"other has another prior ({other._law.name}) than this ({law.name}); pass the same one to both."
+            )
+        if self._tally is not None and self._has_labels != other._has_labels:
+            raise InvalidTypeError("labels were given to one of the accumulators only.")
+        if other._has_labels:
+            _latent_validation.check_same_kind_of_labels(other._kept[0][3], *(rows[3] for rows in self._kept[:1]))
+        self._names = _latent_validation.together_named(names, other._names, "this", "other")
+        self._law, self._has_labels = law, other._has_labels
+        self._tell_equal_keys(other)
+        self._tally = other._tally if self._tally is None else self._tally + other._tally
         self._kept.extend(other._kept)
         self._max_items = min(self._max_items, max(other._max_items, FEWEST_COMPONENTS))
         self._keep_no_more()
         return self
+
+    def _tell_equal_keys(self, other: LatentAccumulator) -> None:
+        mine, its = ([rows[0] for rows in kept] for kept in (self._kept, other._kept))
+        if mine and len(np.intersect1d(np.concatenate(mine), np.concatenate(its))):
+            warnings.warn(
+                "both accumulators have the same random_state: of each, rows at the same places are kept; give each "
+                "its own, as the number of the process.",
+                KLToolsWarning,
+                stacklevel=3,
+            )
 
     def _keep_no_more(self) -> None:
         """Drop the rows with the largest keys, once there are twice as many as wanted."""
@@ -146,26 +178,28 @@ class LatentAccumulator:
         max_components: int = DEFAULT_COMPONENTS,
         n_jobs: int | None = None,
         random_state: Any = None,
+        progress: Any = None,
     ) -> LatentReport:
         """The report of all that has been seen.
 
         Parameters
         ----------
-        n_samples, max_components, n_jobs, random_state
+        n_samples, max_components, n_jobs, random_state, progress
             As in `latent_report`.
 
         Returns
         -------
         LatentReport
         """
-        n_samples = _validation.integer(n_samples, "n_samples", minimum=FEWEST_SAMPLES)
-        most = _validation.integer(max_components, "max_components", minimum=FEWEST_COMPONENTS)
+        n_samples, most = checked_sizes(n_samples, max_components)
         threads = effective_n_jobs(_validation.check_n_jobs(n_jobs))
         rng = _validation.generator(random_state)
+        shown = _progress.shown(_progress.checked(progress), everywhere=True)
         if self._tally is None or self._law is None:
             raise NotEnoughSamplesError("nothing has been seen yet; call update(mu, log_var) first.")
         _, mu, log_var, *labels = self._chosen()
         rows = np.arange(len(mu)) if len(mu) <= most else np.sort(rng.choice(len(mu), most, replace=False))
         whole = Aggregate(frozen(mu[rows]), frozen(log_var[rows]), self._tally.n)
         seen = Seen(self._tally, whole, self._law, labels[0][rows] if labels else None, None)
-        return report_of(seen, self._names, n_samples, threads, rng)
+        with shown:
+            return report_of(seen, self._names, n_samples, threads, rng)

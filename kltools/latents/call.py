@@ -6,16 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from .. import _latent_validation, _validation
-from .._arrays import label_array
+from .. import _latent_validation, _progress, _validation
 from .._jit import effective_n_jobs
-from ..errors import InvalidTypeError, ShapeMismatchError
+from ..errors import InvalidParameterError, InvalidTypeError, ShapeMismatchError
 from .drawn import report_of_draws
 from .known import Seen, report_of
 from .report import LatentReport
 
 DEFAULT_SAMPLES, DEFAULT_COMPONENTS = 10_000, 100_000
-FEWEST_SAMPLES = FEWEST_COMPONENTS = 100
+FEWEST_COMPONENTS = 100
+_FEWEST_SAMPLES, _MOST_SAMPLES = 100, 10**8
 
 
 def latent_report(
@@ -29,6 +29,7 @@ def latent_report(
     max_components: int = DEFAULT_COMPONENTS,
     n_jobs: int | None = None,
     random_state: Any = None,
+    progress: Any = None,
 ) -> LatentReport:
     r"""Tell whether the latent space of a trained VAE is sound, from what its encoder gives for a data set.
 
@@ -51,11 +52,11 @@ def latent_report(
         where nothing but z is known.
     z : array-like of shape (n, d), optional
         A code for each row that was drawn from its posterior. With mu and log_var it is only checked against them;
-        alone it gives what samples can tell: the aggregate KL and that of each unit, on the units that depend on others
-        or differ from the prior.
+        alone it gives what samples can tell: the KL of each unit, and the aggregate KL by "auto" on the units that
+        differ from the prior or depend on others, to which the rest add what they do as if all were normal.
     prior : Normal, MultivariateNormalDiag, MultivariateNormal, GaussianMixture, or array-like of shape (m, d), optional
         N(0, I) by default. A mixture is what VampPrior is; rows are draws of a prior without a known density.
-    labels : array-like of shape (n,), optional
+    labels : array-like of shape (n,), or list of batches, optional
         Classes of the rows, for the mean KL of each, and for pictures.
     n_samples : int, >= 100
         Draws from the aggregate posterior, rounded up to as many from each component; from 10,000 of them, once each,
@@ -65,6 +66,8 @@ def latent_report(
     n_jobs : int, optional
         Threads, -1 for all cores. The result does not depend on it.
     random_state : None, int, numpy.random.Generator or numpy.random.RandomState
+    progress : True or callable, optional
+        As `show_progress` takes it.
 
     Returns
     -------
@@ -75,6 +78,7 @@ def latent_report(
     ------
     InvalidParameterError, InvalidTypeError, ShapeMismatchError, NotEnoughSamplesError
         For nan and inf, log_var beyond +-1400, unequal shapes and no rows; the message names argument, row and latent.
+        For frames whose columns have different names, or whose indices differ.
 
     References
     ----------
@@ -93,10 +97,10 @@ def latent_report(
     >>> round(report.mutual_information.value, 1), report.collapsed
     (0.8, (1,))
     """
-    n_samples = _validation.integer(n_samples, "n_samples", minimum=FEWEST_SAMPLES)
-    most = _validation.integer(max_components, "max_components", minimum=FEWEST_COMPONENTS)
+    n_samples, most = checked_sizes(n_samples, max_components)
     threads = effective_n_jobs(_validation.check_n_jobs(n_jobs))
     rng = _validation.generator(random_state)
+    shown = _progress.shown(_progress.checked(progress), everywhere=True)
     if (mu is None) != (log_var is None):
         missing, given = ("mu", "log_var") if mu is None else ("log_var", "mu")
         raise InvalidTypeError(f"{missing} is None while {given} is given; pass both, or neither of them and z.")
@@ -105,21 +109,30 @@ def latent_report(
             raise InvalidTypeError("mu, log_var and z are all None; pass mu and log_var, or at least z.")
         codes = _latent_validation.latent_table(z, "z")
         names = _latent_validation.latent_names(z, codes.shape[1])
-        return report_of_draws(codes, names, prior, _labels(labels, len(codes)), threads, rng)
+        classes = _latent_validation.latent_labels(labels, len(codes))
+        _latent_validation.check_same_rows(z, labels, "z", "labels")
+        with shown:
+            return report_of_draws(codes, names, prior, classes, threads, rng)
     means, log_variances = _latent_validation.encoder_outputs(mu, log_var)
     n, d = means.shape
     drawn = None if z is None else _latent_validation.latent_table(z, "z")
     if drawn is not None and drawn.shape != means.shape:
         raise ShapeMismatchError(f"z has shape {drawn.shape}, mu has shape {means.shape}: one code for each row.")
+    classes = _latent_validation.latent_labels(labels, n)
+    _latent_validation.check_alike(mu, z, "mu", "z")
+    _latent_validation.check_same_rows(mu, labels, "mu", "labels")
     rows = np.arange(n) if n <= most else np.sort(rng.choice(n, most, replace=False))
-    seen = Seen.of(means, log_variances, prior, rows, _labels(labels, n), drawn)
-    return report_of(seen, _latent_validation.latent_names(mu, d), n_samples, threads, rng)
+    with shown:
+        seen = Seen.of(means, log_variances, prior, rows, classes, drawn)
+        return report_of(seen, _latent_validation.latent_names(mu, d), n_samples, threads, rng)
 
 
-def _labels(labels: Any, n: int) -> np.ndarray | None:
-    if labels is None:
-        return None
-    array = label_array(labels, "labels")
-    if len(array) != n:
-        raise ShapeMismatchError(f"labels has {len(array)} entries, there are {n} rows.")
-    return array
+def checked_sizes(n_samples: Any, max_components: Any) -> tuple[int, int]:
+    """Draws and components, of which memory must hold some numbers each."""
+    n_samples = _validation.integer(n_samples, "n_samples", minimum=_FEWEST_SAMPLES)
+    if n_samples > _MOST_SAMPLES:
+        raise InvalidParameterError(
+            f"n_samples must be <= {_MOST_SAMPLES}, got {n_samples}; errors fall with its root, and 10,000 draws are "
+            "usually enough."
+        )
+    return n_samples, _validation.integer(max_components, "max_components", minimum=FEWEST_COMPONENTS)

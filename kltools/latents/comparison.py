@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from .. import _latent_validation, _validation
+from .. import _latent_validation, _progress, _validation
 from .._jit import effective_n_jobs
 from ..errors import InvalidParameterError, InvalidTypeError, ShapeMismatchError
 from ..estimate import Deferred, DivergenceEstimate, Report
 from ..inference import Uncertainty
 from ..vae import kl_log_var_normal
 from .aggregate import Aggregate, Groups
-from .call import DEFAULT_COMPONENTS, DEFAULT_SAMPLES, FEWEST_COMPONENTS, FEWEST_SAMPLES
+from .call import DEFAULT_COMPONENTS, DEFAULT_SAMPLES, checked_sizes
 from .monte_carlo import Controls, Means, Plan
 
 
@@ -109,6 +109,7 @@ def compare_latents(
     max_components: int = DEFAULT_COMPONENTS,
     n_jobs: int | None = None,
     random_state: Any = None,
+    progress: Any = None,
 ) -> LatentComparison:
     r"""Compare what two encoders, or one at two times, make of the same or of other inputs.
 
@@ -130,6 +131,8 @@ def compare_latents(
     n_jobs : int, optional
         Threads, -1 for all cores. The result does not depend on it.
     random_state : None, int, numpy.random.Generator or numpy.random.RandomState
+    progress : True or callable, optional
+        As `show_progress` takes it.
 
     Returns
     -------
@@ -152,14 +155,17 @@ def compare_latents(
     >>> bool(found.mean > 1.0), bool(found.aggregate.value < 0.1)  # inputs moved, the aggregate did not
     (True, True)
     """
-    n_samples = _validation.integer(n_samples, "n_samples", minimum=FEWEST_SAMPLES)
-    most = _validation.integer(max_components, "max_components", minimum=FEWEST_COMPONENTS)
+    n_samples, most = checked_sizes(n_samples, max_components)
     threads = effective_n_jobs(_validation.check_n_jobs(n_jobs))
     rng = _validation.generator(random_state)
+    shown = _progress.shown(_progress.checked(progress), everywhere=True)
     first, second = _aggregate(a, "a", most), _aggregate(b, "b", most)
     if first.d != second.d:
         raise ShapeMismatchError(f"a has {first.d} latents, b has {second.d}: these are different spaces.")
-    return _compared(first, second, n_samples, threads, rng)
+    check = _latent_validation.check_alike if len(first) == len(second) else _validation.check_same_columns
+    check(a[0], b[0], "mu of a", "mu of b")
+    with shown:
+        return _compared(first, second, n_samples, threads, rng)
 
 
 @np.errstate(over="ignore", invalid="ignore")  # inf is an answer, and then there is no standard error
@@ -189,12 +195,11 @@ _UNEQUAL = ("the numbers of rows differ: inputs were not compared, only the aggr
 
 def _aggregate(x: Any, name: str, most: int) -> Aggregate:
     if not isinstance(x, tuple | list) or len(x) != 2:
-        raise InvalidTypeError(f"{name} is a {type(x).__name__}; pass the tuple (mu, log_var) of an encoder's outputs.")
-    try:
-        mu, log_var = _latent_validation.encoder_outputs(*x)
-    except (InvalidParameterError, InvalidTypeError, ShapeMismatchError) as error:
-        error.add_note(f"in {name}")
-        raise
+        size = f" of {len(x)} items" if isinstance(x, tuple | list) else ""
+        raise InvalidTypeError(
+            f"{name} is a {type(x).__name__}{size}; pass the tuple (mu, log_var) of an encoder's outputs."
+        )
+    mu, log_var = _latent_validation.encoder_outputs(x[0], x[1], f" of {name}")
     if len(mu) > most:
         raise InvalidParameterError(
             f"{name} has {len(mu)} rows, more than max_components={most}; pass a random part of the rows of both."

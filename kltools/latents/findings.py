@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 from .report import LatentReport, listed
 
-_FEW_ROWS, _NEAR_LIMIT, _MANY_UNCOVERED = 1_000, 0.9, 0.05
+MANY_UNCOVERED = 0.05  # of the draws of the prior
+_FEW_ROWS, _NEAR_LIMIT = 1_000, 0.9
 _DEVIATIONS = 5.0  # standard errors
 
 
@@ -29,6 +30,12 @@ def _about_units(report: LatentReport) -> Iterator[str]:
             "the mean KL is inf: somewhere mu or log_var is so large that squares or variances are beyond float64, or "
             "the prior has no density."
         )
+    infinite = tuple(j for j, value in enumerate(report.marginal_kl.tolist()) if value == math.inf)
+    if report.kl is None and infinite:
+        yield (
+            f"KL(q(z_j)||p(z_j)) of {listed(report.names, infinite)} is inf: the codes there are constant, or where "
+            "the prior has no mass."
+        )
     if len(report.collapsed) == report.d:
         yield (
             "all units are collapsed (posterior collapse): the codes say nothing of the inputs; lower the weight of "
@@ -36,23 +43,38 @@ def _about_units(report: LatentReport) -> Iterator[str]:
         )
     elif report.collapsed:
         yield (
-            f"{len(report.collapsed)} of {report.d} units are collapsed: {listed(report.names, report.collapsed)}; "
+            f"{len(report.collapsed)} of {report.d} units collapsed: {listed(report.names, report.collapsed)}; "
             "they could be left out, or the weight of the KL term is high."
         )
     if report.over_spread:
         yield (
-            f"{len(report.over_spread)} units are over-spread: {listed(report.names, report.over_spread)}; their codes "
+            f"{_units_are(report.over_spread)} over-spread: {listed(report.names, report.over_spread)}; their codes "
             "lie where the prior hardly draws, since the KL term is weak against the reconstruction."
         )
 
 
+def _units_are(units: tuple[int, ...]) -> str:
+    return "1 unit is" if len(units) == 1 else f"{len(units)} units are"
+
+
 def _about_prior(report: LatentReport) -> Iterator[str]:
-    if report.hole_share is not None and report.hole_share > _MANY_UNCOVERED:
+    if report.hole_share is not None and report.hole_share > MANY_UNCOVERED:
         yield (
             f"{report.hole_share:.0%} of the draws of the prior lie in holes, where the aggregate posterior hardly is: "
             "what is generated from them comes from codes that the decoder was not trained on; fit a prior to the "
             "codes (as VampPrior or a mixture is), or raise the weight of the KL term."
         )
+
+    if report.hole_share is None and report.holes is not None:
+        yield (
+            "codes of different rows hardly overlap, so that it cannot be told how much of the prior they leave "
+            "uncovered; encode more rows, and look at the marginal KL of the units."
+        )
+
+
+def hardly_overlap(information: float, n: int) -> bool:
+    """Whether codes of n rows nearly tell which row they are of."""
+    return information > _NEAR_LIMIT * math.log(n) > 0.0
 
 
 def _about_rows(report: LatentReport, n_components: int, subsampling_bias: float) -> Iterator[str]:
@@ -64,12 +86,13 @@ def _about_rows(report: LatentReport, n_components: int, subsampling_bias: float
     if report.bounds_standard_error:
         yield f"bounds are means over a part of the rows, with a standard error of {report.bounds_standard_error:.2g}."
     if report.n < _FEW_ROWS:
+        rows = "1 row is" if report.n == 1 else f"{report.n} rows are"
         yield (
-            f"{report.n} rows are few: all is of the mixture of these rows, whose KL from the prior is above that of "
+            f"{rows} few: all is of the mixture of these rows, whose KL from the prior is above that of "
             f"all data; encode at least {_FEW_ROWS} rows."
         )
     information = report.mutual_information
-    if information is not None and information.value > _NEAR_LIMIT * report.mutual_information_limit > 0.0:
+    if information is not None and hardly_overlap(information.value, report.n):
         yield (
             f"the mutual information, {information.value:.3g} nats, is close to its limit log n = "
             f"{report.mutual_information_limit:.3g}: codes of different rows hardly overlap, and it and the aggregate "

@@ -13,8 +13,8 @@ from ..estimate import Deferred, DivergenceEstimate
 from ..inference import Uncertainty
 from .aggregate import Aggregate, Groups
 from .bounds import information_bounds
-from .decomposition import N_GROUPS, Value, decompose, find_holes
-from .findings import findings
+from .decomposition import N_GROUPS, Holes, Value, decompose, find_holes
+from .findings import MANY_UNCOVERED, findings, hardly_overlap
 from .monte_carlo import Plan
 from .priors import Prior, SampledPrior, prior_of
 from .report import Codes, LatentReport
@@ -74,6 +74,7 @@ def report_of(
     if isinstance(prior, SampledPrior):
         parts = with_sampled_prior(parts, whole, prior, rng, n_jobs)
     holes = find_holes(groups, prior, parts.log_ratios, rng, n_jobs)
+    share = _share_of_holes(holes, float(parts.mutual_information.value), len(whole))
     bounds, bounds_error = _bounds(whole, rng, n_jobs)
     kl, of_units = float(parts.kl.value), parts.kl_of_units.value
     has_coupling = not prior.is_factorised and math.isfinite(kl)  # else it would be a difference of infinite numbers
@@ -105,8 +106,8 @@ def report_of(
         bounds_standard_error=bounds_error,
         marginal_kl=parts.marginal_kl.value,
         marginal_kl_standard_error=parts.marginal_kl.standard_error,
-        hole_share=None if holes is None else holes.share,
-        hole_share_standard_error=None if holes is None else holes.standard_error,
+        hole_share=share,
+        hole_share_standard_error=None if share is None or holes is None else holes.standard_error,
         holes=None if holes is None else holes.rows,
         hole_log_ratios=None if holes is None else holes.log_ratios,
         kl_by_label=_by_label(tally, prior),
@@ -114,7 +115,14 @@ def report_of(
         codes=codes_of(whole.mu, whole.log_var, seen.z, seen.labels, rng),
     )
     found = findings(report, len(whole), parts.subsampling_bias, seen.squares)
-    return dataclasses.replace(report, warnings=tuple(found))
+    return dataclasses.replace(report, warnings=(*prior.doubts, *found))
+
+
+def _share_of_holes(holes: Holes | None, information: float, n: int) -> float | None:
+    """Where codes do not overlap it says nothing that draws of the prior are as close to them as they to each other."""
+    if holes is None or (hardly_overlap(information, n) and holes.share <= MANY_UNCOVERED):
+        return None
+    return holes.share
 
 
 def _known(tally: Tally, prior: Prior) -> tuple[float, np.ndarray]:

@@ -12,7 +12,7 @@ from ..families.gaussian import MultivariateNormal, MultivariateNormalDiag, Norm
 from ..families.gaussian_mixture import GaussianMixture
 from ..vae import kl_log_var_normal, vae_kl
 
-_FEWEST_ROWS, _MOST_ROWS = 10, 5_000  # of a prior that nothing but draws are known of
+_FEWEST_ROWS, _FEW_ROWS, _MOST_ROWS = 10, 1_000, 5_000  # of a prior that nothing but draws are known of
 
 
 def prior_of(prior: Any, d: int) -> "Prior":
@@ -23,7 +23,7 @@ def prior_of(prior: Any, d: int) -> "Prior":
         return _of_law(check_distribution(prior, "prior"), d)
     if type(prior).__module__.startswith(("torch.distributions", "scipy.stats")):
         check_distribution(prior, "prior")  # raises, and names our family
-    rows = _latent_validation.latent_table(prior, "prior")
+    rows = _latent_validation.latent_table(prior, "prior", "leave those draws out.")
     if rows.shape[1] != d:
         raise ShapeMismatchError(f"prior has draws of {rows.shape[1]} latents, there are {d}.")
     if len(rows) < _FEWEST_ROWS:
@@ -38,7 +38,10 @@ def _of_law(law: Any, d: int) -> "Prior":
             "needed, or an array of draws from it."
         )
     if law.batch_shape:
-        raise ShapeMismatchError(f"prior must be a single distribution, it has batch shape {law.batch_shape}.")
+        hint = ""
+        if isinstance(law, Normal) and law.batch_shape == (d,):
+            hint = "; a Normal of vectors is a batch of laws, one law of all latents is MultivariateNormalDiag"
+        raise ShapeMismatchError(f"prior must be a single distribution, it has batch shape {law.batch_shape}{hint}.")
     if law.event_shape not in ((), (d,)):
         raise ShapeMismatchError(f"prior draws shape {law.event_shape}, there are {d} latents.")
     if isinstance(law, GaussianMixture):
@@ -50,17 +53,26 @@ def _of_law(law: Any, d: int) -> "Prior":
 
 
 class Prior:
-    """``mean`` and ``var`` of each coordinate, and a ``name``."""
+    """``mean`` and ``var`` of each coordinate, a ``name``, and ``doubts`` of what rests on it."""
 
     mean: np.ndarray
     var: np.ndarray
     name: str
+    doubts: tuple[str, ...] = ()
     has_formula = False
     is_factorised = False
 
     @property
     def d(self) -> int:
         return len(self.mean)
+
+    def is_same(self, other: "Prior") -> bool:
+        """Whether both are of one kind, with the same parameters."""
+        pairs = zip(self._parameters(), other._parameters(), strict=False)
+        return type(self) is type(other) and all(np.array_equal(a, b) for a, b in pairs)
+
+    def _parameters(self) -> tuple[np.ndarray, ...]:
+        return self.mean, self.var
 
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
         raise NotImplementedError
@@ -114,6 +126,9 @@ class FullPrior(Prior):
         self._law = law
         self.mean, self.var = law.mean, np.diagonal(law.cov)
 
+    def _parameters(self) -> tuple[np.ndarray, ...]:
+        return self._law.mean, self._law.cov
+
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
         return self._law.sample(n, random_state=rng)
 
@@ -139,6 +154,9 @@ class MixturePrior(Prior):
             weights=law.weights, means=law.means.T[..., None], covs=variances.T[..., None]
         )
 
+    def _parameters(self) -> tuple[np.ndarray, ...]:
+        return self._law.weights, self._law.means, self._law.covs
+
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
         return self._law.sample(n, random_state=rng)
 
@@ -161,6 +179,14 @@ class SampledPrior(Prior):
         self.rows = rows
         self.name = f"{len(rows)} draws of an unknown distribution"
         self.mean, self.var = rows.mean(axis=0), rows.var(axis=0)
+        if len(rows) < _FEW_ROWS:
+            self.doubts = (
+                f"prior has {len(rows)} draws, which is few: KL from it, its marginals and holes are uncertain beyond "
+                f"their standard errors; draw at least {_FEW_ROWS}.",
+            )
+
+    def _parameters(self) -> tuple[np.ndarray, ...]:
+        return (self.rows,)
 
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
         return self.rows if n >= len(self.rows) else self.rows[rng.choice(len(self.rows), n, replace=False)]

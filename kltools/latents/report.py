@@ -12,7 +12,8 @@ import numpy as np
 
 from ..estimate import DivergenceEstimate, Report
 
-_MOST_UNITS = 20  # told one by one
+_MOST_UNITS = _MOST_LABELS = 20  # told one by one
+_ROUNDING = 1e-13  # nats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +78,8 @@ class LatentReport(Report):
     hole_share, hole_share_standard_error : float or None
         Share of draws of the prior that the aggregate posterior hardly covers: where q(z) / p(z) is at most a half, and
         no more than at 1% of the codes (under the posteriors of other rows). Where no density of the prior is known,
-        q(z) is compared, and there is no half. It is at most about 0.01 for q = p.
+        q(z) is compared, and there is no half. It is at most about 0.01 for q = p; None where codes of different rows
+        hardly overlap, unless it is large.
     holes, hole_log_ratios : ndarray or None
         The draws of the prior that are covered least, (10, d), and log q(z) / p(z) there.
     kl_by_label : dict or None
@@ -140,12 +142,12 @@ class LatentReport(Report):
 
     def _summary_rows(self) -> list[tuple[str, str]]:
         return [
-            ("latents", f"{self.n} rows, {self.d} units; prior {self.prior}"),
+            ("latents", f"{_counted(self.n, 'row')}, {_counted(self.d, 'unit')}; prior {self.prior}"),
             *self._parts(),
             *self._about_aggregate(),
             *self._about_units(),
             *self._each_unit(),
-            *((f"label {label}", f"mean KL {value:.4g}") for label, value in (self.kl_by_label or {}).items()),
+            *self._each_label(),
             *(("warning", text) for text in self.warnings),
         ]
 
@@ -191,7 +193,14 @@ class LatentReport(Report):
             spread = f"Var mu {self.mu_variance[j]:.3g}, mean var {self.mean_variance[j]:.3g}"
             yield f"unit {self.names[j]}", f"KL {self.kl_per_unit[j]:.4g}, {spread}, {marginal}"
         if self.d > _MOST_UNITS:
-            yield "", f"and {self.d - _MOST_UNITS} units more"
+            yield "", f"and {_counted(self.d - _MOST_UNITS, 'unit')} more"
+
+    def _each_label(self) -> Iterator[tuple[str, str]]:
+        labels = list((self.kl_by_label or {}).items())
+        for label, value in labels[:_MOST_LABELS]:
+            yield f"label {label}", f"mean KL {value:.4g}"
+        if len(labels) > _MOST_LABELS:
+            yield "", f"and {_counted(len(labels) - _MOST_LABELS, 'label')} more"
 
     def __str__(self) -> str:
         return self.summary()
@@ -213,7 +222,13 @@ def listed(names: tuple[str, ...], units: tuple[int, ...]) -> str:
     return told if len(units) <= _MOST_UNITS else f"{told}, ..."
 
 
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
 def _with_error(estimate: DivergenceEstimate) -> str:
+    if abs(estimate.value) + estimate.standard_error < _ROUNDING:
+        return "0 (to rounding)"
     return f"{estimate.value:.4g} +- {estimate.standard_error:.2g}"
 
 

@@ -32,6 +32,7 @@ class Tally:
     by_label: dict[Any, tuple[int, float]] = field(default_factory=dict)
 
     @classmethod
+    @np.errstate(over="ignore", invalid="ignore")  # inf is an answer
     def of(cls, mu: np.ndarray, log_var: np.ndarray, prior: Prior, labels: np.ndarray | None) -> Self:
         """Of some rows, in blocks that bound the memory."""
         total: Self | None = None
@@ -47,14 +48,14 @@ class Tally:
         rows, units = np.full(n, math.nan), np.full((n, d), math.nan)
         if prior.has_formula:
             rows, units = prior.exact(mu, log_var)
-        with np.errstate(over="ignore"):
-            var, mean = np.exp(log_var).mean(axis=0), mu.mean(axis=0)
-            squares = ((mu - mean) ** 2).sum(axis=0)
+        var, mean = np.exp(log_var).mean(axis=0), mu.mean(axis=0)
+        squares = ((mu - mean) ** 2).sum(axis=0)
         return cls(
             *(n, mean, squares, var, log_var.mean(axis=0), float(rows.mean()), units.mean(axis=0)),
             by_label={} if labels is None else _by_label(rows, labels),
         )
 
+    @np.errstate(over="ignore", invalid="ignore")
     def __add__(self, other: Tally) -> Self:
         """Of both sets of rows together (Chan, Golub and LeVeque 1983, eq. 2.1)."""
         n = self.n + other.n

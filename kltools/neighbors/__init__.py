@@ -32,12 +32,21 @@ def in_safe_range(*arrays: np.ndarray) -> tuple[list[np.ndarray], int]:
 
     The exponent is 0 for ordinary data, which are then not touched at all.
     """
-    largest = max(wide.largest(a) for a in arrays)
+    exponent = safe_exponent(max(wide.largest(a) for a in arrays))
+    return [divided(a, exponent) for a in arrays], exponent
+
+
+def safe_exponent(largest: float) -> int:
+    """The power of two that data with this largest magnitude are to be divided by."""
     exponent = int(np.frexp(largest)[1])
     if largest == 0.0 or _SMALLEST_EXPONENT <= exponent <= _LARGEST_EXPONENT:
-        return list(arrays), 0
-    exponent -= max(0, min(exponent, _LARGEST_EXPONENT))
-    return [_arrays.frozen(np.ldexp(a, -exponent)) for a in arrays], exponent
+        return 0
+    return exponent - max(0, min(exponent, _LARGEST_EXPONENT))
+
+
+def divided(points: np.ndarray, exponent: int) -> np.ndarray:
+    """Points divided by a power of two."""
+    return _arrays.frozen(np.ldexp(points, -exponent)) if exponent else points
 
 
 def _structure(points: np.ndarray, norm: str, n_jobs: int, asked_often: bool) -> Any:

@@ -36,6 +36,7 @@ _PANEL = 8
 _PANEL_ROWS = Const(_PANEL)
 _EXACT = 8
 _EXACT_LANES = Const(_EXACT)
+_FEW, _ONE_LANE = 16, Const(1)  # features: parts of a sample may be searched by a tree where the whole is not
 _FAR = 2.0**60  # queries farther away than so many radii of the points are not filtered
 _ALWAYS, _NO_SCORE = 3e38, 1e38  # in place of the scores of far queries and points, and what no score reaches
 _ROWS_TO_CENTER = 1000
@@ -49,8 +50,14 @@ _OPERATIONS_AT_ONCE = 32
 
 @jit
 def exact_square(x, i, y, j):
-    """Squared distance between row i of x and row j of y."""
+    """Squared distance between row i of x and row j of y; of few features with the rounding of a tree."""
     d = x.shape[1]
+    if d < _FEW:
+        square = splat(0.0, _ONE_LANE)
+        for t in range(d):
+            distance = load(x, i * d + t, _ONE_LANE) - load(y, j * d + t, _ONE_LANE)
+            square = fma(distance, distance, square)
+        return total(square)
     whole = d - d % _EXACT
     squares = splat(0.0, _EXACT_LANES)
     for t in range(0, whole, _EXACT):

@@ -4,11 +4,11 @@ import numpy as np
 
 from .._arrays import frozen
 from .._jit import jit, run_rows
+from .._sums import column_totals, partial_sums
 from . import Reference
 
 _ROWS_AT_ONCE = 1 << 16
-
-_SPARE_NEIGHBORS = 8  # of k + 8 neighbours, more than 8 in one of many blocks is rare
+SPARE_NEIGHBORS = 8  # of k + 8 neighbours, more than 8 in one of many blocks is rare
 
 
 def mean_log_distances(
@@ -29,13 +29,13 @@ def mean_log_distances(
     n_blocks = int(labels.max()) + 1
     weights = np.full(len(ks), 1.0 / len(ks)) if weights is None else weights
     kept = query_labels[:, None] != np.arange(n_blocks)
-    sums = np.zeros(n_blocks)
+    sums = []
     for start in range(0, len(queries), _ROWS_AT_ONCE):
         rows = slice(start, start + _ROWS_AT_ONCE)
         skip = None if exclude is None else exclude[rows]
         part = _mean_over_k(reference, queries[rows], ks, weights, labels, query_labels[rows], n_blocks, skip)
-        sums += part.sum(axis=0, where=kept[rows])
-    return sums / kept.sum(axis=0)
+        sums.append(partial_sums(part, kept[rows], reference.n_jobs))
+    return column_totals(np.concatenate(sums)) / kept.sum(axis=0)
 
 
 def _mean_over_k(
@@ -51,22 +51,41 @@ def _mean_over_k(
     """One value for each query and block; queries for which too few neighbours are known are asked again."""
     out = np.empty((len(queries), n_blocks))
     left = np.arange(len(queries))
-    known, available = ks[-1] + _SPARE_NEIGHBORS, len(labels) - (exclude is not None)
+    known, available = ks[-1] + SPARE_NEIGHBORS, len(labels) - (exclude is not None)
     while len(left):
         known = min(known, available)
         skip = None if exclude is None else exclude[left]
         distances, rows = reference.nearest(queries[left], known, skip)
-        with np.errstate(divide="ignore"):
-            log_distances = np.log(distances, out=distances)
-        result = np.empty((len(left), n_blocks))
-        arguments = (log_distances, labels[rows], query_labels[left], np.array(ks), weights)
-        run_rows(_kernel, len(left), *(frozen(a) for a in arguments), result, n_jobs=reference.n_jobs)
+        result = means_without_blocks(
+            distances, labels[rows], query_labels[left], ks, weights, n_blocks, reference.n_jobs
+        )
         out[left] = result
         if known == available:
             break
         left = left[np.isnan(result).any(axis=1)]
         known *= 2
     return out
+
+
+def means_without_blocks(
+    distances: np.ndarray,
+    labels: np.ndarray,
+    query_labels: np.ndarray,
+    ks: tuple[int, ...],
+    weights: np.ndarray,
+    n_blocks: int,
+    n_jobs: int = 1,
+) -> np.ndarray:
+    """Weighted means over k of the log distance to the k-th neighbour outside of each block, of every query.
+
+    They are nan where too few of the distances given are to neighbours outside. Rows of the block are not counted.
+    """
+    with np.errstate(divide="ignore"):
+        log_distances = np.log(distances)
+    result = np.empty((len(distances), n_blocks))
+    arguments = (frozen(a) for a in (log_distances, labels, query_labels, np.array(ks), weights))
+    run_rows(_kernel, len(distances), *arguments, result, n_jobs=n_jobs)
+    return result
 
 
 @jit

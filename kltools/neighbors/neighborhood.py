@@ -85,6 +85,14 @@ class Search:
         self._done[0] += n
         return result
 
+    def chosen(self, nearest: np.ndarray) -> Neighborhood:
+        """What is kept of the distances to the nearest neighbours of some rows."""
+        shape = len(self.ks), len(nearest)
+        result = Neighborhood(np.empty(shape), np.empty(shape, dtype=bool), np.empty(len(nearest), dtype=bool))
+        arguments = frozen(nearest), np.array(self.ks), 0, result.distances, result.tied, result.at_zero
+        run_rows(choose_kernel, len(nearest), *arguments, n_jobs=self.n_jobs, row_cost=len(self.ks))
+        return result
+
     def _teller(self, rows: slice, n: int):
         if self.progress is None:
             return None

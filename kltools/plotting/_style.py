@@ -16,7 +16,7 @@ from ..estimate import DivergenceEstimate
 BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
 COLORS = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY)
 GREY = "#8C8C8C"
-PICTURES = (".png", ".svg", ".pdf")
+PICTURES, PAGES = (".png", ".svg", ".pdf"), (".html", ".htm")
 _LONGEST_LABEL = 24
 
 
@@ -36,6 +36,14 @@ def check_picture(path: Any) -> None:
     suffix = Path(path).suffix.lower()
     if suffix not in PICTURES:
         raise InvalidParameterError(f"{path}: unknown kind of picture {suffix!r}; known are {', '.join(PICTURES)}.")
+
+
+def check_page(path: Any) -> None:
+    """The same of a page, which has pictures."""
+    need_matplotlib()
+    suffix = Path(path).suffix.lower()
+    if suffix not in PAGES:
+        raise InvalidParameterError(f"{path}: a report is a page, not {suffix!r}; name it {' or '.join(PAGES)}.")
 
 
 def one_ax(ax: Any, size: tuple[float, float] = (6.0, 4.0)) -> Any:

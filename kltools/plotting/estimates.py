@@ -1,6 +1,6 @@
 """Estimates with their intervals: against the size of the samples, against k, and of several methods."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -214,8 +214,7 @@ def plot_forest(
     ax.set_ylim(len(drawn) - 0.5, -0.5)
     ax.set_xlabel(f"{quantity_with_unit(drawn)}, {100 * level:.4g}% intervals")
     tidy(ax, "x")
-    handles = [] if truth is None else [ax.axvline(truth, color=ORANGE, linestyle="--", label="truth", zorder=0)]
-    legend_above(ax, [*handles, *not_reliable(ax, drawn)])
+    legend_above(ax, [*_truth(ax, ax.axvline, truth), *not_reliable(ax, drawn)])
     return ax
 
 
@@ -254,11 +253,19 @@ def _against(
     ax.set_ylabel(quantity_with_unit(estimates))
     ax.set_title(f"{estimates[0].method}, {100 * level:.4g}% intervals")
     tidy(ax)
-    handles = [] if truth is None else [ax.axhline(truth, color=ORANGE, linestyle="--", label="truth", zorder=0)]
-    handles += not_reliable(ax, estimates)
+    handles = [*_truth(ax, ax.axhline, truth), *not_reliable(ax, estimates)]
     if handles:
         ax.legend(handles=handles, frameon=False)
     return ax
+
+
+def _truth(ax: Any, draw: Callable[..., Any], truth: float | None) -> list[Any]:
+    """The line to compare with, in words where it is at infinity."""
+    if truth is None:
+        return []
+    if not np.isfinite(truth):
+        return list(ax.plot([], [], " ", label=f"truth: {truth:g}"))
+    return [draw(truth, color=ORANGE, linestyle="--", label="truth", zorder=0)]
 
 
 def _finite(value: float) -> float:

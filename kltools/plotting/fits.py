@@ -15,6 +15,7 @@ from ..fits import DIRECTIONS, fit_gaussian
 from ._style import BLUE, GREY, VERMILLION, one_ax, tidy
 
 _POINTS, _REACH = 801, 4.0
+_FAR_HIGHER = 100.0  # than another curve, which a linear axis would hide
 _STYLES = {
     "forward": (BLUE, "-", "KL(p||N)"),
     "reverse": (VERMILLION, "--", "KL(N||p)"),
@@ -66,21 +67,29 @@ def plot_fits(target: Distribution, *, directions: Sequence[str] = DIRECTIONS, a
     fits = {direction: fit_gaussian(target, direction=direction) for direction in directions}
     ax = one_ax(ax, (7.0, 3.8))
     x = _places(target, list(fits.values()))
-    ax.fill_between(x, _density(target, x), color=GREY, alpha=0.35, linewidth=0, label="p")
+    ax.fill_between(x, _density(target, x), color=GREY, alpha=0.35, linewidth=0.8, label="p")
+    heights = [float(_density(target, x).max())]
     for direction, fit in fits.items():
         color, style, name = _STYLES[direction]
         ax.plot(x, _density(fit, x), style, color=color, label=f"least {name}{_least(target, fit, direction)}")
+        heights.append(float(_density(fit, x).max()))
     ax.set(xlabel="x", ylabel="density", xlim=(x[0], x[-1]), ylim=(0.0, None))
+    if max(heights) > _FAR_HIGHER * min(heights):
+        ax.set(yscale="log", ylim=(min(heights) / _FAR_HIGHER, 2.0 * max(heights)))
     tidy(ax)
     ax.legend(frameon=False, loc="best")
     return ax
 
 
 def _places(target: Distribution, fits: list[Any]) -> np.ndarray:
+    """Evenly where the fits are, and as draws of p and each fit lie, so that no narrow peak is missed."""
     means = np.array([float(np.ravel(fit.mean)[0]) for fit in fits])
     stds = np.array([math.sqrt(float(np.ravel(fit.var)[0])) for fit in fits])
     low, high = float((means - _REACH * stds).min()), float((means + _REACH * stds).max())
-    return np.linspace(low, high, _POINTS)
+    even = np.linspace(-_REACH, _REACH, _POINTS)
+    draws = np.ravel(target.sample(_POINTS, random_state=0))
+    x = np.concatenate([np.linspace(low, high, _POINTS), draws, (means[:, None] + stds[:, None] * even).ravel()])
+    return np.unique(x[(low <= x) & (x <= high)])
 
 
 def _density(law: Distribution, x: np.ndarray) -> np.ndarray:

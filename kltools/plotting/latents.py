@@ -12,7 +12,8 @@ from ..latents import LatentReport
 from ..latents.known import ACTIVE
 from ._style import BLUE, COLORS, GREEN, GREY, ORANGE, PURPLE, VERMILLION, label, legend_above, note, several_axes, tidy
 
-_MOST_NAMES, _MOST_MARGINALS = 24, 8
+_MOST_NAMES, _MOST_MARGINALS, _MOST_DECADES, _CHARACTERS_OF_WIDTH = 24, 8, 9, 45
+_WIDE = 20.0  # times the median width of what is drawn on one axis
 _MARKERS = ("o", "^", "s")
 _BINS, _REACH = 240, 4.0
 _KINDS = ((BLUE, "active"), (GREY, "collapsed"), (VERMILLION, "over-spread"))
@@ -27,7 +28,7 @@ def plot_latents(report: LatentReport, *, ax: Any = None) -> Any:
     report : LatentReport
         From `latent_report`.
     ax : sequence of 4 matplotlib.axes.Axes, optional
-        By default those of a new figure.
+        By default those of a new figure; of one of yours, made with ``layout="constrained"``, for room between them.
 
     Returns
     -------
@@ -72,7 +73,9 @@ def _draw_units(report: LatentReport, ax: Any) -> None:
     top = 2.0 * max(float(finite.max()) if len(finite) else 1.0, 2.0 * ACTIVE)
     bars = ax.bar(range(len(order)), np.where(np.isfinite(shown), shown, top), color=colors)
     ax.set_yscale("symlog", linthresh=ACTIVE, linscale=0.7)
-    ticks = [0.0, *(10.0**e for e in range(-2, 1 + math.ceil(math.log10(top))))]
+    decades = range(-2, 1 + math.ceil(math.log10(top)))
+    step = -(-len(decades) // _MOST_DECADES)
+    ticks = [0.0, *(10.0**e for e in decades[step - 1 :: step])]
     ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.set_ylim(min(0.0, float(finite.min()) if len(finite) else 0.0), top)
     line = ax.axhline(ACTIVE, color=ORANGE, linestyle="--", linewidth=1.2, label=f"collapse at {ACTIVE:g}")
@@ -95,7 +98,7 @@ def _name_units(report: LatentReport, ax: Any, order: np.ndarray) -> None:
         ax.set_xticks([])
         return
     names = [label(report.names[j]) for j in order]
-    turned = sum(map(len, names)) > 3 * _MOST_NAMES
+    turned = sum(map(len, names)) + len(names) > _CHARACTERS_OF_WIDTH
     ax.set_xticks(range(len(order)), names, rotation=45 if turned else 0, ha="right" if turned else "center")
     ax.set_xlabel("unit")
 
@@ -146,13 +149,16 @@ def _draw_marginals(report: LatentReport, ax: Any) -> None:
     with np.errstate(over="ignore"):
         normal = np.exp(-0.5 * middles**2) / math.sqrt(2.0 * math.pi)
     step = 1.15 * max(float(normal.max()), float(np.median([curve.max() for curve in curves])))
+    reaching = _unit_ranges(report, units)
     for place, (j, curve) in enumerate(zip(units, curves, strict=True)):
+        cut = "" if edges[0] <= reaching[0, place] and reaching[1, place] <= edges[-1] else ", wider than shown"
         base, height = -place * step, np.minimum(curve, 1.05 * step)  # a spike would hide its neighbours
         ax.fill_between(middles, base, base + height, color=BLUE, alpha=0.6, linewidth=0.8)
         if report.prior == _STANDARD:
             ax.plot(middles, base + normal, "--", color=VERMILLION, linewidth=1.0)
         ax.text(
-            edges[-1], base + 0.12 * step, f"KL {report.marginal_kl[j]:.2g}", ha="right", va="bottom", fontsize="small"
+            *(edges[-1], base + 0.12 * step, f"KL {report.marginal_kl[j]:.2g}{cut}"),
+            **{"ha": "right", "va": "bottom", "fontsize": "small"},
         )
     ax.set_yticks([-place * step for place in range(len(units))], [label(report.names[j]) for j in units])
     ax.set(xlim=(edges[0], edges[-1]), ylim=(-(len(units) - 1) * step - 0.05 * step, 1.15 * step), xlabel="z_j")
@@ -163,15 +169,23 @@ def _draw_marginals(report: LatentReport, ax: Any) -> None:
     ax.tick_params(axis="y", length=0.0)
 
 
-def _edges(report: LatentReport, units: np.ndarray) -> np.ndarray:
-    """Of bins that hold nearly all that the codes of these units may be."""
+def _unit_ranges(report: LatentReport, units: np.ndarray) -> np.ndarray:
+    """Ends of what holds nearly all that the codes of these units may be, (2, units)."""
     mu, log_var, z = report.codes.mu, report.codes.log_var, report.codes.z
     if mu is not None and log_var is not None:
         reach = _REACH * np.exp(0.5 * log_var[:, units])
-        low, high = np.quantile(mu[:, units] - reach, 0.01), np.quantile(mu[:, units] + reach, 0.99)
-    else:
-        assert z is not None
-        low, high = np.quantile(z[:, units], (0.0, 1.0))
+        ends = np.quantile(mu[:, units] - reach, 0.01, axis=0), np.quantile(mu[:, units] + reach, 0.99, axis=0)
+        return np.array(ends)
+    assert z is not None
+    return np.array([z[:, units].min(axis=0), z[:, units].max(axis=0)])
+
+
+def _edges(report: LatentReport, units: np.ndarray) -> np.ndarray:
+    """Of bins on the axis of these units, but for those that would squeeze the others."""
+    ends = _unit_ranges(report, units)
+    widths = ends[1] - ends[0]
+    ends = ends[:, widths <= _WIDE * np.median(widths)]
+    low, high = ends.min(), ends.max()
     if report.prior == _STANDARD:
         low, high = np.minimum(low, -3.0), np.maximum(high, 3.0)
     spare = 0.02 * (high - low) + 1e-3 * (high == low)
@@ -216,7 +230,8 @@ def _draw_points(ax: Any, rows: np.ndarray, labels: np.ndarray | None) -> None:
     look = {"linestyle": "none", "markersize": 3.0, "alpha": 0.7, "markeredgewidth": 0.0, "rasterized": True}
     kinds = [] if labels is None else list(dict.fromkeys(sorted(labels.tolist(), key=lambda x: (str(type(x)), x))))
     if labels is None or len(kinds) > len(COLORS) * len(_MARKERS):
-        ax.plot(*rows.T, marker="o", color=BLUE, label="_codes", **look)
+        name = "_codes" if labels is None else f"{len(kinds)} labels, not told apart"
+        ax.plot(*rows.T, marker="o", color=BLUE, label=name, **look)
         return
     for number, kind in enumerate(kinds):
         color, marker = COLORS[number % len(COLORS)], _MARKERS[number // len(COLORS)]

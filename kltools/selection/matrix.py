@@ -12,6 +12,7 @@ import numpy as np
 from .. import _validation
 from .._arrays import frozen
 from .._jit import call_all
+from .._sums import mean
 from ..errors import (
     InfiniteDivergenceWarning,
     InvalidTypeError,
@@ -22,7 +23,7 @@ from ..errors import (
     UnreliableEstimateWarning,
 )
 from ..estimators.call import Call
-from ..estimators.density import share_beyond, usual_distance
+from ..estimators.density import counts_where_tied, share_beyond, usual_distance
 from ..estimators.jensen_shannon import AT_BOUND, Side, drawn, label_terms
 from ..estimators.knn import WithSample, mean_with_counts
 from ..estimators.problem import MOST_OUTSIDE, ROWS_PER_NEIGHBOR, are_neighbors_far
@@ -30,15 +31,14 @@ from ..neighbors import Reference, in_safe_range
 from ..neighbors.neighborhood import Neighborhood, Search
 from ..neighbors.reductions import log_ratios
 from ..preprocessing import (
-    SCALES,
     Notes,
     drop_constant_columns,
     drop_dependent_columns,
-    fit_scaling,
     spans_fewer_dimensions,
     tell_lost_digits,
     tell_mixed_columns,
 )
+from ..scaling import SCALES, fit_scaling
 
 _DISTANCES_WORTH_COMPILING = 3 * 10**8
 _HALVES = (0.5, 0.5)
@@ -269,7 +269,7 @@ def _fill_plain(matrix: np.ndarray, tally: _Tally, collection: _Collection, chos
     for b, j in enumerate(chosen):
         nu = search.of(queries, references[b])
         terms = [d * log_ratios(*distances, n_jobs) for distances in zip(nu.distances, rho, strict=True)]
-        usual = usual_distance(references[b], search.ks[0])
+        usual = usual_distance(scaled[j], references[b], search.ks[0])
         for a, i in enumerate(chosen):
             if i == j:
                 continue
@@ -296,8 +296,11 @@ def _entry(
     values = []
     for row, of_row in enumerate(terms):
         distances = rho.distances[row], nu.distances[row]
-        mean = mean_with_counts(of_row, pair, distances, tied[row]) if tied[row].any() else float(of_row.mean())
-        values.append(mean + constant)
+        if tied[row].any():
+            average = mean_with_counts(of_row, counts_where_tied(pair, distances, tied[row]))
+        else:
+            average = mean(of_row)
+        values.append(average + constant)
     return math.fsum(values) / len(values), has_ties
 
 
