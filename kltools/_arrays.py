@@ -87,7 +87,7 @@ def warn(category: type[Warning], message: str) -> None:
 
 
 def numeric_array(
-    x: Any, name: str, tell: Callable[[type[Warning], str], None] = warn, copy: bool = False
+    x: Any, name: str, tell: Callable[[type[KLToolsWarning], str], None] = warn, copy: bool = False
 ) -> np.ndarray:
     """Any array-like of real numbers as a float64 array of any shape (C-contiguous, read-only).
 
@@ -101,7 +101,7 @@ def numeric_array(
         return frozen(np.require(array, np.float64, ["C", "A"]).view(np.ndarray))
 
 
-def host_array(x: Any, name: str, tell: Callable[[type[Warning], str], None] = warn) -> np.ndarray:
+def host_array(x: Any, name: str, tell: Callable[[type[KLToolsWarning], str], None] = warn) -> np.ndarray:
     """Any array-like of real numbers as a NumPy array with the dtype it has."""
     refuse_kinds(x, name)
     if is_tensor(x):
@@ -116,14 +116,19 @@ def host_array(x: Any, name: str, tell: Callable[[type[Warning], str], None] = w
         array = _from_sequence(x, name)
     if array.dtype.kind == "O":
         array = _from_objects(array, name)
-    if array.dtype.kind == "c":
-        raise InvalidParameterError(
-            f"Complex data not supported: {name} has dtype {array.dtype}; pass real and imaginary part as two columns."
-        )
-    if array.dtype.kind not in "fiub":
-        raise InvalidTypeError(_dtype_message(name, array.dtype))
+    check_real(array.dtype, name)
     _check_integers(array, name, tell)
     return array
+
+
+def check_real(dtype: np.dtype, name: str) -> None:
+    """Raise for a dtype that does not hold real numbers."""
+    if dtype.kind == "c":
+        raise InvalidParameterError(
+            f"Complex data not supported: {name} has dtype {dtype}; pass real and imaginary part as two columns."
+        )
+    if dtype.kind not in "fiub":
+        raise InvalidTypeError(_dtype_message(name, dtype))
 
 
 def label_array(x: Any, name: str) -> np.ndarray:
@@ -179,12 +184,12 @@ def _labels_of_objects(values: list, name: str) -> np.ndarray:
     return numbers if (numbers.astype(object) == array).all() else array
 
 
-def _check_integers(array: np.ndarray, name: str, tell: Callable[[type[Warning], str], None]) -> None:
+def _check_integers(array: np.ndarray, name: str, tell: Callable[[type[KLToolsWarning], str], None]) -> None:
     if array.dtype.kind in "iu" and array.size and max(int(array.max()), -int(array.min())) > _LARGEST_EXACT_INTEGER:
         tell(KLToolsWarning, f"{name} has integers beyond 2**53, which float64 rounds; subtract an offset first.")
 
 
-def check_frame(x: Any, name: str, tell: Callable[[type[Warning], str], None] = warn) -> None:
+def check_frame(x: Any, name: str, tell: Callable[[type[KLToolsWarning], str], None] = warn) -> None:
     """Raise for columns of a frame that hold no numbers."""
     for position, (column, dtype) in enumerate(zip(list(x.columns), list(x.dtypes), strict=True)):
         what = f"column {column!r} of {name}"
@@ -256,7 +261,7 @@ def _unmasked(x: np.ma.MaskedArray, name: str) -> np.ndarray:
     return np.asarray(x.data)
 
 
-def _from_table(x: Any, name: str, tell: Callable[[type[Warning], str], None]) -> np.ndarray:
+def _from_table(x: Any, name: str, tell: Callable[[type[KLToolsWarning], str], None]) -> np.ndarray:
     """Frames, series and tables, whose conversion to NumPy would read dates and text as numbers."""
     if is_frame(x):
         check_frame(x, name, tell)

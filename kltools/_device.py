@@ -25,22 +25,24 @@ def is_on_gpu(x: Any) -> bool:
 
 
 def resolve(device: str | None, *arrays: Any) -> str:
-    """The device meant by `device=`: None follows the data."""
+    """The device meant by `device=`: None follows the data. There is no silent fallback to the CPU."""
     if device is None:
-        return "cuda" if any(is_on_gpu(a) for a in arrays) else "cpu"
+        device = "cuda" if any(is_on_gpu(a) for a in arrays) else "cpu"
     if not isinstance(device, str) or device not in DEVICES:
         raise InvalidParameterError(f"device must be None (follow the data), 'cpu' or 'cuda', got {device!r}.")
+    if device == "cuda":
+        importlib.import_module("kltools.cuda").require()
     return device
 
 
-def twin(name: str) -> Callable[..., Any]:
-    """The CUDA implementation of the same name; there is no silent fallback to the CPU."""
+def twin(name: str, what: str | None = None) -> Callable[..., Any]:
+    """The CUDA implementation of the same name; `what` it computes is told where there is none."""
     cuda = importlib.import_module("kltools.cuda")
     cuda.require()
     implementation = getattr(cuda, name, None)
     if implementation is None:
         raise DeviceUnavailableError(
-            f"{name} has no CUDA implementation in this version; pass device='cpu' "
+            f"{what or name} has no CUDA implementation in this version; pass device='cpu' "
             "(arrays on a GPU are then copied to the host)."
         )
     return implementation

@@ -39,8 +39,11 @@ _MOST_NEIGHBOR_NUMBERS = 1000
 # ---------------------------------------------------------------- samples
 
 
-def sample(x: Any, name: str, nan_policy: str = "raise", **listeners: Any) -> tuple[np.ndarray, int]:
-    """A sample as an (n, d) array, and the number of rows dropped; 1-d input becomes one column."""
+def sample(x: Any, name: str, nan_policy: str | None = None, **listeners: Any) -> tuple[np.ndarray, int]:
+    """A sample as an (n, d) array, and the number of rows dropped; 1-d input becomes one column.
+
+    Here and below None is "raise" for a caller who cannot choose.
+    """
     return _finite_rows(as_table(x, name, **listeners), name, nan_policy)
 
 
@@ -61,7 +64,7 @@ def as_table(x: Any, name: str, fewest_rows: int = 1, **listeners: Any) -> np.nd
     return array
 
 
-def _finite_rows(array: np.ndarray, name: str, nan_policy: str) -> tuple[np.ndarray, int]:
+def _finite_rows(array: np.ndarray, name: str, nan_policy: str | None) -> tuple[np.ndarray, int]:
     if np.isfinite(array).all():
         return array, 0
     raise_for_faults([Faults.of(array)], name, nan_policy)
@@ -91,15 +94,15 @@ class Faults:
         return cls(len(array), int((~np.isnan(array).any(axis=1)).sum()), *found)
 
 
-def raise_for_faults(parts: Sequence[Faults], name: str, nan_policy: str) -> None:
+def raise_for_faults(parts: Sequence[Faults], name: str, nan_policy: str | None) -> None:
     """Raise where parts of a sample, one after the other, have entries that no estimate can use."""
     firsts = list(itertools.accumulate((part.n_rows for part in parts), initial=0))
     for label, count, first in (("infinite values", "n_infinite", "first_infinite"), ("NaN", "n_nan", "first_nan")):
         counts = [getattr(part, count) for part in parts]
-        if any(counts) and (label != "NaN" or nan_policy == "raise"):
+        if any(counts) and (label != "NaN" or nan_policy != "omit"):
             at = next(i for i, n in enumerate(counts) if n)
             row, column = getattr(parts[at], first)
-            advice = " or pass nan_policy='omit'" if label == "NaN" else ""
+            advice = " or pass nan_policy='omit'" if label == "NaN" and nan_policy is not None else ""
             raise InvalidParameterError(
                 f"{name} contains {label}: {sum(counts)} in all, the first in row {firsts[at] + row}, column {column}; "
                 f"remove those rows{advice}."
@@ -115,7 +118,7 @@ def without_missing(array: np.ndarray) -> np.ndarray:
     return frozen(np.ascontiguousarray(array[~np.isnan(array).any(axis=1)]))
 
 
-def sample_pair(x: Any, y: Any, nan_policy: str = "raise", **listeners: Any) -> tuple[np.ndarray, np.ndarray, int]:
+def sample_pair(x: Any, y: Any, nan_policy: str | None = None, **listeners: Any) -> tuple[np.ndarray, np.ndarray, int]:
     """Two samples with the same features, and the number of rows dropped in all."""
     check_same_columns(x, y)
     first, dropped_x = sample(x, "X", nan_policy, **listeners)
@@ -127,7 +130,7 @@ def sample_pair(x: Any, y: Any, nan_policy: str = "raise", **listeners: Any) -> 
     return first, second, dropped_x + dropped_y
 
 
-def many_samples(x: Any, name: str, nan_policy: str = "raise", **listeners: Any) -> list[np.ndarray]:
+def many_samples(x: Any, name: str, nan_policy: str | None = None, **listeners: Any) -> list[np.ndarray]:
     """Samples with the same features."""
     if isinstance(x, str | bytes | dict | set) or is_frame(x) or not hasattr(x, "__len__"):
         raise InvalidTypeError(f"{name} is a {type(x).__name__}; pass a list of arrays of shape (rows, features).")
@@ -152,7 +155,9 @@ def many_samples(x: Any, name: str, nan_policy: str = "raise", **listeners: Any)
     return arrays
 
 
-def paired_samples(x: Any, y: Any, nan_policy: str = "raise", **listeners: Any) -> tuple[np.ndarray, np.ndarray, int]:
+def paired_samples(
+    x: Any, y: Any, nan_policy: str | None = None, **listeners: Any
+) -> tuple[np.ndarray, np.ndarray, int]:
     """Two parts of the same rows, and the number of rows dropped: a NaN in one part drops the row of both."""
     first, second = as_table(x, "X", **listeners), as_table(y, "Y", **listeners)
     if len(first) != len(second):

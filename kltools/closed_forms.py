@@ -172,7 +172,8 @@ def kl_divergence(
         Threads for closed forms of large batches; None is 1 unless a joblib context says otherwise, -1 all cores.
         The result does not depend on it.
     device : {None, "cpu", "cuda"}
-        None follows the data.
+        Where closed forms are computed; None is the CPU, where parameters live. Quadrature has no GPU, and neither
+        have `LowRankMultivariateNormal`, `MatrixNormal`, `Wishart` and `InverseWishart`.
 
     Returns
     -------
@@ -186,6 +187,8 @@ def kl_divergence(
         Where events differ or batches do not broadcast.
     InvalidTypeError
         For arrays, and for distributions of other libraries.
+    DeviceUnavailableError
+        Where ``device="cuda"`` finds no GPU, or no implementation for it.
 
     References
     ----------
@@ -207,15 +210,15 @@ def kl_divergence(
     factor = _validation.unit_factor(unit)
     _validation.choice(method, "method", METHODS)
     threads = effective_n_jobs(_validation.check_n_jobs(n_jobs))
+    device = _device.resolve(device)
+    by_quadrature = _device.twin("quadrature") if device == "cuda" and method == "quadrature" else quadrature.integral
     if p.event_shape != q.event_shape:
         raise ShapeMismatchError(f"events differ: p draws shape {p.event_shape}, q draws shape {q.event_shape}.")
     shape = broadcast_shapes(p.batch_shape, q.batch_shape, "the batches of p and q; for all pairs use pairwise_kl.")
     is_outside = _reaches_outside(p, q)
     if np.all(is_outside):
         return unwrap(np.full(shape, math.inf))
-    device = _device.resolve(device)
     if method == "quadrature":
-        by_quadrature = _device.twin("quadrature") if device == "cuda" else quadrature.integral
         value = by_quadrature(integrands.kl, (p, q), _MONTE_CARLO)
         return unwrap(factor * np.where(is_outside, math.inf, value))
     value = _apply(_closed_form(p, q, is_outside), p, q, device, threads)
@@ -232,7 +235,7 @@ def _apply(form: Formula | Callable, p: Distribution, q: Distribution, device: s
         return form(p, q, device)
     if "n_jobs" in names and device == "cpu":
         return form(p, q, n_jobs)
-    return form(p, q) if device == "cpu" else _device.twin(form.__name__)(p, q)
+    return form(p, q) if device == "cpu" else _device.twin(form.__name__, f"KL({p._name} || {q._name})")(p, q)
 
 
 def _reaches_outside(p: Distribution, q: Distribution) -> Any:

@@ -126,10 +126,18 @@ def test_a_missing_gpu_is_an_error(p):
         kl.pairwise_kl(p[None], device="cuda")
 
 
+@no_gpu
+def test_a_missing_gpu_is_an_error_where_the_divergence_is_infinite():
+    with pytest.raises(errors.DeviceUnavailableError, match="cuda"):
+        kl.kl_divergence(kl.Uniform(low=0, high=2), kl.Uniform(low=0, high=1), device="cuda")
+
+
 @pytest.mark.parametrize("device", ["gpu", "cuda:0", 0, ["cpu"]], ids=str)
 def test_an_unknown_device_is_refused(device):
     with pytest.raises(errors.InvalidParameterError, match="device must be None"):
         kl.kl_divergence(NORMAL, NORMAL, device=device)
+    with pytest.raises(errors.InvalidParameterError, match="device must be None"):
+        kl.kl_divergence(kl.Uniform(low=0, high=2), kl.Uniform(low=0, high=1), device=device)
 
 
 @pytest.mark.parametrize("call", [kl.kl_divergence, kl.pairwise_kl])

@@ -17,8 +17,8 @@ ORDINARY = sorted(set(cases.KINDS) - set(cases.EXTREME))
 
 
 FORCED = {
-    "tree": lambda points, norm, n_jobs: tree.Tree(points, NORMS[norm], n_jobs),
-    "brute": lambda points, norm, n_jobs: brute.Brute(points, n_jobs),
+    "tree": lambda points, norm, n_jobs, asked_often: tree.Tree(points, NORMS[norm], n_jobs),
+    "brute": lambda points, norm, n_jobs, asked_often: brute.Brute(points, n_jobs),
 }
 
 
@@ -395,7 +395,7 @@ def test_shapes_must_fit():
 def test_not_finite(bad):
     X = np.zeros((5, 2))
     X[3, 1] = bad
-    with pytest.raises(errors.InvalidParameterError, match="row 3, column 1"):
+    with pytest.raises(errors.InvalidParameterError, match=r"row 3, column 1; remove those rows\.$"):
         kth_neighbor_distances(X, k=1)
     with pytest.raises(errors.InvalidParameterError, match="Y"):
         kth_neighbor_distances(np.zeros((5, 2)), X, k=1)

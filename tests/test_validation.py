@@ -191,8 +191,11 @@ def test_sample():
     array, dropped = sample(with_nan, "X", "omit")
     check_converted(array, [[1.0, 2.0], [5.0, 6.0]])
     assert dropped == 2
-    with pytest.raises(kl.InvalidParameterError, match="X contains NaN: 2 in all, the first in row 1, column 0"):
+    place = "X contains NaN: 2 in all, the first in row 1, column 0"
+    with pytest.raises(kl.InvalidParameterError, match=rf"{place}; remove those rows\.$"):  # nobody can choose
         sample(with_nan, "X")
+    with pytest.raises(kl.InvalidParameterError, match=rf"{place}; remove those rows or pass nan_policy='omit'\."):
+        sample(with_nan, "X", "raise")
 
 
 @pytest.mark.parametrize("policy", ["raise", "omit"])

@@ -1,9 +1,12 @@
 """CUDA implementations; the only folder that imports numba.cuda, and only when one is asked for."""
 
 import importlib
+import importlib.util
 from typing import Any
 
 from ..errors import DeviceUnavailableError
+
+__all__ = ["aggregate_log_prob", "memory_limit", "usable_devices"]
 
 _INSTALL = "pip install 'kltools[cuda13]' (or [cuda12], by what the driver supports)"
 _MODULES = {  # of what has a twin on the CPU, and of what is public besides
@@ -31,23 +34,36 @@ _MODULES = {  # of what has a twin on the CPU, and of what is public besides
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    require()
     return getattr(importlib.import_module(f".{_MODULES[name]}", __name__), name)
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *_MODULES]
+    return list(__all__)
 
 
 def require() -> None:
     """Raise where no CUDA device can be used."""
     try:
-        cuda = importlib.import_module("._compat", __name__).cuda
-        if cuda.is_available():
+        compat = importlib.import_module("._compat", __name__)
+        if compat.cuda.is_available():
             return
-        why = "no CUDA device or driver was found"
+        why = _obstacle(compat)
+    except DeviceUnavailableError:
+        raise
     except Exception as error:  # a broken CUDA installation may fail in any way
-        why = f"it cannot be used ({type(error).__name__}: {error})"
+        why = f"numba-cuda cannot be used ({type(error).__name__}: {error}); {_INSTALL}"
     raise DeviceUnavailableError(
-        f"device='cuda' needs an NVIDIA GPU, its driver and numba-cuda, but {why}; {_INSTALL}, or pass device='cpu'."
+        f"device='cuda' needs an NVIDIA GPU, its driver and numba-cuda, but {why}, or pass device='cpu'."
     )
+
+
+def _obstacle(compat: Any) -> str:
+    """Why there is no device, and what to do about it."""
+    if getattr(compat.config, "DISABLE_CUDA", 0):
+        return "CUDA is disabled by NUMBA_DISABLE_CUDA; unset that variable"
+    if compat.TARGET == "numba-cuda" and importlib.util.find_spec("numba_cuda") is None:
+        return f"numba-cuda is not installed; {_INSTALL}"
+    told = " ".join(str(compat.cuda.cuda_error() or "").split())
+    if told:
+        return f"the driver found no device ({told}); install one, which nvidia-smi then lists"
+    return f"its compiler (NVVM) was not found; {_INSTALL}"

@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 from numba.core import config
 
+from ..errors import DeviceUnavailableError
+
 SIMULATED = bool(getattr(config, "ENABLE_CUDASIM", False))
 THREADS = 16 if SIMULATED else 256  # of a block; the simulator makes a thread of the system for each
 MOST_BLOCKS = 2 if SIMULATED else 1 << 14  # kernels stride over what is left
@@ -27,6 +29,7 @@ MOST_BLOCKS = 2 if SIMULATED else 1 << 14  # kernels stride over what is left
 _LOST = "row_stack"  # of NumPy before 2.5
 
 _scope = threading.local()
+_configuring = threading.Lock()
 
 
 class _Simulated:
@@ -42,14 +45,28 @@ class _Simulated:
 
 def _load() -> tuple[Any, Any, str]:
     """The module, its types and the name of the target."""
-    if os.environ.get("KLTOOLS_CUDA_TARGET") == "mlir":
-        successor = "numba_cuda_mlir"
-        module = importlib.import_module(f"{successor}.cuda")
-        return module, importlib.import_module(f"{successor}.types"), successor
+    asked = os.environ.get("KLTOOLS_CUDA_TARGET") or "numba-cuda"
+    if asked == "mlir":
+        return _load_successor()
+    if asked != "numba-cuda":
+        raise DeviceUnavailableError(
+            f"KLTOOLS_CUDA_TARGET must be 'numba-cuda' or 'mlir', got {asked!r}; unset it for numba-cuda."
+        )
     module = importlib.import_module("numba.cuda")
     _complete_registry()
     _keep_products_apart()
     return module, importlib.import_module("numba.core.types"), "numba-cuda"
+
+
+def _load_successor() -> tuple[Any, Any, str]:
+    name = "numba_cuda_mlir"
+    try:
+        return importlib.import_module(f"{name}.cuda"), importlib.import_module(f"{name}.types"), name
+    except ImportError as error:
+        raise DeviceUnavailableError(
+            f"KLTOOLS_CUDA_TARGET=mlir needs numba-cuda-mlir, which cannot be imported ({error}); install it, or unset "
+            "KLTOOLS_CUDA_TARGET for numba-cuda."
+        ) from error
 
 
 def _complete_registry() -> None:
@@ -98,18 +115,28 @@ CALLS_WITH_STAR = TARGET != "numba_cuda_mlir"
 
 @contextlib.contextmanager
 def exactly() -> Iterator[None]:
-    """What is compiled inside rounds every product; small grids are no reason for a warning."""
-    flag = "CUDA_LOW_OCCUPANCY_WARNINGS"
-    before, told = getattr(_scope, "exact", False), getattr(config, flag, None)
+    """What this thread compiles inside rounds every product."""
+    before = getattr(_scope, "exact", False)
     _scope.exact = True
-    if told is not None:
-        setattr(config, flag, 0)
     try:
         yield
     finally:
         _scope.exact = before
+
+
+@contextlib.contextmanager
+def _small_grids_allowed() -> Iterator[None]:
+    """Numba warns of small grids when a launch is configured; its setting belongs to all threads."""
+    flag = "CUDA_LOW_OCCUPANCY_WARNINGS"
+    with _configuring:
+        told = getattr(config, flag, None)
         if told is not None:
-            setattr(config, flag, told)
+            setattr(config, flag, 0)
+        try:
+            yield
+        finally:
+            if told is not None:
+                setattr(config, flag, told)
 
 
 class Kernel:
@@ -117,11 +144,13 @@ class Kernel:
 
     def __init__(self, function: Callable[..., None]):
         self.function = function
-        self._compiled = cuda.jit(function)
+        self._compiled = cuda.jit(np.errstate(all="ignore")(function) if SIMULATED else function)
 
     def __call__(self, blocks: Any, threads: Any, stream: Any, *arguments: Any) -> None:
+        with _small_grids_allowed():
+            launch = self._compiled[blocks, threads, stream]
         with exactly():
-            self._compiled[blocks, threads, stream](*arguments)
+            launch(*arguments)
 
 
 def device(function: Any) -> Any:
@@ -175,6 +204,15 @@ class _Flat:
 def stream(pointer: int) -> Any:
     """A stream of the driver; 0 is the default one."""
     return 0 if SIMULATED or pointer == 0 else cuda.external_stream(pointer)
+
+
+def wait(later: Any, earlier: Any) -> None:
+    """Let what a stream is given from now on wait for what another one has been given so far."""
+    if SIMULATED:
+        return
+    event = cuda.event(timing=False)
+    event.record(earlier)
+    event.wait(later)
 
 
 def synchronize(on: Any) -> None:

@@ -8,10 +8,12 @@ which looks beyond the last neighbour of the one before.
 
 import functools
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from ..errors import DeviceUnavailableError
 from ..neighbors._nearest import squares_beyond
 from ._compat import SIMULATED, Kernel, cuda, types
 from .interop import Place
@@ -28,21 +30,41 @@ THREADS = 8 if SIMULATED else 128
 _BLOCKS_WANTED = 4 if SIMULATED else 1024  # fewer leave a device idle: then points are split
 _FEWEST_PANELS = 2 if SIMULATED else 256  # of a split
 _MOST_SPLITS = 64
+_MOST_POINTS = (1 << 31) - 1  # rows are told as int32
 _MOST_QUERIES = 1 << 20  # of a launch
 _PACKING_BLOCKS = 2 if SIMULATED else 1 << 14
 
 
 class Brute:
-    """Points on a device; what is asked and what is found lives on the host."""
+    """Points on a device, or sent in blocks where they do not fit; what is asked and found lives on the host."""
 
-    def __init__(self, points: np.ndarray):
+    def __init__(self, points: np.ndarray, in_blocks: bool = True):
+        check_number(len(points))
         self.points = points
-        m, d = points.shape
-        self._n_panels = -(-m // PANEL)
+        self._n_panels = -(-len(points) // PANEL)
         with telling_shortage(), Place() as place:
-            given, self._panels = place.send(points.reshape(-1)), place.scratch(self._n_panels * PANEL * d)
-            blocks = min(-(-self._panels.size // THREADS), _PACKING_BLOCKS)
-            _packed()(blocks, THREADS, place.stream, m, d, given, self._panels)
+            is_held = not in_blocks or self._panels_at_once() >= self._n_panels
+            self._panels = self._pack(0, self._n_panels, place) if is_held else None
+
+    def _panels_at_once(self) -> int:
+        """How many fit into half of the workspace, together with the points they are made of."""
+        return max(1, workspace() // (4 * PANEL * self.points.itemsize * self.points.shape[1]))
+
+    def _pack(self, first: int, length: int, place: Place) -> Any:
+        rows = self.points[first * PANEL : (first + length) * PANEL]
+        m, d = rows.shape
+        given, panels = place.send(rows.reshape(-1)), place.scratch(length * PANEL * d)
+        _packed()(min(-(-panels.size // THREADS), _PACKING_BLOCKS), THREADS, place.stream, m, d, given, panels)
+        return panels
+
+    def _parts(self) -> list[tuple[int, int]]:
+        """First panel and number of panels of what the device has at the same time."""
+        step = self._n_panels if self._panels is not None else self._panels_at_once()
+        return [(first, min(step, self._n_panels - first)) for first in range(0, self._n_panels, step)]
+
+    def _sent(self, parts: list[tuple[int, int]], place: Place) -> Iterator[tuple[int, int, Any]]:
+        for first, length in parts:
+            yield first, length, self._pack(first, length, place) if self._panels is None else self._panels
 
     @property
     def order(self) -> np.ndarray:
@@ -61,15 +83,14 @@ class Brute:
         distances = np.empty((n, k))
         rows = np.empty((n, k), dtype=np.int64) if with_rows else None
         turns = [(first, min(k - first, MOST_AT_ONCE)) for first in range(0, k, MOST_AT_ONCE)]
-        splits = self._splits(n, bucket(turns[0][1]))
-        step = min(
-            _MOST_QUERIES, max(THREADS, workspace() // (8 * queries.shape[1] + 12 * k + 12 * splits * bucket(k)))
-        )
+        parts = self._parts()
+        n_bytes = 8 * queries.shape[1] + 12 * k + 12 * bucket(k) * _all_splits(n, bucket(turns[0][1]), parts)
+        step = min(_MOST_QUERIES, max(THREADS, workspace() // n_bytes))
         for start in range(0, n, step):
             block = slice(start, min(start + step, n))
             skip = np.full(block.stop - start, -1) if exclude is None else exclude[block]
             with telling_shortage(), Place() as place:
-                found, found_rows = self._nearest_of_block(queries[block], skip, turns, place)
+                found, found_rows = self._nearest_of_block(queries[block], skip, turns, parts, place)
                 distances[block] = place.receive(found)
                 if rows is not None:
                     rows[block] = place.receive(found_rows)
@@ -77,7 +98,9 @@ class Brute:
                 progress(block.stop / n)
         return distances, rows
 
-    def _nearest_of_block(self, queries: np.ndarray, skip: np.ndarray, turns: list, place: Place) -> tuple[Any, Any]:
+    def _nearest_of_block(
+        self, queries: np.ndarray, skip: np.ndarray, turns: list, parts: list, place: Place
+    ) -> tuple[Any, Any]:
         """Distances and rows on the device."""
         n, d = queries.shape
         k = sum(length for _, length in turns)
@@ -86,38 +109,56 @@ class Brute:
         last_squares, last_rows = place.send(np.full(n, -1.0)), place.send(np.full(n, -1, dtype=np.int32))
         for first, length in turns:
             size, together = bucket(length), queries_together(bucket(length))
-            splits = self._splits(n, size)
-            squares, places = place.scratch(splits, size, n), place.scratch(splits, size, n, dtype=np.int32)
-            grid = -(-n // (THREADS * together)), splits
-            sized = n, d, self._n_panels, -(-self._n_panels // splits)
-            arrays = columns, self._panels, skip, last_squares, last_rows, squares, places
-            search(size, together)(grid, THREADS, place.stream, *sized, *arrays)
+            shape, done = (_all_splits(n, size, parts), size, n), 0
+            squares, places = place.scratch(*shape), place.scratch(*shape, dtype=np.int32)
+            for before, n_panels, panels in self._sent(parts, place):
+                splits = _splits(n, size, n_panels)
+                grid, own = (-(-n // (THREADS * together)), splits), slice(done, done + splits)
+                sized = n, d, before, n_panels, -(-n_panels // splits)
+                arrays = columns, panels, skip, last_squares, last_rows, squares[own], places[own]
+                search(size, together)(grid, THREADS, place.stream, *sized, *arrays)
+                done += splits
             results = squares, places, last_squares, last_rows, distances, rows
             merged(size)(-(-n // THREADS), THREADS, place.stream, n, first, length, *results)
         return distances, rows
-
-    def _splits(self, n: int, size: int) -> int:
-        """Parts of the points that different blocks search, where there are few queries."""
-        blocks = -(-n // (THREADS * queries_together(size)))
-        return max(1, min(_BLOCKS_WANTED // blocks, self._n_panels // _FEWEST_PANELS, _MOST_SPLITS))
 
     def count_within(self, queries: np.ndarray, radius: np.ndarray, exclude: np.ndarray | None) -> np.ndarray:
         """Number of points at distance <= radius[i] from query i."""
         (n, d), bounds = queries.shape, squares_beyond(radius)
         skip = np.full(n, -1) if exclude is None else exclude
-        counts = np.empty(n, dtype=np.int64)
+        counts, parts = np.zeros(n, dtype=np.int64), self._parts()
         step = min(_MOST_QUERIES, max(THREADS, workspace() // (8 * d + 24)))
         for start in range(0, n, step):
             block = slice(start, min(start + step, n))
             with telling_shortage(), Place() as place:
                 columns = place.send(np.ascontiguousarray(queries[block].T).reshape(-1))
-                sent = [place.send(np.ascontiguousarray(array[block])) for array in (skip, bounds)]
+                limits = place.send(np.ascontiguousarray(bounds[block]))
                 length = block.stop - start
                 out = place.scratch(length, dtype=np.int64)
-                arguments = length, d, self._n_panels, columns, self._panels, *sent, out
-                count()(-(-length // THREADS), THREADS, place.stream, *arguments)
-                counts[block] = place.receive(out)
+                for before, n_panels, panels in self._sent(parts, place):
+                    excluded = place.send(skip[block] - before * PANEL)
+                    arguments = length, d, n_panels, columns, panels, excluded, limits, out
+                    count()(-(-length // THREADS), THREADS, place.stream, *arguments)
+                    counts[block] += place.receive(out)
         return counts
+
+
+def check_number(n: int) -> None:
+    """Raise for more rows than a device tells apart."""
+    if n > _MOST_POINTS:
+        raise DeviceUnavailableError(
+            f"on a GPU neighbours are searched among at most {_MOST_POINTS} rows, got {n}; pass fewer, or device='cpu'."
+        )
+
+
+def _splits(n: int, size: int, n_panels: int) -> int:
+    """Splits of points that different blocks of threads search, where there are few queries."""
+    blocks = -(-n // (THREADS * queries_together(size)))
+    return max(1, min(_BLOCKS_WANTED // blocks, n_panels // _FEWEST_PANELS, _MOST_SPLITS))
+
+
+def _all_splits(n: int, size: int, parts: list[tuple[int, int]]) -> int:
+    return sum(_splits(n, size, n_panels) for _, n_panels in parts)
 
 
 def bucket(k: int) -> int:
@@ -148,10 +189,10 @@ def _packed() -> Kernel:
 
 @functools.cache
 def search(size: int, together: int) -> Kernel:
-    """The nearest points of one split, beyond the last ones found before."""
+    """The nearest points of one split of panels that come after others, beyond the last ones found before."""
     n_best, n_sums = size * together, PANEL * together
 
-    def nearest(n, d, n_panels, per_split, columns, panels, skip, last_squares, last_rows, out, out_rows):
+    def nearest(n, d, before, n_panels, per_split, columns, panels, skip, last_squares, last_rows, out, out_rows):
         tile = cuda.shared.array(_TILE, float64)
         best = cuda.local.array(n_best, float64)
         rows = cuda.local.array(n_best, int32)
@@ -192,7 +233,7 @@ def search(size: int, together: int) -> Kernel:
                         if some:
                             i = min(first_row + r * THREADS, n - 1)
                             for b in range(PANEL):
-                                square, row = sums[r * PANEL + b], int32((first + panel) * PANEL + b)
+                                square, row = sums[r * PANEL + b], int32((before + first + panel) * PANEL + b)
                                 beyond = square > last_squares[i] or (square == last_squares[i] and row > last_rows[i])
                                 if square < best[r * size + size - 1] and row != skip[i] and beyond:
                                     kept = square

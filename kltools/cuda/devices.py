@@ -1,10 +1,29 @@
 """What there is to compute on."""
 
+from . import require
 from ._compat import SIMULATED, TARGET, cuda
 
 
 def usable_devices() -> str:
-    """The target that compiles kernels, and every device with its capability and memory, in words."""
+    """Describe what compiles kernels, and every device with its capability and memory.
+
+    Returns
+    -------
+    str
+        What ``kltools doctor`` prints.
+
+    Raises
+    ------
+    DeviceUnavailableError
+        Where no device can be used; the message says why, and what to do.
+
+    Examples
+    --------
+    >>> from kltools.cuda import usable_devices
+    >>> usable_devices().startswith("usable")
+    True
+    """
+    require()
     if SIMULATED:
         return f"usable: {TARGET} (NUMBA_ENABLE_CUDASIM is set), on the CPU and slow"
     described = []

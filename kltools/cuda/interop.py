@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 
 from .. import _device
-from .._arrays import is_tensor, numeric_array
+from .._arrays import check_real, is_tensor, numeric_array
 from ..errors import InvalidParameterError, InvalidTypeError
-from ._compat import cuda, flat_array, interface, stream, synchronize
+from . import require
+from ._compat import cuda, flat_array, interface, stream, synchronize, wait
 
 _TORCH_KEEPS = ("float32", "float64", "int32", "int64", "uint8", "int8", "int16")
-_DLPACK_KINDS = {0: "i", 1: "u", 2: "f", 6: "b"}
+_DLPACK_KINDS = {0: "i", 1: "u", 2: "f", 5: "c", 6: "b"}
+_LEGACY_STREAM = 1  # the default stream, as exporters want it named
 _HOST_BYTES = 8
 
 
@@ -34,6 +36,10 @@ class View:
     def of_contiguous(cls, flat: Any, shape: tuple[int, ...]) -> View:
         strides = tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
         return cls(flat, shape, strides)
+
+    def rows(self, start: int, stop: int) -> View:
+        """Some of the items along the first axis."""
+        return View(self.flat, (stop - start, *self.shape[1:]), self.strides, self.first + start * self.strides[0])
 
     def over(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Strides of the view broadcast to a shape, 0 where it is repeated."""
@@ -53,8 +59,7 @@ class _Described:
 
     def view(self) -> View:
         size = self.dtype.itemsize
-        if self.dtype.kind not in "fiub":
-            raise InvalidTypeError(f"an array on the device holds {self.dtype}, real numbers are needed.")
+        check_real(self.dtype, "an array on the device")
         if 0 in self.shape:
             return View.of_contiguous(cuda.device_array(1, self.dtype), self.shape)
         if self.strides is None:
@@ -76,6 +81,7 @@ class Place:
     """The device on which some arrays live, the stream that orders work on them, and their library."""
 
     def __init__(self, *arrays: Any):
+        require()
         found = [x for x in arrays if _device.is_on_gpu(x)]
         ordinals = {ordinal for ordinal in map(_ordinal, found) if ordinal is not None}
         if len(ordinals) > 1:
@@ -86,20 +92,27 @@ class Place:
         self.ordinal = ordinals.pop() if ordinals else None
         self._pointers = list(dict.fromkeys(_stream_of(x) for x in found)) or [0]
         self.stream: Any = 0
+        self._others: list[Any] = []
+        self._holds_exports = False
 
     def __enter__(self) -> Place:
         self._context = cuda.gpus[self.ordinal] if self.ordinal is not None else None
         if self._context is not None:
             self._context.__enter__()
-        own, *others = self._pointers  # the first array's, in whose library the result is
-        self.stream = stream(own)
-        for pointer in others:
-            synchronize(stream(pointer))
+        self.stream, *self._others = map(stream, self._pointers)  # the first array's, whose library has the result
+        for other in self._others:
+            wait(self.stream, other)
         return self
 
     def __exit__(self, *error: Any) -> None:
-        if self._context is not None:
-            self._context.__exit__(*error)
+        try:
+            for other in self._others:  # where memory that we still read may be written next
+                wait(other, self.stream)
+            if self._holds_exports:  # their owner's stream is not known, and they end with us
+                synchronize(self.stream)
+        finally:
+            if self._context is not None:
+                self._context.__exit__(*error)
 
     @property
     def is_host(self) -> bool:
@@ -111,9 +124,22 @@ class Place:
         if isinstance(x, View):
             return x
         if _device.is_on_gpu(x):
-            return _describe(x).view()
+            return self._describe(x).view()
         array = x if isinstance(x, np.ndarray) and x.dtype == np.float32 else np.asarray(x, dtype=np.float64)
         return View.of_contiguous(self.send(np.ascontiguousarray(array).reshape(-1)), array.shape)
+
+    def _describe(self, x: Any) -> _Described:
+        if is_tensor(x):
+            return _describe_tensor(x)
+        told = interface(x)
+        if told is not None:
+            return _describe_interfaced(x, told)
+        self._holds_exports = True
+        return _from_dlpack(x, self._pointers[0] or _LEGACY_STREAM)
+
+    def view_rows(self, x: Any, start: int, stop: int) -> View:
+        """Some rows of a view, or of an array of the host, of which only these are sent."""
+        return x.rows(start, stop) if isinstance(x, View) else self.view(x[start:stop])
 
     def send(self, array: np.ndarray) -> Any:
         """A copy on the device of a contiguous array of the host; of an empty one, something to point at."""
@@ -138,7 +164,7 @@ class Place:
             made = sys.modules["cupy"].empty(shape, dtype=np.float64)
         else:
             made = cuda.device_array(shape, np.float64, stream=self.stream)
-        return made, self.scratch(1) if 0 in shape else _describe(made).view().flat
+        return made, self.scratch(1) if 0 in shape else self._describe(made).view().flat
 
     def deliver(self, array: np.ndarray) -> Any:
         """A copy of an array of the host in the library of the caller."""
@@ -162,23 +188,18 @@ def host_copy(x: Any, name: str) -> np.ndarray:
 # ---------------------------------------------------------------- what arrays say of themselves
 
 
-def _describe(x: Any) -> _Described:
-    if is_tensor(x):
-        return _describe_tensor(x)
-    told = interface(x)
-    if told is not None:
-        if told.get("mask") is not None:
-            raise InvalidTypeError("an array on the device has a mask, which has no meaning here; fill or drop it.")
-        pointer, strides = told["data"][0], told.get("strides")
-        return _Described(pointer or 0, tuple(told["shape"]), strides, np.dtype(told["typestr"]), x)
-    return _from_dlpack(x)
+def _describe_interfaced(x: Any, told: dict[str, Any]) -> _Described:
+    if told.get("mask") is not None:
+        raise InvalidTypeError("an array on the device has a mask, which has no meaning here; fill or drop it.")
+    pointer, strides = told["data"][0], told.get("strides")
+    return _Described(pointer or 0, tuple(told["shape"]), strides, np.dtype(told["typestr"]), x)
 
 
 def _describe_tensor(x: Any) -> _Described:
     tensor = x.detach().resolve_conj().resolve_neg()  # no gradient flows through our results
     if str(tensor.dtype).removeprefix("torch.") not in _TORCH_KEEPS:
         if tensor.is_complex():
-            raise InvalidParameterError(f"Complex data not supported: a tensor has dtype {tensor.dtype}.")
+            check_real(np.dtype(str(tensor.dtype).removeprefix("torch.")), "a tensor on the device")
         tensor = tensor.double()
     dtype = np.dtype(str(tensor.dtype).removeprefix("torch."))
     strides = tuple(step * dtype.itemsize for step in tensor.stride())
@@ -191,9 +212,9 @@ def _ordinal(x: Any) -> int | None:
         return x.device.index
     if hasattr(x, "__dlpack_device__"):
         return int(x.__dlpack_device__()[1])
-    device = getattr(x, "device", None) or getattr(getattr(x, "context", None), "device", None)
-    ordinal = getattr(device, "id", None)
-    return ordinal if isinstance(ordinal, int) else None
+    context = getattr(getattr(x, "gpu_data", None), "context", None)  # of Numba's own arrays
+    ordinals = (getattr(getattr(holder, "device", None), "id", None) for holder in (x, context))
+    return next((ordinal for ordinal in ordinals if isinstance(ordinal, int)), None)
 
 
 def _stream_of(x: Any) -> int:
@@ -223,9 +244,9 @@ class _DLTensor(ctypes.Structure):
     )
 
 
-def _from_dlpack(x: Any) -> _Described:
-    """Read the capsule that an array exports; it is kept alive by the description and frees the export with it."""
-    capsule = x.__dlpack__()
+def _from_dlpack(x: Any, stream_pointer: int) -> _Described:
+    """Read the capsule that an array exports for use on a stream; it is kept, and freed, with the description."""
+    capsule = x.__dlpack__(stream=stream_pointer)
     pointer: Callable[..., int | None] = ctypes.pythonapi.PyCapsule_GetPointer
     pointer.restype, pointer.argtypes = ctypes.c_void_p, (ctypes.py_object, ctypes.c_char_p)  # type: ignore[attr-defined]
     address = pointer(capsule, b"dltensor")  # what is asked for without a version

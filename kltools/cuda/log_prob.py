@@ -1,10 +1,13 @@
 """Monte Carlo from log-densities on a device: a block of threads for a chunk of draws."""
 
 import functools
+import math
 from typing import Any
 
 import numpy as np
 
+from .._arrays import host_array
+from .._device import is_on_gpu
 from .._formula import Formula
 from ..estimate import DivergenceEstimate
 from ..estimators.log_prob import concluded
@@ -14,36 +17,50 @@ from ._blocks import sum_of_block
 from ._compat import THREADS, Kernel, cuda, device, types
 from .formulas import ITSELF, fill
 from .interop import Place, View
-from .memory import telling_shortage
+from .memory import telling_shortage, workspace
 
 float64 = types.float64
 _LARGEST = 1e300
 _MOMENTS = 9
+_BYTES = 40  # of an entry: both log-densities, their copies of float64, and the difference
 
 _term, _ratio_less_one = device(term), device(ratio_less_one)
 
 
 def estimate_kl_from_log_prob(log_p: Any, log_q: Any, estimator: str, unit: str) -> DivergenceEstimate | None:
     """The estimate from single draws, or from rows of them; None where some are for the CPU to count, or to refuse."""
+    notes, given = Notes(), ((log_p, "log_p"), (log_q, "log_q"))
     with telling_shortage(), Place(log_p, log_q) as place:
-        p, q = place.view(log_p), place.view(log_q)
-        if p.shape != q.shape or len(p.shape) not in (1, 2) or 0 in p.shape:
+        p, q = (place.view(x) if is_on_gpu(x) else host_array(x, name, notes.add) for x, name in given)
+        shape = p.shape
+        if q.shape != shape or len(shape) not in (1, 2) or 0 in shape:
             return None
-        if _sum(_IS_EXTREME, (p, q), place):
-            return None
-        tally, n = DeviceTally(estimator, int(np.prod(p.shape))), int(np.prod(p.shape))
-        tally.add_views(_contiguous(p, place), _contiguous(q, place), p.shape[0], place)
-    diagnostics = {"n_masked": 0}
-    return concluded(tally, unit, n, p.shape[0], 0, diagnostics, Notes(), stacklevel=3)
+        size, n = chunk_size(shape[0]), math.prod(shape)
+        at_once = (
+            shape[0] if isinstance(p, View) and isinstance(q, View) else rows_at_once(_BYTES * n // shape[0], size)
+        )
+        tally = DeviceTally(estimator, n)
+        for start in range(0, shape[0], at_once):
+            parts = tuple(place.view_rows(x, start, min(start + at_once, shape[0])) for x in (p, q))
+            if _sum(_IS_EXTREME, parts, place):
+                return None
+            own, other = (_contiguous(part, place) for part in parts)
+            tally.add_views(own, other, size, place)
+    return concluded(tally, unit, n, shape[0], 0, {"n_masked": 0}, notes, stacklevel=3)
+
+
+def rows_at_once(n_bytes: int, size: int) -> int:
+    """Rows of so many bytes that fit into the workspace, in whole chunks, so that sums do not depend on it."""
+    return max(1, workspace() // (n_bytes * size)) * size
 
 
 class DeviceTally(Tally):
     """Counts draws whose log-densities are on a device, by the same chunks."""
 
-    def add_views(self, log_p: View, log_q: View, n_groups: int, place: Place) -> None:
-        """Count entries that are contiguous and finite; groups have equal numbers of them."""
-        each = int(np.prod(log_p.shape)) // n_groups
-        size = chunk_size(n_groups)
+    def add_views(self, log_p: View, log_q: View, size: int, place: Place) -> None:
+        """Count entries that are contiguous and finite; rows of them are groups, so many of which are a chunk."""
+        n_groups, *rest = log_p.shape
+        each = math.prod(rest)
         n_chunks = -(-n_groups // size)
         rows = place.scratch(n_chunks, _MOMENTS)
         power = 1 if self.estimator == "cv" else int(self.estimator[1])
@@ -68,7 +85,8 @@ def _mapped(formula: Formula, views: tuple[View, ...], place: Place) -> View:
 
 
 def _contiguous(view: View, place: Place) -> View:
-    if view.flat.dtype == np.float64 and view.strides == View.of_contiguous(None, view.shape).strides:
+    is_contiguous = view.first == 0 and view.strides == View.of_contiguous(None, view.shape).strides
+    if view.flat.dtype == np.float64 and is_contiguous:
         return view
     return _mapped(ITSELF, (view,), place)
 

@@ -19,9 +19,15 @@ _limit: contextvars.ContextVar[int | None] = contextvars.ContextVar("kltools_cud
 def memory_limit(n_bytes: int) -> Iterator[None]:
     """Inside of the ``with`` block computations take at most about `n_bytes` of device memory for a block of data.
 
-    Data on the host go to the device in blocks of that size, so that they may be larger than its memory; without a
-    limit blocks take half of what is free. Arrays that live on the device already, and results that stay there, do
-    not count. The result does not depend on the limit.
+    Data on the host go to the device in blocks of that size, so that they may be larger than its memory: batches of
+    distributions, latents, log-densities, draws, rows of ``gaussian``, points at which `aggregate_log_prob` is asked
+    for, and queries and points of a search for neighbours. Without a limit blocks take half of what is free. The result
+    does not depend on the limit.
+
+    Not in blocks are arrays that live on the device already and what is computed of them, what a whole batch has in
+    common, the encoders of `aggregate_log_prob`, and points of a search in up to 7 features (9 from 2**19 points on),
+    4096 or more of them, which take some 40 bytes for each number while their tree is built. A block holds a chunk of
+    4096 draws, or a few queries, at least.
 
     Parameters
     ----------
@@ -60,13 +66,13 @@ def telling_shortage() -> Iterator[None]:
         if not _is_shortage(error):
             raise
         raise DeviceMemoryError(
-            f"the memory of the device does not suffice ({error}); free some, pass the data from the host within "
-            "kltools.cuda.memory_limit(n_bytes), which works in blocks of that size, or use device='cpu'."
+            f"the memory of the device does not suffice ({error}); free some, pass data that go in blocks (see "
+            "kltools.cuda.memory_limit) from the host within kltools.cuda.memory_limit(n_bytes), or use device='cpu'."
         ) from error
 
 
 def _is_shortage(error: Exception) -> bool:
-    if type(error).__name__ in ("OutOfMemoryError", "MemoryError"):  # of torch and of CuPy
+    if type(error).__name__ == "OutOfMemoryError":  # of torch and of CuPy; a MemoryError is of the host
         return True
     code = getattr(error, "code", None)
     return type(error).__name__ == "CudaAPIError" and int(getattr(code, "value", code) or 0) == _OUT_OF_MEMORY

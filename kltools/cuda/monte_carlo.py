@@ -16,17 +16,19 @@ from .._scalar import LOG_2PI
 from ..errors import DeviceUnavailableError
 from ..estimate import DivergenceEstimate
 from ..estimators.log_prob import concluded
+from ..estimators.terms import chunk_size
 from ..families.gaussian import MultivariateNormal, MultivariateNormalDiag, Normal, inverse_of_lower
 from ..families.gaussian_mixture import GaussianMixture
 from ..preprocessing import Notes
 from ._compat import MOST_BLOCKS, THREADS, Kernel, cuda, device, types
 from .formulas import IS_NO_NUMBER, fill
 from .interop import Place, View
-from .log_prob import DeviceTally
+from .log_prob import DeviceTally, rows_at_once
 from .memory import telling_shortage, workspace
 
 uint64 = types.uint64
-_BLOCK_DRAWS = 1 << 22
+_MOST_CHUNKS = 1 << 10  # of a block
+_BYTES = 48  # of a draw: both log-densities and their difference; the draws being made take as much at most
 _MOST_THREADS = 32 if MOST_BLOCKS == 2 else 1 << 17  # that keep a draw at the same time
 
 _two_uniforms, _two_normals = device(two_uniforms), device(two_normals)
@@ -43,12 +45,13 @@ def estimate_kl_monte_carlo(
     tally = DeviceTally(estimator, n)
     with telling_shortage(), Place() as place:
         arrays = tuple(tuple(map(place.send, law.arrays())) for law in laws)
-        d = laws[0].means.shape[1]
+        d, size = laws[0].means.shape[1], chunk_size(n)
+        at_once = min(rows_at_once(_BYTES, size), _MOST_CHUNKS * size)
         threads = _threads(d, n)
         scratch = place.scratch(d, threads)
         kernel = _weighed_draws(*(law.is_diagonal for law in laws))
-        for first in range(0, n, _BLOCK_DRAWS):
-            length = min(_BLOCK_DRAWS, n - first)
+        for first in range(0, n, at_once):
+            length = min(at_once, n - first)
             log_p, log_q = place.scratch(length), place.scratch(length)
             sized = (length, np.uint64(first), seed, d, scratch, *arrays, log_p, log_q)
             kernel(threads // THREADS, THREADS, place.stream, *sized)
@@ -56,7 +59,7 @@ def estimate_kl_monte_carlo(
             if _any_infinite(view_q, place):
                 n_outside += _count_outside(place.receive(log_q), first)
             else:
-                tally.add_views(view_p, view_q, length, place)
+                tally.add_views(view_p, view_q, size, place)
     return concluded(tally, unit, n, n, n_outside, {"sampling": sampling}, Notes(), d=d, stacklevel=3)
 
 

@@ -4,6 +4,8 @@ import functools
 import math
 from typing import Any
 
+import numpy as np
+
 from .._arrays import numeric_array
 from .._device import is_on_gpu
 from .._formula import Formula
@@ -17,6 +19,7 @@ from .memory import telling_shortage, workspace
 float64 = types.float64
 _MANY_POINTS = 1 << 16  # which occupy a device by themselves; fewer share it with parts of the sum
 _PART = 1 << 12  # encoders
+_MOST_PARTS = (1 << 16) - 1  # blocks along the second axis of a grid
 _TOGETHER = 4  # encoders that a thread has at work at once
 
 
@@ -60,28 +63,38 @@ def aggregate_log_prob(z: Any, mu: Any, log_var: Any) -> Any:
     """
     with telling_shortage(), Place(z, mu, log_var) as place:
         given = ((z, "z"), (mu, "mu"), (log_var, "log_var"))
-        points, means, log_variances = (place.view(x if is_on_gpu(x) else numeric_array(x, name)) for x, name in given)
+        points, means, log_variances = (place.view(x) if is_on_gpu(x) else numeric_array(x, name) for x, name in given)
         _check_shapes(points.shape, means.shape, log_variances.shape)
         (m, d), n = points.shape, means.shape[0]
-        centers, inverses, heights = place.scratch(n * d), place.scratch(n * d), place.scratch(n)
-        fill(ITSELF, [means], (n, d), 0, centers, place)
-        fill(_INVERSE_DEVIATION, [log_variances], (n, d), 0, inverses, place)
-        fill(_HEIGHT, [log_variances], (n, d), 1, heights, place)
-        out, flat = place.result((m,))
-        n_parts = 1 if m >= _MANY_POINTS else -(-n // _PART)
+        encoders = _encoders(place.view(means), place.view(log_variances), place)
+        out, flat = (np.empty(m), None) if place.is_host else place.result((m,))
+        n_parts = 1 if m >= _MANY_POINTS else min(-(-n // _PART), _MOST_PARTS)
         per_part = -(-n // n_parts)
-        step = max(THREADS, min(m, workspace() // (8 * (d + 2 * n_parts))))
+        step = max(THREADS, min(m, workspace() // (8 * (2 * d + 2 * n_parts + 1))))
         for start in range(0, m, step):
             rows = min(step, m - start)
-            turned = View(points.flat, (d, rows), points.strides[::-1], points.first + start * points.strides[0])
+            block = place.view_rows(points, start, start + rows)
+            turned = View(block.flat, (d, rows), block.strides[::-1], block.first)
             columns, tops, totals = place.scratch(d * rows), place.scratch(n_parts, rows), place.scratch(n_parts, rows)
             fill(ITSELF, [turned], (d, rows), 0, columns, place)
             blocks = min(-(-rows // THREADS), MOST_BLOCKS)
-            matrices = columns.reshape(d, rows), centers.reshape(n, d), inverses.reshape(n, d)
-            sums = (rows, n, d, per_part, *matrices, heights, tops, totals)
+            sums = (rows, n, d, per_part, columns.reshape(d, rows), *encoders, tops, totals)
             _partial_sums()((blocks, n_parts), THREADS, place.stream, *sums)
-            _merged()(blocks, THREADS, place.stream, rows, n, start, tops, totals, flat)
-        return place.receive(flat)[:m] if place.is_host else out
+            target, first = (place.scratch(rows), 0) if flat is None else (flat, start)
+            _merged()(blocks, THREADS, place.stream, rows, n, first, tops, totals, target)
+            if flat is None:
+                out[start : start + rows] = place.receive(target)
+        return out
+
+
+def _encoders(means: View, log_variances: View, place: Place) -> tuple[Any, Any, Any]:
+    """Means, inverse deviations, and the logarithms of the densities at the means."""
+    n, d = means.shape
+    centers, inverses, heights = place.scratch(n * d), place.scratch(n * d), place.scratch(n)
+    fill(ITSELF, [means], (n, d), 0, centers, place)
+    fill(_INVERSE_DEVIATION, [log_variances], (n, d), 0, inverses, place)
+    fill(_HEIGHT, [log_variances], (n, d), 1, heights, place)
+    return centers.reshape(n, d), inverses.reshape(n, d), heights
 
 
 def _check_shapes(z: tuple[int, ...], mu: tuple[int, ...], log_var: tuple[int, ...]) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from ..neighbors._nearest import squares_beyond
 from ..preprocessing import spread_rows
 from ._compat import MOST_BLOCKS, Kernel, cuda, device, types
-from .brute import MOST_AT_ONCE, PANEL, THREADS, Brute, bucket
+from .brute import MOST_AT_ONCE, PANEL, THREADS, Brute, bucket, check_number
 from .interop import Place
 from .memory import telling_shortage, workspace
 from .sort import sorted_rows
@@ -33,10 +33,11 @@ class Tree(Brute):
     """Points of few features on a device, in Morton order."""
 
     def __init__(self, points: np.ndarray):
+        check_number(len(points))
         m, d = points.shape
         with telling_shortage(), Place() as place:
             self._order = place.receive(_morton_order(points, place))
-        super().__init__(np.ascontiguousarray(points[self._order]))
+        super().__init__(np.ascontiguousarray(points[self._order]), in_blocks=False)
         self._n_leaves = 1 << (-(-m // LEAF) - 1).bit_length()
         with telling_shortage(), Place() as place:
             self._boxes = place.scratch(4 * d * self._n_leaves)
@@ -52,9 +53,13 @@ class Tree(Brute):
         return self._order
 
     def order_of(self, queries: np.ndarray) -> np.ndarray:
-        """An order in which threads that are neighbours go the same ways."""
-        with telling_shortage(), Place() as place:
-            return place.receive(_morton_order(queries, place))
+        """An order in which threads that are neighbours go the same ways: of each block of queries by itself."""
+        orders = []
+        for start in range(0, len(queries), _MOST_QUERIES):
+            with telling_shortage(), Place() as place:
+                order = place.receive(_morton_order(queries[start : start + _MOST_QUERIES], place))
+            orders.append(start + order.astype(np.int64))
+        return np.concatenate(orders)
 
     def nearest(
         self, queries: np.ndarray, k: int, exclude: np.ndarray | None, with_rows: bool, progress: Any = None

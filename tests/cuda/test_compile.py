@@ -173,7 +173,7 @@ def test_aggregate_posterior(capability):
 def test_nearest_neighbors(size, capability):
     small = types.int32
     few, table, tables = (types.Array(small, n, "C") for n in (1, 2, 3))
-    sized = int64, int64, int64, int64
+    sized = int64, int64, int64, int64, int64
     signature = *sized, vector, vector, indices, vector, few, cube, tables
     kernel = brute.search(size, brute.queries_together(size))
     assert_lean(of(kernel.function, signature, capability), f"nearest {size}")

@@ -1,13 +1,16 @@
 """Arrays of other libraries, in the simulator: memory of the host stands for that of a device."""
 
+import contextlib
 import sys
+import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import kltools as kl
 from kltools import _device, cuda
-from kltools.cuda import interop
+from kltools.cuda import _compat, interop, memory
 from kltools.families.gaussian import kl_normal_normal
 
 RNG = np.random.default_rng(0)
@@ -42,9 +45,11 @@ class Exported:
 
     def __init__(self, array, device=(2, 0)):
         self.array, self.shape, self._device = array, array.shape, device
+        self.streams = []
 
-    def __dlpack__(self, **options):
-        return self.array.__dlpack__(**options)
+    def __dlpack__(self, *, stream):
+        self.streams.append(stream)
+        return self.array.__dlpack__()
 
     def __dlpack_device__(self):
         return self._device
@@ -89,9 +94,10 @@ def test_integers_and_nothing_at_all():
     ("array", "error", "words"),
     [
         (Interfaced(MEANS, mask=object()), kl.errors.InvalidTypeError, "mask"),
-        (Interfaced(MEANS.astype(complex)), kl.errors.InvalidTypeError, "complex128, real numbers"),
+        (Interfaced(MEANS.astype(complex)), kl.errors.InvalidParameterError, "complex128; pass real and imaginary"),
+        (Interfaced(MEANS.astype("M8[s]")), kl.errors.InvalidTypeError, "holds dates"),
         (Interfaced(MEANS, strides=(3, 8)), kl.errors.InvalidTypeError, "strides"),
-        (Exported(MEANS.astype(complex)), kl.errors.InvalidTypeError, "real numbers"),
+        (Exported(MEANS.astype(complex)), kl.errors.InvalidParameterError, "complex128; pass real and imaginary"),
     ],
 )
 def test_what_cannot_be_read_is_refused(array, error, words):
@@ -113,12 +119,50 @@ def test_where_arrays_live(device, is_there):
     assert _device.resolve(None, MEANS, Exported(MEANS, device)) == ("cuda" if is_there else "cpu")
 
 
-def test_streams_of_all_arrays_are_waited_for(monkeypatch):
-    waited = []
+class OfNumba(Interfaced):
+    """As numba-cuda has its arrays, on a device of its own."""
+
+    def __init__(self, array, ordinal):
+        super().__init__(array)
+        self.gpu_data = SimpleNamespace(context=SimpleNamespace(device=SimpleNamespace(id=ordinal)))
+
+
+def test_the_device_of_an_array_of_numba():
+    assert interop.Place(OfNumba(MEANS, 1)).ordinal == 1
+    assert interop.Place(Interfaced(MEANS)).ordinal is None
+    with pytest.raises(kl.InvalidParameterError, match=r"different devices, \[0, 1\]"):
+        cuda.evaluate(kl_normal_normal, OfNumba(MEANS, 0), OfNumba(MEANS, 1), 0.0, 1.0)
+
+
+@pytest.fixture
+def order(monkeypatch):
+    """Which stream waits for which, and which ones the host waits for, as it happens."""
+    happened = []
     monkeypatch.setattr(interop, "stream", lambda pointer: pointer)
-    monkeypatch.setattr(interop, "synchronize", waited.append)
-    with interop.Place(Interfaced(MEANS, stream=5), Interfaced(MEANS, stream=7), Interfaced(MEANS, stream=5)) as place:
-        assert (place.stream, waited) == (5, [7])
+    monkeypatch.setattr(interop, "wait", lambda later, earlier: happened.append((later, earlier)))
+    monkeypatch.setattr(interop, "synchronize", happened.append)
+    return happened
+
+
+@pytest.mark.parametrize("error", [None, ValueError])
+def test_streams_wait_for_one_another_before_and_after(order, error):
+    arrays = [Interfaced(MEANS, stream=stream) for stream in (5, 7, 5, 9)]
+    with contextlib.suppress(ValueError), interop.Place(*arrays) as place:
+        assert (place.stream, order) == (5, [(5, 7), (5, 9)])
+        if error:
+            raise error
+    assert order[2:] == [(7, 5), (9, 5)]
+
+
+def test_an_export_is_for_our_stream_and_is_done_with_when_it_ends(order):
+    own, exported = Interfaced(MEANS, stream=5), Exported(MEANS)
+    with interop.Place(own, exported) as place:
+        place.view(exported)
+        assert (exported.streams, order) == ([5], [(5, 0)])
+    assert order[1:] == [(0, 5), 5]
+    with interop.Place(exported) as place:
+        place.view(exported)
+    assert exported.streams == [5, 1]  # the default one
 
 
 def test_an_export_lives_as_long_as_it_is_read_and_no_longer():
@@ -148,11 +192,62 @@ def test_a_shortage_is_told(monkeypatch):
     assert issubclass(kl.DeviceMemoryError, MemoryError)
 
 
-def test_other_errors_pass(monkeypatch):
+@pytest.mark.parametrize("error", [RuntimeError, MemoryError])  # that of the host is not the device's
+def test_other_errors_pass(monkeypatch, error):
     def fail(*arguments, **options):
-        raise RuntimeError("something else")
+        raise error("something else")
 
     monkeypatch.setattr(interop.Place, "send", fail)
     p = kl.Normal(mean=[0.0, 1.0], var=1.0)
-    with pytest.raises(RuntimeError, match="something else"):
+    with pytest.raises(error, match="something else") as caught:
         kl.kl_divergence(p, p, device="cuda")
+    assert caught.type is error
+
+
+class CudaAPIError(Exception):
+    """As numba-cuda has it."""
+
+    def __init__(self, code):
+        super().__init__(code, "of the driver")
+        self.code = code
+
+
+@pytest.mark.parametrize(("code", "expected"), [(2, kl.DeviceMemoryError), (700, CudaAPIError)])
+def test_errors_of_the_driver_are_told_apart(code, expected):
+    with pytest.raises(expected), memory.telling_shortage():
+        raise CudaAPIError(code)
+
+
+# ---------------------------------------------------------------- settings of Numba
+
+
+def test_launches_of_several_threads_leave_the_settings_as_they_were(monkeypatch):
+    flag = "CUDA_LOW_OCCUPANCY_WARNINGS"
+    monkeypatch.setattr(_compat.config, flag, 1, raising=False)
+    seen, both = [], threading.Barrier(2)
+
+    def launch(*arguments):
+        both.wait(timeout=10)
+        seen.append(getattr(_compat.config, flag))
+        both.wait(timeout=10)
+
+    kernel = _compat.Kernel(lambda: None)
+    kernel._compiled = _Configured(launch, flag)
+    threads = [threading.Thread(target=kernel, args=(1, 1, 0)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert kernel._compiled.while_configured == [0, 0]
+    assert seen == [1, 1]
+
+
+class _Configured:
+    """What is launched once it is configured."""
+
+    def __init__(self, launch, flag):
+        self.launch, self.flag, self.while_configured = launch, flag, []
+
+    def __getitem__(self, configuration):
+        self.while_configured.append(getattr(_compat.config, self.flag))
+        return self.launch

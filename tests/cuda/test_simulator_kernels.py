@@ -9,9 +9,18 @@ import pytest
 
 import kltools as kl
 from kltools import _philox, cuda
-from kltools.cuda import gaussian
+from kltools.cuda import gaussian, log_prob, posterior
+from kltools.cuda.interop import Place
 
 DIMENSIONS = (1, 2, 5, 9, 17)  # blocks of 8 threads: less than one, one more than one, more than two
+
+
+class There:
+    """What has the CUDA array interface alone."""
+
+    def __init__(self, array):
+        self.array = array
+        self.__cuda_array_interface__ = {**array.__array_interface__, "version": 3}
 
 
 def spd(rng, *shape):
@@ -101,6 +110,15 @@ def test_extreme_scales_are_no_nan():
     assert kl.kl_divergence(huge, tiny, device="cuda") == math.inf
 
 
+def test_overflow_in_a_kernel_is_as_silent_as_on_the_cpu():
+    p = kl.MultivariateNormal(mean=[1e200, 0.0], cov=np.eye(2))
+    q = kl.MultivariateNormal(mean=[0.0, 0.0], cov=1e-200 * np.eye(2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert kl.kl_divergence(p, q, device="cuda") == math.inf
+        assert cuda.aggregate_log_prob([[1e300]], [[0.0]], [[0.0]]).tolist() == [-math.inf]
+
+
 # ---------------------------------------------------------------- log-densities
 
 
@@ -125,6 +143,39 @@ def test_estimates_from_log_densities(shape, estimator):
     assert estimate.standard_error == pytest.approx(on_cpu.standard_error, rel=1e-9, nan_ok=True)
     assert estimate.diagnostics == pytest.approx(on_cpu.diagnostics, rel=1e-9)
     assert estimate.warnings == on_cpu.warnings
+
+
+def recorded(monkeypatch):
+    """Numbers that are sent to the device at a time."""
+    sizes, send = [], Place.send
+    monkeypatch.setattr(Place, "send", lambda place, array: sizes.append(array.size) or send(place, array))
+    return sizes
+
+
+@pytest.mark.parametrize(("shape", "n_bytes"), [((120,), 1), ((41, 3), 1500)])
+def test_log_densities_go_in_blocks_that_change_no_bit(monkeypatch, shape, n_bytes):
+    rng = np.random.default_rng(41)
+    log_p = rng.normal(size=shape)
+    log_q = log_p + 0.1 * rng.normal(size=shape) - 0.005
+    # single precision and what lives on the device already are read in blocks as well
+    variants = ((log_p, log_q), (log_p.astype(np.float32), log_q), (log_p, There(log_q)), (log_p[::2], log_q[::2]))
+    for own, other in variants:
+        expected = kl.estimate_kl_from_log_prob(own, other, estimator="k3", device="cuda")
+        with monkeypatch.context() as patch, cuda.memory_limit(n_bytes):
+            sizes = recorded(patch)
+            found = kl.estimate_kl_from_log_prob(own, other, estimator="k3", device="cuda")
+        assert found == expected
+        assert found.standard_error == expected.standard_error
+        assert 0 < max(sizes) <= max(40, n_bytes // 40, 16 * own[0].size)
+
+
+def test_log_densities_that_are_no_numbers_are_refused_as_on_the_cpu():
+    with pytest.raises(kl.InvalidTypeError, match="log_p holds text"):
+        kl.estimate_kl_from_log_prob(["a"], [0.0], device="cuda")
+    log_q = np.zeros(100)
+    log_q[77] = -math.inf  # in the last block
+    with cuda.memory_limit(1), pytest.warns(kl.InfiniteDivergenceWarning, match="1 of 100 draws"):
+        assert kl.estimate_kl_from_log_prob(np.zeros(100), log_q, device="cuda").value == math.inf
 
 
 def test_draws_outside_and_bad_ones_are_told_as_on_the_cpu():
@@ -242,9 +293,21 @@ def test_monte_carlo_does_not_depend_on_the_workspace():
     options = {"n_samples": N_DRAWS, "estimator": "k2", "random_state": 1, "device": "cuda"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        value = kl.estimate_kl_monte_carlo(p, q, **options).value
+        expected = kl.estimate_kl_monte_carlo(p, q, **options)
         with cuda.memory_limit(100):
-            assert kl.estimate_kl_monte_carlo(p, q, **options).value == value
+            found = kl.estimate_kl_monte_carlo(p, q, **options)
+    assert (found.value, found.standard_error) == (expected.value, expected.standard_error)
+
+
+def test_monte_carlo_holds_few_draws_at_a_time(monkeypatch):
+    lengths, add = [], log_prob.DeviceTally.add_views
+    monkeypatch.setattr(
+        log_prob.DeviceTally, "add_views", lambda tally, p, *rest: lengths.append(p.shape[0]) or add(tally, p, *rest)
+    )
+    p, q = kl.Normal(mean=0.0, var=1.0), kl.Normal(mean=0.1, var=1.0)
+    with cuda.memory_limit(48 * 30):
+        kl.estimate_kl_monte_carlo(p, q, n_samples=110, random_state=1, device="cuda")
+    assert lengths == [30, 30, 30, 20]
 
 
 def test_monte_carlo_refuses_other_laws():
@@ -265,9 +328,20 @@ def test_aggregate_posterior(n_points, n_encoders, d):
     z[0] = 40.0  # far from everything
     terms = -0.5 * ((z[:, None] - mu) ** 2 / np.exp(log_var) + log_var + np.log(2.0 * np.pi))
     expected = np.logaddexp.reduce(terms.sum(axis=2), axis=1) - np.log(n_encoders)
-    np.testing.assert_allclose(cuda.aggregate_log_prob(z, mu, log_var), expected, rtol=1e-13)
+    found = cuda.aggregate_log_prob(z, mu, log_var)
+    np.testing.assert_allclose(found, expected, rtol=1e-13)
     with cuda.memory_limit(200):
-        np.testing.assert_allclose(cuda.aggregate_log_prob(z, mu, log_var), expected, rtol=1e-13)
+        np.testing.assert_array_equal(cuda.aggregate_log_prob(z, mu, log_var), found)
+        there = cuda.aggregate_log_prob(There(z), mu, log_var)
+        np.testing.assert_array_equal(there.copy_to_host(), found)
+        np.testing.assert_array_equal(cuda.aggregate_log_prob(z, There(mu), log_var).copy_to_host(), found)
+
+
+def test_points_of_the_aggregate_posterior_go_in_blocks(monkeypatch):
+    sizes = recorded(monkeypatch)
+    with cuda.memory_limit(1):
+        cuda.aggregate_log_prob(np.zeros((40, 3)), np.zeros((2, 3)), np.zeros((2, 3)))
+    assert max(sizes) == 16 * 3
 
 
 @pytest.mark.parametrize("shapes", [((3, 2), (4, 3), (4, 3)), ((3,), (4, 3), (4, 3)), ((0, 3), (4, 3), (4, 3))])
@@ -277,7 +351,11 @@ def test_aggregate_posterior_of_other_shapes(shapes):
 
 
 def test_aggregate_posterior_in_parts(monkeypatch):
-    from kltools.cuda import posterior
-
     monkeypatch.setattr(posterior, "_PART", 4)
     test_aggregate_posterior(19, 13, 3)
+
+
+def test_aggregate_posterior_in_as_many_parts_as_a_grid_has(monkeypatch):
+    monkeypatch.setattr(posterior, "_PART", 1)
+    monkeypatch.setattr(posterior, "_MOST_PARTS", 5)
+    test_aggregate_posterior(3, 7, 2)  # parts of two: the last one is empty

@@ -81,16 +81,31 @@ def test_more_features_than_shared_memory_holds():
     assert_nearest(distances, rows, queries, points, 2)
 
 
-def test_neither_splits_nor_memory_change_a_bit(monkeypatch):
+@pytest.mark.parametrize("k", [6, 40])
+@pytest.mark.parametrize("n_bytes", [1, 1600, 4200])  # blocks of one, three and eight panels of eight points
+def test_neither_splits_nor_memory_change_a_bit(monkeypatch, n_bytes, k):
     rng = np.random.default_rng(4)
-    points, queries = lattice(rng, 90, 2), rng.normal(size=(19, 2))
-    expected = Brute(points).nearest(queries, 6, None, True)
-    with cuda.memory_limit(1):
-        in_blocks = Brute(points).nearest(queries, 6, None, True)
+    points, queries = lattice(rng, 90, 2), rng.normal(size=(9, 2))
+    exclude = np.arange(70, 79)
+    whole = Brute(points)
+    expected = whole.nearest(queries, k, exclude, True)
+    radius = expected[0][:, 3] * (1.0 + 1e-12)
+    counts = whole.count_within(queries, radius, exclude)
+    with cuda.memory_limit(n_bytes):
+        in_blocks = Brute(points)
+        assert in_blocks._panels is None
+        assert len(in_blocks._parts()) == -(-12 // max(1, n_bytes // 512))
+        found = in_blocks.nearest(queries, k, exclude, True)
+        assert np.array_equal(in_blocks.count_within(queries, radius, exclude), counts)
     monkeypatch.setattr(brute, "_BLOCKS_WANTED", 1)
-    whole = Brute(points).nearest(queries, 6, None, True)
-    for found in (in_blocks, whole):
-        assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
+    for again in (found, whole.nearest(queries, k, exclude, True)):
+        assert all(np.array_equal(a, b) for a, b in zip(again, expected, strict=True))
+
+
+@pytest.mark.parametrize("structure", [Brute, Tree])
+def test_more_points_than_rows_can_be_told_are_refused(structure):
+    with pytest.raises(kl.DeviceUnavailableError, match=r"at most 2147483647 rows, got 2147483648.*device='cpu'"):
+        structure(np.broadcast_to(np.zeros((1, 1)), (2**31, 1)))
 
 
 @pytest.mark.parametrize("name", SAMPLES)
