@@ -178,7 +178,7 @@ def _charts(laws: list[Distribution], with_measure: bool, monte_carlo: str) -> I
     supports = [tuple(map(float, piece._support())) for piece in pieces]  # type: ignore[arg-type]
     places = [(float(place), float(reach)) for place, reach in (piece._bulk() for piece in pieces)]
     for piece, (place, reach) in zip(pieces, places, strict=True):
-        if not (math.isfinite(place) and 0.0 < reach < math.inf):
+        if not (math.isfinite(place) and 0.0 < reach < math.inf and place - reach < place + reach):
             raise NoClosedFormError(
                 f"float64 has no numbers among the mass of {piece!r}; estimate from draws: {monte_carlo}."
             )

@@ -428,3 +428,11 @@ def test_torch_agrees(name_p, name_q):
         for name, arguments in ((name_p, arguments_p), (name_q, arguments_q))
     ]
     assert kl.kl_divergence(p, q) == pytest.approx(float(torch.distributions.kl_divergence(*theirs)), rel=1e-9)
+
+
+def test_draws_of_the_smallest_concentrations_are_corners():
+    """The k-th of them with probability a_k / sum(a)."""
+    draws = kl.Dirichlet(concentration=[1e-310, 3e-310]).sample(4000, random_state=0)
+    assert set(np.unique(draws)) == {0.0, 1.0}
+    assert draws[:, 1].mean() == pytest.approx(0.75, abs=0.03)
+    assert kl.Dirichlet(concentration=[5e-324]).sample(2, random_state=0).tolist() == [[1.0], [1.0]]

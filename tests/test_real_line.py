@@ -150,6 +150,12 @@ def test_draws_of_multivariate_student_have_its_margins():
         assert stats.kstest(x @ w, law.cdf).pvalue > 1e-3
 
 
+def test_draws_beyond_float64_have_both_signs():
+    draws = kl.StudentT(df=5e-324, loc=0.5, scale=2.0).sample(200, random_state=0)
+    assert np.isinf(draws).all()
+    assert 0.3 < (draws > 0.0).mean() < 0.7
+
+
 def test_points_at_the_ends_of_float64():
     """Far out a density falls like a power: of the longest distances the logarithm is known, or is -inf."""
     p = kl.MultivariateStudentT(df=3.0, loc=[0.0, 0.0], scale_matrix=np.eye(2))

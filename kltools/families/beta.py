@@ -140,11 +140,18 @@ class Dirichlet(Distribution):
         return np.where(np.isnan(x).any(axis=-1), np.nan, values)
 
     def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        """Gamma draws over their sum; from those of the shapes + 1, so that tiny shapes do not underflow together."""
+        """Gamma draws over their sum; from those of the shapes + 1, so that tiny shapes do not underflow together.
+
+        Where the logarithms overflow as well, the largest draw is all there is.
+        """
         draws = rng.standard_gamma(self.concentration + 1.0, size=shape + self.event_shape)
-        logs = np.log(draws) - rng.standard_exponential(shape + self.event_shape) / self.concentration
+        waits = rng.standard_exponential(shape + self.event_shape)
         with np.errstate(over="ignore", invalid="ignore"):
-            weights = np.exp(logs - logs.max(axis=-1, keepdims=True))
+            logs = np.log(draws) - waits / self.concentration
+            top = logs.max(axis=-1, keepdims=True)
+            shares = self.concentration / self.concentration.max(axis=-1, keepdims=True)
+            largest = waits / shares == (waits / shares).min(axis=-1, keepdims=True)
+            weights = np.where(np.isneginf(top), largest, np.exp(logs - top))
         return weights / weights.sum(axis=-1, keepdims=True)
 
     def _entropy(self) -> np.ndarray:

@@ -290,7 +290,9 @@ class StudentT(_ByLocation):
         return student_entropy(self.df, 1.0)
 
     def _standard_sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        return rng.standard_t(self.df, size=shape)
+        draws = rng.standard_t(self.df, size=shape)
+        lost = np.isnan(draws)  # for df next to 0, of draws beyond float64
+        return np.where(lost, np.where(rng.random(shape) < 0.5, -np.inf, np.inf), draws) if lost.any() else draws
 
 
 def log1p_of_square(z: np.ndarray) -> np.ndarray:
