@@ -8,11 +8,7 @@ import numpy as np
 
 from .._affinity import scale_log_affinity
 from .._formula import Formula
-from .._gamma_ratio import (
-    digamma_step,
-    log_gamma_ratio,
-    log_gamma_tail,
-)
+from .._gamma_ratio import digamma_step, log_gamma_ratio, log_gamma_tail
 from .._parameters import param
 from .._scalar import (
     EULER_GAMMA,
@@ -292,7 +288,7 @@ class StudentT(_ByLocation):
     def _standard_sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         draws = rng.standard_t(self.df, size=shape)
         lost = np.isnan(draws)  # for df next to 0, of draws beyond float64
-        return np.where(lost, np.where(rng.random(shape) < 0.5, -np.inf, np.inf), draws) if lost.any() else draws
+        return np.where(lost, rng.choice([-np.inf, np.inf], shape), draws) if lost.any() else draws
 
 
 def log1p_of_square(z: np.ndarray) -> np.ndarray:
