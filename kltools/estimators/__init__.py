@@ -176,6 +176,7 @@ def estimate_kl(
     >>> round(estimate.value, 2)  # the truth is 0.5
     0.53
     """
+    _validation.choice(method, "method", tuple(METHODS))
     place = _device.resolve(device, X, Y)
     if place == "cuda":
         X, Y = _from_device(method, X, Y)
@@ -226,7 +227,6 @@ def _two_samples(
 
 def _from_device(method: str, X: Any, Y: Any) -> tuple[Any, Any]:
     """The samples on the host, for methods whose searches send what they compare to the device."""
-    method_function(method)
     copied = _device.twin("host_copy")
     if method not in ON_CUDA:
         raise DeviceUnavailableError(
