@@ -291,7 +291,7 @@ class RatioDivergence(
             raise InvalidParameterError(f"y has one class, {self.classes_[0]!r}; rows of P and of Q are needed.")
         _validation.choice(self.bound, "bound", BOUNDS)
         _validation.integer(self.n_folds, "n_folds", minimum=2)
-        self._exponents = column_exponents(rows)
+        self._exponents, self._fit_columns = column_exponents(rows), _arrays.column_names(X)
         rng = np.random.default_rng(int(_validation.generator(self.random_state).integers(2**63)))
         model = classifiers.seeded_classifier(self.classifier, rows.shape[1], rng)
         self.classifier_ = model.fit(np.ldexp(rows, -self._exponents), is_p)
@@ -301,6 +301,7 @@ class RatioDivergence(
     def _rows(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
         rows = validate_data(self, host_rows(X), dtype=np.float64, order="C", reset=False)
+        _validation.check_same_names(_arrays.column_names(X), self._fit_columns)
         return np.ldexp(rows, -self._exponents)
 
     def predict(self, X: Any) -> np.ndarray:
