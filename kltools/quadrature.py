@@ -189,6 +189,8 @@ def _charts(laws: list[Distribution], with_measure: bool, monte_carlo: str) -> I
         inner = points[(points > low) & (points < high)]
         if not len(inner):
             inner = np.array([_somewhere(low, high, reaches[1])])
+            if not low < inner[0] < high:  # float64 has no number in between
+                continue
         common = (laws, [_covers(law, low, high) for law in laws], with_measure)
         yield Middle(*common, inner)
         for end, edge, sign in ((low, inner[0], 1.0), (high, inner[-1], -1.0)):

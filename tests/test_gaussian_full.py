@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mpmath import mp
+from scipy import stats
 
 import kltools as kl
 from kltools import errors
@@ -400,3 +401,16 @@ def test_covariances_that_are_none():
     ):
         with pytest.raises(errors.InvalidParameterError, match=words):
             full([0.0, 0.0], cov)
+
+
+@pytest.mark.parametrize("factor", [1.0, np.array([1.0, 2.0])[:, None, None]], ids=["one", "batch"])
+def test_points_at_the_ends_of_float64(factor):
+    cov = np.array([[4.14, -0.61, 0.88], [-0.61, 1.14, -0.43], [0.88, -0.43, 4.37]])
+    p = kl.MultivariateNormal(mean=[3.0, -1.0, 1.0], cov=factor * cov)
+    for x in ([-1.797e308] * 3, [1e200, -1e200, 0.0]):
+        assert np.all(np.equal(p.log_prob(x), -math.inf))
+    x = np.random.default_rng(0).normal(size=(5, 3))
+    expected = [stats.multivariate_normal([3.0, -1.0, 1.0], c).logpdf(x) for c in (factor * cov).reshape(-1, 3, 3)]
+    np.testing.assert_allclose(
+        p.log_prob(x if np.ndim(factor) == 0 else x[:, None]).T, np.squeeze(expected), rtol=1e-13
+    )

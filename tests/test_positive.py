@@ -312,3 +312,9 @@ def test_agrees_with_torch(pair):
             assert kl.kl_divergence(p, q) == pytest.approx(float(theirs), rel=1e-9, abs=1e-12)
     finally:
         torch.set_default_dtype(before)
+
+
+def test_rayleigh_at_the_ends_of_float64():
+    p = kl.Rayleigh(scale=[3.0, 0.7])
+    assert p.log_prob(5e-324) == pytest.approx(math.log(5e-324) - 2.0 * np.log([3.0, 0.7]), rel=1e-15)
+    assert p.log_prob(1.797e308).tolist() == [-math.inf] * 2

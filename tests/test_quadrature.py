@@ -240,8 +240,8 @@ def test_what_misses_its_accuracy_is_an_error():
         integrated(laws.Poisson(rate=1e16), laws.Poisson(rate=1.1e16))
     with pytest.raises(errors.NoClosedFormError, match="16777216"):
         integrated(laws.Zeta(s=2.0), laws.Zeta(s=3.0))
-    with pytest.raises(errors.NoClosedFormError, match="does not reach"):
-        integrated(normal(1e150, 1), normal(0, 1))  # float64 has no values within its bulk
+    with pytest.raises(errors.NoClosedFormError, match="no numbers among the mass"):
+        integrated(normal(1e150, 1), normal(0, 1))
 
 
 def test_mass_that_was_missed_is_noticed():

@@ -251,13 +251,9 @@ class MultivariateNormal(Distribution):
         return self.mean, np.diagonal(self.cov, axis1=-2, axis2=-1)
 
     def _log_prob(self, x: np.ndarray) -> np.ndarray:
-        deviation = x - self.mean
-        shape = np.broadcast_shapes(deviation.shape[:-1], self.cholesky.shape[:-2])
-        if self.cholesky.ndim == 2:
-            standard = np.linalg.solve(self.cholesky, deviation.reshape(-1, deviation.shape[-1]).T).T
-        else:
-            standard = np.linalg.solve(self.cholesky, deviation[..., None])
-        squares = (standard.reshape(*shape, self.event_shape[0]) ** 2).sum(axis=-1)
+        standard, exponent = standardised(self.cholesky, x, self.mean)
+        with np.errstate(over="ignore"):
+            squares = np.ldexp((standard**2).sum(axis=-1), 2 * exponent)
         return -0.5 * (squares + self.event_shape[0] * LOG_2PI) - self._half_log_det()
 
     def _entropy(self) -> np.ndarray:
@@ -265,6 +261,18 @@ class MultivariateNormal(Distribution):
 
     def _half_log_det(self) -> np.ndarray:
         return np.log(np.diagonal(self.cholesky, axis1=-2, axis2=-1)).sum(axis=-1)
+
+
+def standardised(factor: np.ndarray, x: np.ndarray, center: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """factor^-1 (x - center) for a lower factor, as numbers times powers of two: what is far out overflows later."""
+    with np.errstate(over="ignore"):
+        deviation = np.clip(x - center, -sys.float_info.max, sys.float_info.max)
+    exponent = np.frexp(np.abs(deviation).max(axis=-1))[1]
+    deviation = np.ldexp(deviation, -exponent[..., None])
+    if factor.ndim == 2:
+        rows = deviation.reshape(-1, deviation.shape[-1])
+        return np.linalg.solve(factor, rows.T).T.reshape(deviation.shape), exponent
+    return np.linalg.solve(factor, deviation[..., None])[..., 0], exponent
 
 
 def cholesky_factor(matrix: np.ndarray, name: str) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 from .._arrays import frozen
 from .._parameters import param
 from ..distribution import Distribution, family
-from .gaussian import cholesky_factor, warn_of_rounding
+from .gaussian import cholesky_factor, standardised, warn_of_rounding
 from .real_line import student_entropy, student_log_prob, student_variance
 
 
@@ -76,17 +76,9 @@ class MultivariateStudentT(Distribution):
         return instance
 
     def _log_prob(self, x: np.ndarray) -> np.ndarray:
+        standard, exponent = standardised(self.cholesky, x, self.loc)
         with np.errstate(over="ignore"):
-            deviation = x - self.loc
-        exponent = np.frexp(np.abs(deviation).max(axis=-1, keepdims=True))[1]  # else what is far out overflows to nan
-        deviation = np.ldexp(deviation, -exponent)
-        if self.cholesky.ndim == 2:
-            rows = deviation.reshape(-1, deviation.shape[-1])
-            standard = np.linalg.solve(self.cholesky, rows.T).T.reshape(deviation.shape)
-        else:
-            standard = np.linalg.solve(self.cholesky, deviation[..., None])[..., 0]
-        with np.errstate(over="ignore"):
-            distance = np.ldexp(np.linalg.norm(standard, axis=-1), exponent[..., 0])
+            distance = np.ldexp(np.linalg.norm(standard, axis=-1), exponent)
         return student_log_prob(distance, self.df, float(self.event_shape[0])) - self._half_log_det()
 
     def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

@@ -103,8 +103,8 @@ class Rayleigh(OnHalfLine):
     def _log_prob(self, x: np.ndarray) -> np.ndarray:
         inside = (x > 0.0) & np.isfinite(x)
         positive = np.where(inside, x, 1.0)
-        z = positive / self.scale
-        log_density = np.log(positive) - 0.5 * z * z - 2.0 * np.log(self.scale)
+        with np.errstate(over="ignore"):
+            log_density = np.log(positive) - 0.5 * (positive / self.scale) ** 2 - 2.0 * np.log(self.scale)
         return np.where(inside, log_density, np.where(np.isnan(x), np.nan, -np.inf))
 
     def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
