@@ -220,9 +220,8 @@ class DriftDetector(VersionedState, BaseEstimator):
         rows = self._drawn(len(window), rng)
         told += _about_rows("reference", self._of_reference, len(self._reference))
         told += _about_rows("window", len(window), len(rows))
-        window = window.take(rows)
-        columns, cells, left_out = _varying(window.followed_by(self._reference))
-        n = len(window)
+        window, n = window.take(rows), len(rows)
+        columns, cells, left_out = _varying(window.followed_by(self._reference), n)
         evidence = joint_test(columns, cells, n, n_permutations, rng, effective_n_jobs(self.n_jobs))
         estimate, why_not = self._estimate(window)
         most = np.argsort(-evidence.log_ratios, kind="stable")[:_MOST_ROWS_TOLD]
@@ -286,12 +285,12 @@ def _about_rows(name: str, n_rows: int, n_drawn: int) -> tuple[str, ...]:
     return (f"{n_drawn} random rows of the {n_rows} of the {name} were looked at; max_rows allows more.",)
 
 
-def _varying(pooled: Table) -> tuple[list[Column], list[Cells], tuple[str, ...]]:
-    """The columns with more than one cell, and the names of the others."""
-    cells = [cells_of(column) for column in pooled.columns]
+def _varying(pooled: Table, n: int) -> tuple[list[Column], list[Cells], tuple[str, ...]]:
+    """The columns that labellings of the rows change, with their cells, and the names of the others."""
+    cells = [cells_of(column, n) for column in pooled.columns]
     pairs = list(zip(pooled.columns, cells, strict=True))
-    kept = [pair for pair in pairs if len(pair[1].names) > 1]
-    left_out = tuple(column.name for column, cell in pairs if len(cell.names) < 2)
+    kept = [pair for pair in pairs if pair[1].varies]
+    left_out = tuple(column.name for column, cell in pairs if not cell.varies)
     return [column for column, _ in kept], [cell for _, cell in kept], left_out
 
 
