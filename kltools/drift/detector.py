@@ -6,7 +6,7 @@ import warnings
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from .. import _validation
@@ -39,7 +39,9 @@ class DriftDetector(VersionedState, BaseEstimator):
     bins, scales and categories are those of all rows together.
 
     Numbers are compared by their ranks. Text, booleans and categories are categories, as are numbers declared by
-    ``categorical``; those that the reference never had are categories like others, and told. Missing values are a
+    ``categorical``; those that the reference never had are categories like others, and told. Of a category G is taken
+    twice, with rare ones as one cell and with a cell for each, so that a change among many rare categories is seen;
+    values that never repeat tell nothing, and are left out. Missing values are a
     cell of their own: a change in how many there are is drift. Infinite numbers and dates are refused. Columns of
     frames are matched by name, in any order; missing ones, and numbers that have become text or the reverse, are
     errors; additional ones are ignored, and told.
@@ -55,7 +57,7 @@ class DriftDetector(VersionedState, BaseEstimator):
         The smallest p-value is 1 / (n_permutations + 1), or up to 3 / (n_permutations + 1) where the three parts of
         the test disagree.
     categorical : sequence of str or int, optional
-        Names or positions of columns of numbers that are categories.
+        Names or positions of columns of numbers that are categories; read by ``fit``.
     max_rows : int or None
         Of a larger sample so many random rows are looked at, which is told. None for all rows.
     n_jobs : int, optional
@@ -150,11 +152,13 @@ class DriftDetector(VersionedState, BaseEstimator):
         _validation.check_n_jobs(self.n_jobs)
         if self.max_rows is not None:
             _validation.integer(self.max_rows, "max_rows", minimum=2)
-        if self.estimator is not None and not (
-            hasattr(self.estimator, "fit") and hasattr(self.estimator, "divergence")
+        if self.estimator is not None and (
+            isinstance(self.estimator, type | ClassifierMixin)  # classifiers learn from both samples
+            or not (hasattr(self.estimator, "fit") and hasattr(self.estimator, "divergence"))
         ):
             raise InvalidTypeError(
-                f"estimator must have fit and divergence, as KNNDivergence() has, got {self.estimator!r}."
+                "estimator must have fit, which needs the reference alone, and divergence, as KNNDivergence() has, got "
+                f"{self.estimator!r}."
             )
 
     def _drawn(self, n_rows: int, rng: np.random.Generator) -> np.ndarray:
@@ -252,6 +256,8 @@ class DriftDetector(VersionedState, BaseEstimator):
         why_not = self._no_estimate
         if self.estimator_ is not None:
             numbers = _numbers(window, self._reference)
+            if not len(numbers):
+                return None, ("KL is not estimated: the window has no row without missing numbers",)
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # the estimate keeps them

@@ -143,6 +143,5 @@ def _text(value: Any, what: str) -> str:
     if isinstance(value, Real | Decimal):
         number = float(value)
         return str(int(number)) if number.is_integer() else repr(number)
-    raise InvalidTypeError(
-        f"{what} holds a {type(value).__name__} ({value!r}): an argument must be a string or a real number."
-    )
+    needed = "decode it to text" if isinstance(value, bytes) else "an argument must be a string or a real number"
+    raise InvalidTypeError(f"{what} holds a {type(value).__name__} ({value!r}): {needed}.")

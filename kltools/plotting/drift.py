@@ -81,7 +81,7 @@ def _draw_features(report: DriftReport, ax: Any) -> None:
     if not shown:
         note(ax, "no feature varies")
         return
-    sizes = np.array([max(feature.contribution, 0.0) for feature in shown])
+    sizes = np.array([feature.contribution for feature in shown])
     for drift, color, words in ((True, VERMILLION, "changed"), (False, GREY, "not seen to change")):
         which = [i for i, feature in enumerate(shown) if feature.drift is drift]
         if which:
@@ -90,7 +90,8 @@ def _draw_features(report: DriftReport, ax: Any) -> None:
     ax.set_yticks(range(len(shown)), names)
     ax.set_ylim(max(len(shown), 3) - 0.4, -0.6)
     more = len(report.features) - len(shown)
-    ax.set_xlabel("standard deviations beyond permuted labels" + (f" ({more} features more)" if more else ""))
+    ax.set_xlabel("standard deviations beyond permuted labels" + (f"\n{more} features more" if more else ""))
+    ax.axvline(0.0, color=GREY, linewidth=0.8)
     tidy(ax, "x")
     legend_above(ax, ax.get_legend_handles_labels()[0])
 
