@@ -172,7 +172,7 @@ def _length(x: Any) -> int:
 
 def _array(x: Any, name: str) -> np.ndarray:
     """Two axes; of numbers, or of objects where there may be others."""
-    if _arrays.library(x) in ("pandas", "polars") and len(x.shape) == 1:
+    if _arrays.library(x) in ("pandas", "polars") and type(x).__name__ == "Series":
         raise ShapeMismatchError(f"expected 2-D {name} of shape (rows, features), got a Series; use {name}.to_frame().")
     if isinstance(x, np.ma.MaskedArray):
         x = unmasked(x)

@@ -41,8 +41,8 @@ def _findings(report: DriftReport) -> Iterator[str]:
             )
         if feature.unseen:
             yield (
-                f"{quoted(feature.name)} has categories that the reference never had, in {feature.unseen_share:.1%} of the "
-                f"window: {listed(feature.unseen, 5)}."
+                f"{quoted(feature.name)} has categories that the reference never had, in {feature.unseen_share:.1%} of "
+                f"the window: {listed(feature.unseen, 5)}."
             )
     if report.left_out:
         yield f"left out, since all rows have one value, none, or values of their own: {listed(report.left_out)}."

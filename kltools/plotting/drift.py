@@ -76,8 +76,9 @@ def _draw_p_values(report: DriftReport, ax: Any) -> None:
 
 
 def _draw_features(report: DriftReport, ax: Any) -> None:
-    shown, every = report.features[:_MOST_FEATURES], len(report.features)
-    ax.set_title(f"{len(shown)} of {every} features by contribution" if len(shown) < every else "features by contribution")
+    shown = report.features[:_MOST_FEATURES]
+    few = f"{len(shown)} of {len(report.features)} "
+    ax.set_title((few if len(shown) < len(report.features) else "") + "features by contribution")
     if not shown:
         note(ax, "no feature varies")
         return
