@@ -171,7 +171,7 @@ def tables(seed, n, m):
 
 @pytest.mark.parametrize(("seed", "n", "m"), [(21, 20, 30), (35, 35, 15)])
 def test_every_p_value_equals_a_naive_one(seed, n, m):
-    """The same labellings, and everything else by loops, SciPy and sorting, where rounding orders no equal distances."""
+    """The same labellings, the rest by loops, SciPy and sorting, where rounding orders no equal distances."""
     window, reference, pooled = tables(seed, n, m)
     report = detected(reference, window, n_permutations=59, random_state=3)
     labels = (np.arange(n + m) < n).astype(np.uint8)

@@ -31,7 +31,7 @@ class FeatureDrift:
         Of the column; its position where it has no name.
     kind : {"numeric", "category"}
     contribution : float
-        By how many standard deviations the feature is further from the reference than permuted labels make it, or nearer
+        By how many standard deviations the feature is further from the reference than permuted labels make it; nearer,
         where it is negative: what features are ranked by, and what the joint test compares.
     p_value : float
         Share of labellings, the observed one included, in which this feature contributes at least as much.
