@@ -173,4 +173,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY, *_LAZY_MODULES})
+    return sorted({*__all__, *_LAZY, *_LAZY_MODULES, *(name for name in globals() if name.startswith("__"))})

@@ -7,7 +7,7 @@ categories, masked values) is refused with the argument's name.
 import math
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from numbers import Number, Real
 from typing import Any
@@ -226,7 +226,7 @@ def refuse_kinds(x: Any, name: str) -> None:
         )
     if hasattr(x, "toarray") and "sparse" in type(x).__module__:
         raise InvalidTypeError(f"Sparse data was passed as {name}, dense data is needed; use {name}.toarray().")
-    if x is None or isinstance(x, dict | set | frozenset):
+    if x is None or isinstance(x, Mapping | set | frozenset):
         raise InvalidTypeError(f"{name} is a {type(x).__name__}; pass a list or array of numbers.")
     if isinstance(x, np.matrix):
         raise InvalidTypeError(f"{name} is a numpy.matrix; pass numpy.asarray({name}).")

@@ -6,7 +6,7 @@ single type, and arguments are what their names promise.
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -132,8 +132,10 @@ def sample_pair(x: Any, y: Any, nan_policy: str | None = None, **listeners: Any)
 
 def many_samples(x: Any, name: str, nan_policy: str | None = None, **listeners: Any) -> list[np.ndarray]:
     """Samples with the same features."""
-    if isinstance(x, str | bytes | dict | set) or is_frame(x) or not hasattr(x, "__len__"):
+    if isinstance(x, str | bytes | Mapping | set) or is_frame(x) or not hasattr(x, "__len__"):
         raise InvalidTypeError(f"{name} is a {type(x).__name__}; pass a list of arrays of shape (rows, features).")
+    if hasattr(x, "get_group"):
+        raise InvalidTypeError(f"{name} is a {type(x).__name__}; pass its groups: [rows for _, rows in groups].")
     if len(x) == 0:
         raise NotEnoughSamplesError(f"{name} is empty; pass a list of samples.")
     if getattr(x, "ndim", 3) < 3:

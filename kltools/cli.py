@@ -352,6 +352,7 @@ def _drift(options: argparse.Namespace) -> Answer:
         n_jobs=options.n_jobs,
         random_state=options.seed,
     )
+    detector._check_parameters()
     reference, today = (io.load_columns(path, key=options.key) for path in (options.reference, options.today))
     try:
         detector.fit(reference)

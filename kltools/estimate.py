@@ -15,6 +15,8 @@ from . import _validation
 from .errors import InvalidParameterError
 from .inference import UNKNOWN, Uncertainty
 
+_LONGEST_LABEL = 32
+
 
 class Deferred:
     """An uncertainty that is computed when it is first asked for, and then kept."""
@@ -252,8 +254,14 @@ class DivergenceEstimate(Report):
 
 def in_lines(rows: list[tuple[str, str]]) -> list[str]:
     """Labels and texts, side by side."""
-    width = max(len(label) for label, _ in rows)
-    return [f"{label:<{width}} {text}" for label, text in rows]
+    labels = [shortened(label, _LONGEST_LABEL) for label, _ in rows]
+    width = max(map(len, labels))
+    return [f"{label:<{width}} {text}" for label, (_, text) in zip(labels, rows, strict=True)]
+
+
+def shortened(text: str, longest: int) -> str:
+    """The beginning of what is too long."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def in_html(rows: list[tuple[str, str]]) -> str:

@@ -89,6 +89,7 @@ h1 { font-size: 1.5rem; margin: 0.5rem 0 1rem; }
 h2 { font-size: 1.15rem; margin: 2rem 0 0.5rem; }
 ul.told { margin: 0; padding: 0; list-style: none; }
 ul.told li { margin: 0.5rem 0; padding: 0.5rem 0.8rem; background: var(--soft); border-left: 4px solid var(--told); }
+ul.told li.calm { border-left-color: var(--line); }
 .pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 1.5rem; }
 figure { margin: 0; min-width: 0; }
 svg { display: block; width: 100%; height: auto; }
@@ -97,7 +98,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.25rem 0.75rem 0.25rem 0; border-bottom: 1px solid var(--line); }
 th, td { text-align: left; vertical-align: top; }
 th { font-weight: 600; max-width: min(16rem, 40vw); overflow-wrap: break-word; }
-th:first-child { position: sticky; left: 0; background: var(--page); }
+th:first-child { position: sticky; left: 0; background: var(--page); min-width: 6rem; overflow-wrap: anywhere; }
 td.number, th.number { text-align: right; }
 td.number { white-space: nowrap; }
 td { min-width: 6rem; }
@@ -127,9 +128,10 @@ def _title(report: Report) -> str:
 
 def _content(report: Report) -> Iterator[str]:
     rows = report._summary_rows()
-    told = [text for name, text in rows if name in _TOLD]
+    calm = ("finding",) if isinstance(report, DriftReport) and not report.drift else ()
+    told = [(text, ' class="calm"' if name in calm else "") for name, text in rows if name in _TOLD]
     if told:
-        items = "".join(f"<li>{html.escape(text)}</li>" for text in told)
+        items = "".join(f"<li{kind}>{html.escape(text)}</li>" for text, kind in told)
         yield f'<ul class="told">{items}</ul>'
     rows_of, words, table = _TABLES.get(type(report), (lambda report: (), "", None))
     in_a_table = set(rows_of(report))

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from types import MappingProxyType
 
 import cases
 import naive
@@ -244,6 +245,9 @@ FRAME = pd.DataFrame(samples()[0], columns=["a", "b", "c"])
         (np.ones((5, 3)), errors.ShapeMismatchError, r"one array of shape \(5, 3\)"),
         (FRAME, errors.InvalidTypeError, "samples is a DataFrame"),
         ({"a": [1.0, 2.0]}, errors.InvalidTypeError, "samples is a dict"),
+        (MappingProxyType({"a": [1.0, 2.0]}), errors.InvalidTypeError, "samples is a mappingproxy"),
+        (FRAME.groupby("a"), errors.InvalidTypeError, "samples is a DataFrameGroupBy; pass its groups"),
+        ([samples()[0], MappingProxyType({"a": [1.0]})], errors.InvalidTypeError, r"samples\[1\] is a mappingproxy"),
         ((z for z in ()), errors.InvalidTypeError, "samples is a generator"),
         ("data.csv", errors.InvalidTypeError, "samples is a str"),
         ([1.0, 2.0], errors.ShapeMismatchError, r"samples\[0\]"),

@@ -95,6 +95,27 @@ def test_rare_categories_are_one_cell():
     assert len(found.unseen) == 4
 
 
+@pytest.mark.parametrize(("first", "size"), [("window", 2000), ("x", 2000), ("window", 300)])
+def test_a_long_tail_that_is_replaced_is_drift(first, size):
+    """Most categories have fewer than five rows, and none of the window is known, or all are."""
+    rng = np.random.default_rng(0)
+    reference, window = ([f"{name}{i}" for i in rng.integers(0, size, 500)] for name in ("x", first))
+    report = detected({"k": reference, "n": rng.normal(size=500)}, {"k": window, "n": rng.normal(size=500)})
+    found = next(one for one in report.features if one.name == "k")
+    assert report.left_out == ()
+    assert report.drift == (first == "window")
+    assert any(f"'k' has categories that the reference never had, in {found.unseen_share:.1%}" in text
+               for text in report.findings)  # fmt: skip
+    assert (found.unseen_share == 1.0) == (first == "window")
+    assert found.drift == (first == "window")
+
+
+def test_a_long_tail_that_moves_is_drift():
+    rng = np.random.default_rng(1)
+    reference, window = (rng.integers(low, high, 800).astype(str) for low, high in ((0, 1000), (300, 1100)))
+    assert only(reference, window).p_value <= 0.02
+
+
 def test_values_of_their_own_tell_nothing():
     report = detected({"id": [f"r{i}" for i in range(60)]}, {"id": [f"s{i}" for i in range(60)]})
     assert (report.p_value, report.left_out) == (1.0, ("id",))
@@ -144,6 +165,33 @@ def test_booleans_are_categories():
     found = only(np.array([True] * 50 + [False] * 30), np.array([True] * 10 + [False] * 30))
     assert (found.kind, found.cells) == ("category", ("False", "True"))
     assert only([True, None] * 20, [False, True, None] * 9).cells == ("False", "True", "(missing)")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda x: pd.DataFrame({"k": pd.Categorical(x)}),
+        lambda x: {"k": pd.Categorical([float(v) for v in x])},
+        lambda x: pa.table({"k": pa.array(x).dictionary_encode()}),
+        lambda x: {"k": pa.chunked_array([x]).dictionary_encode()},
+    ],
+)
+def test_categories_are_categories_whatever_they_hold(make):
+    x = [3, 10, 3, 7] * 9
+    (found,) = detected(make(x), make(x[:20])).features
+    assert (found.kind, found.cells) == ("category", ("10", "3", "7"))
+
+
+def test_long_texts_are_shortened_where_people_read_them():
+    values = {"n" * 75: ["b", "z" * 10_000] * 50}
+    window = {"n" * 75: ["b", "y" * 10_000] * 50}
+    report = detected(values, window)
+    assert report.features[0].unseen == ("y" * 10_000,)
+    assert report.features[0].name == "n" * 75
+    assert all(len(line) <= 100 for line in report.summary().splitlines())
+    assert len(report.summary()) < 2000
+    assert max(map(len, report.findings)) < 250
+    assert report.summary().splitlines()[0].index("yes") == 33
 
 
 def test_numbers_declared_as_categories():
@@ -209,7 +257,10 @@ BAD = [
     (pa.table({"x": [datetime.timedelta(1)] * 3}), errors.InvalidTypeError, "holds dates or times"),
     (pl.DataFrame({"x": [[1], [2], [3]]}), errors.InvalidTypeError, "'x' of X holds list values"),
     ({"x": [{"a": 1}] * 3}, errors.InvalidTypeError, "'x' of X holds a dict"),
-    ({"x": [b"a", b"b", b"c"]}, errors.InvalidTypeError, "'x' of X holds a bytes"),
+    ({"x": [b"a", b"b", b"c"]}, errors.InvalidTypeError, "'x' of X holds a bytes .*decode it"),
+    (np.array([[b"a"], [b"b"]]), errors.InvalidTypeError, "holds a bytes .*decode it"),
+    (pd.Series(["a", "b"]), errors.ShapeMismatchError, r"got a Series; use X\.to_frame\(\)"),
+    (pl.Series(["a", "b"]), errors.ShapeMismatchError, r"got a Series; use X\.to_frame\(\)"),
     ({"x": [1j, 2j]}, errors.InvalidParameterError, "Complex data not supported"),
     ({"x": [1.0, 2.0], "y": [1.0]}, errors.ShapeMismatchError, "different lengths: {'x': 2, 'y': 1}"),
     ({"x": np.ones((3, 2))}, errors.InvalidTypeError, r"'x' of X has shape \(3, 2\)"),
@@ -304,12 +355,25 @@ def test_levels_that_no_permutations_reach_are_told(monkeypatch):
         ({"window": 1}, errors.InvalidParameterError, "window must be >= 2"),
         ({"window": 10, "step": 0}, errors.InvalidParameterError, "step must be >= 1"),
         ({"window": 10, "step": 11}, errors.InvalidParameterError, "step=11 leaves out rows"),
+        ({"window": 10, "spend_alpha": "x"}, errors.InvalidTypeError, "spend_alpha must be True or False, got 'x'"),
     ],
 )
 def test_bad_windows_of_a_stream(options, kind, match):
     detector = kl.DriftDetector().fit(RNG.normal(size=(20, 2)))
     with pytest.raises(kind, match=match):
         kl.DriftMonitor(detector, **options)
+
+
+def test_a_monitor_keeps_its_detector_as_it_was():
+    reference, stream = RNG.normal(size=(30, 2)), RNG.normal(size=(40, 2))
+    detector = kl.DriftDetector(n_permutations=9, random_state=0).fit(reference)
+    expected = [detector.detect(rows) for rows in (stream[:20], stream[20:])]
+    monitor = kl.DriftMonitor(detector, window=20)
+    found = monitor.update(stream[:20])
+    detector.set_params(alpha=0.9, n_permutations=1).fit(RNG.normal(size=(30, 5)))
+    found += monitor.update(stream[20:])
+    assert [(one.p_value, one.alpha) for one in found] == [(one.p_value, one.alpha) for one in expected]
+    assert repr(monitor) == "DriftMonitor(window=20, step=20, spend_alpha=False, n_tests=2, n_rows=40)"
 
 
 def test_a_monitor_needs_a_fitted_detector():
@@ -372,7 +436,11 @@ def test_errors_have_the_exit_code_2_and_name_the_file(files, capsys):
     (files / "twice.csv").write_text("age,age\n1,a\n2,b\n")
     assert cli.main(["drift", str(files / "twice.csv"), reference]) == 2
     assert "several columns have the name 'age'" in capsys.readouterr().err
+    capsys.readouterr()
     assert cli.main(["drift", reference, reference, "--alpha", "5"]) == 2
+    assert capsys.readouterr().err.startswith("kltools: error: alpha must lie in (0, 1)")
+    assert cli.main(["drift", "no.csv", "no.csv", "--report", str(files / "nowhere" / "page.html")]) == 2
+    assert "nowhere'; make it first" in capsys.readouterr().err
     dates = pa.table({"x": [datetime.date(2020, 1, 1)] * 3})
     parquet.write_table(dates, files / "dates.parquet")
     assert cli.main(["drift", str(files / "dates.parquet"), reference]) == 2

@@ -127,6 +127,7 @@ def test_every_public_name_resolves():
 
 def test_dir_lists_every_public_name():
     assert set(kltools.__all__) <= set(dir(kltools))
+    assert not {"Any", "TYPE_CHECKING", "importlib"} & set(dir(kltools))
 
 
 def test_star_import_brings_the_public_names_and_no_others():

@@ -58,15 +58,16 @@ def rendered(ax):
 
 
 def test_drift_is_drawn_as_told():
-    reference = {"$a_{": ["<b>"] * 30 + ["x"] * 30, "n": np.arange(60.0), "flat": np.ones(60)}
-    window = {"$a_{": ["x"] * 40, "n": np.arange(40.0), "flat": np.ones(40)}
+    reference = {"$a_{": ["<b>"] * 30 + ["x"] * 30, "n": np.arange(60.0), "flat": np.ones(60), "same": ["a", "b"] * 30}
+    window = {"$a_{": ["x"] * 40, "n": np.arange(40.0), "flat": np.ones(40), "same": ["a", "b"] * 20}
     report = kl.DriftDetector(n_permutations=99, random_state=0).fit(reference).detect(window)
     ax = rendered(plotting.plot_drift(report, ax=Figure(figsize=(10, 8), layout="constrained").subplots(2, 2)))
     assert ax[0].get_title() == "drift: yes"
     assert [line.get_xdata()[0] for line in ax[0].lines[:2]] == [report.p_value, report.p_value_of_neighbors]
-    assert [text.get_text() for text in ax[1].get_yticklabels()] == [r"\$a_{", "n"]
+    assert [text.get_text() for text in ax[1].get_yticklabels()] == [r"\$a_{", "n", "same"]
     widths = [bar.get_width() for bar in ax[1].patches]
-    assert sorted(widths) == pytest.approx(sorted(max(f.contribution, 0.0) for f in report.features))
+    assert sorted(widths) == pytest.approx(sorted(f.contribution for f in report.features))
+    assert min(widths) < 0.0
     assert [text.get_text() for text in ax[2].get_yticklabels()] == ["<b>", "x"]
     assert [bar.get_width() for bar in ax[2].patches] == [0.5, 0.5, 0.0, 1.0]
     with pytest.raises(kl.InvalidTypeError, match=r"what DriftDetector\.detect returns, got dict"):

@@ -158,6 +158,17 @@ def test_features_stand_in_a_table(written, reports):
     assert [row[-1] for row in rows[1:]] == ["changed" if f.drift else "" for f in features]
 
 
+def test_findings_that_matter_are_marked(reports, tmp_path):
+    rows = {"x": np.arange(80.0)}
+    calm = kl.DriftDetector(n_permutations=99, random_state=0).fit(rows).detect(rows)
+    for report, kind in ((calm, ' class="calm"'), (reports["drift"], "")):
+        report.to_html(tmp_path / "page.html")
+        text = (tmp_path / "page.html").read_text(encoding="utf-8")
+        items = re.findall(r"<li([^>]*)>(.*?)</li>", text)
+        assert [html.unescape(words) for _, words in items] == [*report.findings, *report.warnings]
+        assert [found for found, _ in items] == [kind] * len(report.findings) + [""] * len(report.warnings)
+
+
 def test_units_stand_in_a_table(written, latents):
     text = written("latents")
     table = text[text.index("<h2>Units</h2>") : text.index("<details>")]

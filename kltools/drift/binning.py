@@ -32,32 +32,49 @@ MISSING, RARE = "(missing)", "(rare)"
 class Cells:
     """The cell of each row of one feature, and what the cells are called; `ordered` where they are bins of numbers.
 
-    Missing values have the last cell, where there are any.
+    Missing values have the last cell, where there are any. `apart` are the cells where rare categories have their own.
     """
 
     codes: np.ndarray
     names: tuple[str, ...]
     ordered: bool
+    apart: np.ndarray
 
     @property
-    def totals(self) -> np.ndarray:
-        return np.bincount(self.codes, minlength=len(self.names))
+    def distinct(self) -> np.ndarray:
+        """The cells, where there are several."""
+        return self.codes if len(self.names) > 1 else self.apart
+
+    @property
+    def varies(self) -> bool:
+        """Whether labellings of the rows differ in their counts: not where all values are equal, or none are."""
+        return len(self.names) > 1 or 0 < self.apart.max() < len(self.apart) - 1
 
 
-def cells_of(column: Column) -> Cells:
-    """Bins of about equally many rows, equal numbers together; or categories, rare ones together."""
+def cells_of(column: Column, n: int) -> Cells:
+    """Bins of about equally many rows, equal numbers together; or categories, rare ones together.
+
+    There are as many bins as two samples of the size of the smaller one need: n rows are the window.
+    """
     present = ~column.missing
     if not present.any():
-        return Cells(np.zeros(len(present), dtype=np.int64), (MISSING,), False)
-    found, names = (_bins if column.kind == NUMERIC else _categories)(column, present)
+        nothing = np.zeros(len(present), dtype=np.int64)
+        return Cells(nothing, (MISSING,), False, nothing)
+    if column.kind == NUMERIC:
+        of_smaller = 2 * min(n, len(present) - n) / len(present)
+        found, names = _bins(column.values[present], of_smaller)
+    else:
+        found, names = _categories(column, present)
     codes = np.full(len(present), len(names))
     codes[present] = found
-    return Cells(codes, names if present.all() else (*names, MISSING), column.kind == NUMERIC)
+    names = names if present.all() else (*names, MISSING)
+    apart = np.where(present, column.values, len(column.labels)) if column.kind == CATEGORY else codes
+    return Cells(codes, names, column.kind == NUMERIC, apart)
 
 
-def _bins(column: Column, present: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-    distinct, place, count = np.unique(column.values[present], return_inverse=True, return_counts=True)
-    n_bins = max(_FEWEST_BINS, round(len(place) ** _BINS_EXPONENT))
+def _bins(values: np.ndarray, of_smaller: float) -> tuple[np.ndarray, tuple[str, ...]]:
+    distinct, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    n_bins = max(_FEWEST_BINS, round((of_smaller * len(place)) ** _BINS_EXPONENT))
     bins = (n_bins * _middle_ranks(count) // (2 * len(place))).astype(np.int64)
     _, first, codes = np.unique(bins, return_index=True, return_inverse=True)
     last = np.append(first[1:], len(distinct)) - 1
@@ -96,7 +113,7 @@ def encoded(columns: Sequence[Column], cells: Sequence[Cells]) -> tuple[np.ndarr
     pairs = list(zip(columns, cells, strict=True))
     scores = [_scores(column) for column, _ in pairs if column.kind == NUMERIC]
     indicators = [
-        _indicators(column.missing.astype(np.int64) if column.kind == NUMERIC else cell.codes)
+        _indicators(column.missing.astype(np.int64) if column.kind == NUMERIC else cell.distinct)
         for column, cell in pairs
         if column.kind == CATEGORY or column.missing.any()
     ]
@@ -126,26 +143,35 @@ def _indicators(codes: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Counter:
-    """The cells of all features, numbered on from one to the next, and what their counts are weighed with."""
+    """The cells of all features, numbered on from one to the next, and what their counts are weighed with.
+
+    Features that are categories follow once more, with a cell for each category.
+    """
 
     codes: np.ndarray
     starts: np.ndarray
     totals: np.ndarray
     weights: np.ndarray
     x_log_x: np.ndarray
+    ordered: np.ndarray
 
     @classmethod
     def of(cls, cells: Sequence[Cells]) -> Counter:
-        starts = np.cumsum([0, *(len(cell.names) for cell in cells)])
-        codes = np.stack([cell.codes + start for cell, start in zip(cells, starts[:-1], strict=True)], axis=1)
-        weights = np.concatenate([_weights(cell) for cell in cells])
+        ordered = np.array([cell.ordered for cell in cells])
+        each = [cell.codes for cell in cells] + [cell.apart for cell in cells if not cell.ordered]
+        totals = [np.bincount(codes) for codes in each]
+        starts = np.cumsum([0, *map(len, totals)])
+        codes = np.stack(each, axis=1) + starts[:-1]
+        weights = np.zeros(starts[-1])
+        for cell, first, last in zip(cells, starts, starts[1:], strict=False):
+            if cell.ordered:
+                weights[first : last - 1] = _weights(cell)
         counts = np.arange(len(codes) + 1.0)
         x_log_x = counts * np.log(np.maximum(counts, 1.0))
-        totals = np.concatenate([cell.totals for cell in cells])
-        return cls(*map(frozen, (codes, starts, totals, weights, x_log_x)))
+        return cls(*map(frozen, (codes, starts, np.concatenate(totals), weights, x_log_x, ordered)))
 
     def statistics(self, labels: np.ndarray, n_jobs: int = 1) -> np.ndarray:
-        """G statistics of all features, then cumulative ones, of categories G again, for each labelling."""
+        """G statistics of all features, then cumulative ones, of categories G of each of them, for each labelling."""
         n_rows, d = self.codes.shape
         n = int(labels[0].sum())
         out = np.empty((len(labels), 2 * d))
@@ -153,25 +179,18 @@ class Counter:
         run_rows(_count_kernel, len(labels), labels, *arguments, n_jobs=n_jobs, row_cost=self.codes.size)
         of_totals = np.add.reduceat(self.x_log_x[self.totals], self.starts[:-1])
         expected = self.x_log_x[n] + self.x_log_x[n_rows - n] - self.x_log_x[n_rows]
-        out[:, :d] = 2.0 * (out[:, :d] - of_totals - expected)
-        return np.where(self.has_order, out, np.tile(out[:, :d], 2))
-
-    @property
-    def has_order(self) -> np.ndarray:
-        """Of each statistic, whether it is what its place says."""
-        ordered = np.add.reduceat(self.weights, self.starts[:-1]) > 0.0
-        return np.concatenate([np.ones(len(ordered), dtype=bool), ordered])
+        g, cumulative = 2.0 * (out[:, :d] - of_totals - expected), out[:, d:]
+        n_features = len(self.ordered)
+        second = cumulative[:, :n_features]
+        second[:, ~self.ordered] = g[:, n_features:]
+        return np.hstack([g[:, :n_features], second])
 
 
 def _weights(cell: Cells) -> np.ndarray:
-    """Of squared differences of cumulative counts at the upper end of each bin, as Anderson and Darling have them."""
-    totals = cell.totals
-    below = np.cumsum(totals) / len(cell.codes)
-    weights = np.zeros(len(totals))
-    if cell.ordered:
-        inner = below[:-1]
-        weights[:-1] = (totals[:-1] + totals[1:]) / (inner * (1.0 - inner))
-    return weights
+    """Of squared differences of cumulative counts at the ends of bins but the last, as Anderson and Darling have."""
+    totals = np.bincount(cell.codes)
+    below = np.cumsum(totals[:-1]) / len(cell.codes)
+    return (totals[:-1] + totals[1:]) / (below * (1.0 - below))
 
 
 @jit

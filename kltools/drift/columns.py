@@ -16,9 +16,11 @@ import numpy as np
 
 from .. import _arrays
 from ..errors import InvalidParameterError, InvalidTypeError, NotEnoughSamplesError, ShapeMismatchError
+from ..estimate import shortened
 from .values import CATEGORY, EMPTY, read_values, unmasked
 
 FEWEST_ROWS = 2
+_LONGEST_NAME = 60
 
 
 @dataclass(frozen=True)
@@ -170,9 +172,11 @@ def _length(x: Any) -> int:
 
 def _array(x: Any, name: str) -> np.ndarray:
     """Two axes; of numbers, or of objects where there may be others."""
+    if _arrays.library(x) in ("pandas", "polars") and type(x).__name__ == "Series":
+        raise ShapeMismatchError(f"expected 2-D {name} of shape (rows, features), got a Series; use {name}.to_frame().")
     if isinstance(x, np.ma.MaskedArray):
         x = unmasked(x)
-    if isinstance(x, list | tuple) or (isinstance(x, np.ndarray) and x.dtype.kind in "OUT"):
+    if isinstance(x, list | tuple) or (isinstance(x, np.ndarray) and x.dtype.kind in "OUST"):
         array = _objects(x, name)
     else:
         array = _arrays.host_array(x, name, _told_nowhere)
@@ -228,5 +232,9 @@ def _position(item: Any, names: list[str] | None, n_columns: int) -> int:
 
 
 def listed(names: Sequence[str], most: int = 10) -> str:
-    """Names, of many of them the first ones."""
-    return ", ".join(map(repr, names[:most])) + (", ..." if len(names) > most else "")
+    """Names, of many of them the first ones, of long ones the beginning."""
+    return ", ".join(map(quoted, names[:most])) + (", ..." if len(names) > most else "")
+
+
+def quoted(name: str) -> str:
+    return repr(shortened(name, _LONGEST_NAME))

@@ -6,7 +6,7 @@ import warnings
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from .. import _validation
@@ -39,7 +39,9 @@ class DriftDetector(VersionedState, BaseEstimator):
     bins, scales and categories are those of all rows together.
 
     Numbers are compared by their ranks. Text, booleans and categories are categories, as are numbers declared by
-    ``categorical``; those that the reference never had are categories like others, and told. Missing values are a
+    ``categorical``; those that the reference never had are categories like others, and told. Of a category G is taken
+    twice, with rare ones as one cell and with a cell for each, so that a change among many rare categories is seen;
+    values that never repeat tell nothing, and are left out. Missing values are a
     cell of their own: a change in how many there are is drift. Infinite numbers and dates are refused. Columns of
     frames are matched by name, in any order; missing ones, and numbers that have become text or the reverse, are
     errors; additional ones are ignored, and told.
@@ -55,7 +57,7 @@ class DriftDetector(VersionedState, BaseEstimator):
         The smallest p-value is 1 / (n_permutations + 1), or up to 3 / (n_permutations + 1) where the three parts of
         the test disagree.
     categorical : sequence of str or int, optional
-        Names or positions of columns of numbers that are categories.
+        Names or positions of columns of numbers that are categories; read by ``fit``.
     max_rows : int or None
         Of a larger sample so many random rows are looked at, which is told. None for all rows.
     n_jobs : int, optional
@@ -150,11 +152,13 @@ class DriftDetector(VersionedState, BaseEstimator):
         _validation.check_n_jobs(self.n_jobs)
         if self.max_rows is not None:
             _validation.integer(self.max_rows, "max_rows", minimum=2)
-        if self.estimator is not None and not (
-            hasattr(self.estimator, "fit") and hasattr(self.estimator, "divergence")
+        if self.estimator is not None and (
+            isinstance(self.estimator, type | ClassifierMixin)  # classifiers learn from both samples
+            or not (hasattr(self.estimator, "fit") and hasattr(self.estimator, "divergence"))
         ):
             raise InvalidTypeError(
-                f"estimator must have fit and divergence, as KNNDivergence() has, got {self.estimator!r}."
+                "estimator must have fit, which needs the reference alone, and divergence, as KNNDivergence() has, got "
+                f"{self.estimator!r}."
             )
 
     def _drawn(self, n_rows: int, rng: np.random.Generator) -> np.ndarray:
@@ -220,9 +224,8 @@ class DriftDetector(VersionedState, BaseEstimator):
         rows = self._drawn(len(window), rng)
         told += _about_rows("reference", self._of_reference, len(self._reference))
         told += _about_rows("window", len(window), len(rows))
-        window = window.take(rows)
-        columns, cells, left_out = _varying(window.followed_by(self._reference))
-        n = len(window)
+        window, n = window.take(rows), len(rows)
+        columns, cells, left_out = _varying(window.followed_by(self._reference), n)
         evidence = joint_test(columns, cells, n, n_permutations, rng, effective_n_jobs(self.n_jobs))
         estimate, why_not = self._estimate(window)
         most = np.argsort(-evidence.log_ratios, kind="stable")[:_MOST_ROWS_TOLD]
@@ -253,6 +256,8 @@ class DriftDetector(VersionedState, BaseEstimator):
         why_not = self._no_estimate
         if self.estimator_ is not None:
             numbers = _numbers(window, self._reference)
+            if not len(numbers):
+                return None, ("KL is not estimated: the window has no row without missing numbers",)
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # the estimate keeps them
@@ -286,12 +291,12 @@ def _about_rows(name: str, n_rows: int, n_drawn: int) -> tuple[str, ...]:
     return (f"{n_drawn} random rows of the {n_rows} of the {name} were looked at; max_rows allows more.",)
 
 
-def _varying(pooled: Table) -> tuple[list[Column], list[Cells], tuple[str, ...]]:
-    """The columns with more than one cell, and the names of the others."""
-    cells = [cells_of(column) for column in pooled.columns]
+def _varying(pooled: Table, n: int) -> tuple[list[Column], list[Cells], tuple[str, ...]]:
+    """The columns that labellings of the rows change, with their cells, and the names of the others."""
+    cells = [cells_of(column, n) for column in pooled.columns]
     pairs = list(zip(pooled.columns, cells, strict=True))
-    kept = [pair for pair in pairs if len(pair[1].names) > 1]
-    left_out = tuple(column.name for column, cell in pairs if len(cell.names) < 2)
+    kept = [pair for pair in pairs if pair[1].varies]
+    left_out = tuple(column.name for column, cell in pairs if not cell.varies)
     return [column for column, _ in kept], [cell for _, cell in kept], left_out
 
 

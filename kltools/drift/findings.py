@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Iterator
 
-from .columns import listed
+from .columns import listed, quoted
 from .report import DriftReport
 
 _MANY_WAYS = 50  # with this many rows of the smaller sample labellings are never too few
@@ -24,6 +24,9 @@ def _findings(report: DriftReport) -> Iterator[str]:
         yield f"{of} drifted: {listed(drifted)}."
     elif drifted:
         yield f"{of} look changed, though jointly no more than by chance: {listed(drifted)}."
+    elif report.drift and len(report.features) == 1:
+        part = "neighbours" if report.p_value_of_neighbors <= report.p_value_of_means else "mean ranks"
+        yield f"{quoted(report.features[0].name)} has changed, as its {part} show, though its cells alone would not."
     elif report.drift and report.p_value_of_neighbors <= report.p_value_of_means:
         yield "no single feature stands out, but neighbours differ: look at how features depend on each other."
     elif report.drift:
@@ -33,13 +36,13 @@ def _findings(report: DriftReport) -> Iterator[str]:
     for feature in report.features:
         if feature.drift and abs(feature.missing_window - feature.missing_reference) > _TOLD_SHARE:
             yield (
-                f"{feature.name!r} is missing in {feature.missing_window:.1%} of the window, and in "
+                f"{quoted(feature.name)} is missing in {feature.missing_window:.1%} of the window, and in "
                 f"{feature.missing_reference:.1%} of the reference."
             )
         if feature.unseen:
             yield (
-                f"{feature.name!r} has categories that the reference never had, in {feature.unseen_share:.1%} of the "
-                f"window: {listed(feature.unseen, 5)}."
+                f"{quoted(feature.name)} has categories that the reference never had, in {feature.unseen_share:.1%} of "
+                f"the window: {listed(feature.unseen, 5)}."
             )
     if report.left_out:
         yield f"left out, since all rows have one value, none, or values of their own: {listed(report.left_out)}."
@@ -48,7 +51,7 @@ def _findings(report: DriftReport) -> Iterator[str]:
 def _limits(report: DriftReport) -> Iterator[str]:
     if not report.features:
         yield "no feature varies: there was nothing to compare."
-    smallest = _PARTS / (report.n_permutations + 1)
+    smallest = min(_PARTS / (report.n_permutations + 1), 1.0)
     if smallest > report.alpha:
         yield (
             f"n_permutations={report.n_permutations} may give no p-value below {smallest:.2g}, which is above "

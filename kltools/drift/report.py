@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,11 @@ class FeatureDrift:
     """How one feature of a window differs from that of the reference.
 
     KL, JS and PSI are in nats, of the same cells (``cells``), and corrected for the bias that few rows give: they
-    are 0 on average, and may be negative, where nothing has changed.
+    are 0 on average, and may be negative, where nothing has changed. There are as many bins as the smaller sample
+    needs for that. Categories that it can hardly have leave a bias: windows of 30 rows against 1000 of a column with
+    a long tail (Pareto, tail index 1, whole numbers) give KL +0.11, JS +0.01 and PSI +0.01 without drift. Changes
+    within the cell of rare categories are not in them, but in ``contribution``, the p-values and ``unseen``, which look
+    at each category.
 
     Attributes
     ----------
@@ -26,8 +31,8 @@ class FeatureDrift:
         Of the column; its position where it has no name.
     kind : {"numeric", "category"}
     contribution : float
-        By how many standard deviations the feature is further from the reference than permuted labels make it: what
-        features are ranked by, and what the joint test compares.
+        By how many standard deviations the feature is further from the reference than permuted labels make it; nearer,
+        where it is negative: what features are ranked by, and what the joint test compares.
     p_value : float
         Share of labellings, the observed one included, in which this feature contributes at least as much.
     adjusted_p_value : float
@@ -197,7 +202,9 @@ class DriftReport(Report):
     def _estimated(self) -> Iterator[tuple[str, str]]:
         if self.estimate is not None:
             what = f"KL(window||reference) of {len(self.estimate_features)} numeric features, by {self.estimate.method}"
-            yield "estimate", f"{self.estimate.value:.4g} +- {self.estimate.standard_error:.2g} nats: {what}"
+            error = self.estimate.standard_error
+            known = "" if math.isnan(error) else f" +- {error:.2g}"
+            yield "estimate", f"{self.estimate.value:.4g}{known} nats: {what}"
 
     def _each_feature(self) -> Iterator[tuple[str, str]]:
         for feature in self.features[:_MOST_FEATURES]:

@@ -14,6 +14,7 @@ from ..errors import InvalidParameterError, InvalidTypeError
 
 NUMERIC, CATEGORY, EMPTY = "numeric", "category", "empty"
 _DATES = ("date", "time", "duration", "period")
+_CATEGORIES = ("categor", "dictionary", "enum")  # of pandas and polars, of pyarrow, of polars
 _COMPOUND = ("list", "struct", "array", "binary", "interval", "map")
 _DATE_CLASSES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
 
@@ -21,6 +22,7 @@ _DATE_CLASSES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64
 def read_values(values: Any, what: str, as_category: bool) -> tuple[str, np.ndarray, tuple[str, ...]]:
     """Kind, numbers (NaN: missing) or places in labels (-1: missing), and labels in ascending order."""
     array = _vector(values, what)
+    as_category = as_category or _dtype_name(values).startswith(_CATEGORIES)
     if array.dtype.kind == "O":
         return _of_objects(array, what, as_category)
     if array.dtype.kind == "b" or as_category:
@@ -71,7 +73,7 @@ def _numbers(array: np.ndarray, what: str) -> np.ndarray:
 
 def _vector(values: Any, what: str) -> np.ndarray:
     """One axis, of booleans, numbers or objects."""
-    name = re.split(r"[(\[<]", str(getattr(values, "dtype", None) or getattr(values, "type", "")).lower())[0]
+    name = _dtype_name(values)
     if name.startswith(_DATES) or name.startswith("timestamp"):
         raise _no_dates(what, f"dtype {values.dtype}" if hasattr(values, "dtype") else f"type {values.type}")
     if name.startswith(_COMPOUND):
@@ -84,6 +86,11 @@ def _vector(values: Any, what: str) -> np.ndarray:
     if array.ndim != 1:
         raise InvalidTypeError(f"{what} has shape {array.shape}: one value for each row is needed.")
     return array
+
+
+def _dtype_name(values: Any) -> str:
+    """As the library of the values calls it, without parameters."""
+    return re.split(r"[(\[<]", str(getattr(values, "dtype", None) or getattr(values, "type", "")).lower())[0]
 
 
 def _of_series(values: Any) -> np.ndarray:
@@ -136,6 +143,5 @@ def _text(value: Any, what: str) -> str:
     if isinstance(value, Real | Decimal):
         number = float(value)
         return str(int(number)) if number.is_integer() else repr(number)
-    raise InvalidTypeError(
-        f"{what} holds a {type(value).__name__} ({value!r}): an argument must be a string or a real number."
-    )
+    needed = "decode it to text" if isinstance(value, bytes) else "an argument must be a string or a real number"
+    raise InvalidTypeError(f"{what} holds a {type(value).__name__} ({value!r}): {needed}.")

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import _validation
 from ..errors import InvalidParameterError, InvalidTypeError, MissingDependencyError
-from ..estimate import DivergenceEstimate
+from ..estimate import DivergenceEstimate, shortened
 
 # Okabe and Ito (2008), without black and yellow, which are lost on a dark or a light page
 BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
@@ -36,6 +36,7 @@ def check_picture(path: Any) -> None:
     suffix = Path(path).suffix.lower()
     if suffix not in PICTURES:
         raise InvalidParameterError(f"{path}: unknown kind of picture {suffix!r}; known are {', '.join(PICTURES)}.")
+    _check_folder(path)
 
 
 def check_page(path: Any) -> None:
@@ -44,6 +45,13 @@ def check_page(path: Any) -> None:
     suffix = Path(path).suffix.lower()
     if suffix not in PAGES:
         raise InvalidParameterError(f"{path}: a report is a page, not {suffix!r}; name it {' or '.join(PAGES)}.")
+    _check_folder(path)
+
+
+def _check_folder(path: Any) -> None:
+    folder = Path(path).parent
+    if not folder.is_dir():
+        raise InvalidParameterError(f"{path}: there is no folder {str(folder)!r}; make it first.")
 
 
 def one_ax(ax: Any, size: tuple[float, float] = (6.0, 4.0)) -> Any:
@@ -74,9 +82,7 @@ def label(name: Any) -> str:
 
     matplotlib leaves what begins with an underscore out of legends.
     """
-    text = "".join(c if c.isprintable() else " " for c in str(name))
-    if len(text) > _LONGEST_LABEL:
-        text = f"{text[: _LONGEST_LABEL - 1]}…"
+    text = shortened("".join(c if c.isprintable() else " " for c in str(name)), _LONGEST_LABEL)
     return (f" {text}" if text.startswith("_") else text).replace("$", r"\$")
 
 

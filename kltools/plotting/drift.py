@@ -76,12 +76,13 @@ def _draw_p_values(report: DriftReport, ax: Any) -> None:
 
 
 def _draw_features(report: DriftReport, ax: Any) -> None:
-    ax.set_title("features by contribution")
     shown = report.features[:_MOST_FEATURES]
+    few = f"{len(shown)} of {len(report.features)} "
+    ax.set_title((few if len(shown) < len(report.features) else "") + "features by contribution")
     if not shown:
         note(ax, "no feature varies")
         return
-    sizes = np.array([max(feature.contribution, 0.0) for feature in shown])
+    sizes = np.array([feature.contribution for feature in shown])
     for drift, color, words in ((True, VERMILLION, "changed"), (False, GREY, "not seen to change")):
         which = [i for i, feature in enumerate(shown) if feature.drift is drift]
         if which:
@@ -89,8 +90,8 @@ def _draw_features(report: DriftReport, ax: Any) -> None:
     names = [label(feature.name) for feature in shown]
     ax.set_yticks(range(len(shown)), names)
     ax.set_ylim(max(len(shown), 3) - 0.4, -0.6)
-    more = len(report.features) - len(shown)
-    ax.set_xlabel("standard deviations beyond permuted labels" + (f" ({more} features more)" if more else ""))
+    ax.set_xlabel("standard deviations\nbeyond permuted labels")
+    ax.axvline(0.0, color=GREY, linewidth=0.8)
     tidy(ax, "x")
     legend_above(ax, ax.get_legend_handles_labels()[0])
 
@@ -104,10 +105,10 @@ def _draw_cells(report: DriftReport, ax: Any, place: int) -> None:
     positions = np.arange(len(cells))
     for which, (words, color) in enumerate((("reference", BLUE), ("window", ORANGE))):
         ax.barh(positions + (which - 0.5) * _WIDTH, shares[which], _WIDTH, color=color, label=words)
-    ax.set_title(f"{label(feature.name)}: KL {feature.kl:.3g}, PSI {feature.psi:.3g} nats")
+    ax.set_title(f"{label(feature.name)}\nKL {feature.kl:.3g}, PSI {feature.psi:.3g} nats")
     ax.set_yticks(positions, [label(cell) for cell in cells])
     ax.set_ylim(len(cells) - 0.4, -0.6)
-    few = f", the {len(cells)} of {len(feature.cells)} cells that differ most"
+    few = f"\nthe {len(cells)} of {len(feature.cells)} cells that differ most"
     ax.set_xlabel("share of the rows" + (few if len(cells) < len(feature.cells) else ""))
     ax.xaxis.set_major_formatter(lambda share, _: f"{share:.3g}" if share < 0.01 else f"{share:.0%}")
     tidy(ax, "x")
