@@ -149,6 +149,8 @@ def _check_kinds(table: Table, reference: Table, name: str) -> None:
 
 def _columns_of(x: Any, name: str) -> tuple[list[str] | None, list]:
     """Names, where there are any, and what holds the values of each column."""
+    if hasattr(x, "toarray"):  # a sparse matrix, some of which are mappings
+        _arrays.refuse_kinds(x, name)
     names = [str(key) for key in x] if isinstance(x, Mapping) else _arrays.column_names(x)
     if isinstance(x, Mapping):
         columns = list(x.values())
