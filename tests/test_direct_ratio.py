@@ -182,3 +182,13 @@ def test_rows_beyond_the_reach_of_any_kernel_are_no_nan(method):
     estimate = kl.estimate_kl(np.random.default_rng(0).normal(size=(40, 2)), Y, method=method)
     assert estimate.value > 0.0
     assert estimate.reliable is False
+
+
+@pytest.mark.filterwarnings("ignore::kltools.errors.KLToolsWarning")
+@pytest.mark.parametrize("method", ["kliep", "ulsif", "rulsif"])
+def test_samples_whose_distances_no_kernel_can_bridge(method):
+    X, Y = 1e8 + np.random.default_rng(0).normal(size=40), np.array([-1.0, 2.0, -2.0, 1.0, 1.0]) * 1e190
+    for one, other in ((X, Y), (Y, X)):
+        assert not math.isnan(kl.estimate_kl(one, other, method=method).value)
+    if method != "rulsif":  # whose Pearson divergence is bounded
+        assert kl.estimate_kl(X, Y, method=method).value == math.inf

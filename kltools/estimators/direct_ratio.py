@@ -38,11 +38,16 @@ def kliep(problem: Problem, *, n_folds: int = 5) -> Result:
     n_folds = min(_validation.integer(n_folds, "n_folds", minimum=2), problem.n)
     kernels = _Kernels.of(problem, "kliep")
     labels = np.arange(len(kernels.to_x)) % n_folds  # without chance, so that the estimate has none
-    scores = [_held_out_likelihood(kernels, width, labels) for width in kernels.widths]
-    width = float(kernels.widths[int(np.argmax(scores))])
+    nearest = kernels.to_y.min(axis=0)
+    widths = [width for width in kernels.widths if np.isfinite(in_widths(nearest, width)).all()]
+    if not widths:  # no kernel reaches Y
+        weights = np.ones(len(kernels.centers))
+        return _kl_result(problem, kernels, float(kernels.widths[-1]), weights, {"n_folds": n_folds})
+    scores = [_held_out_likelihood(kernels, width, labels) for width in widths]
+    width = float(widths[int(np.argmax(scores))])
     terms = kernels.likelihood_terms(width)
     shares = likelihood_shares(terms)
-    log_masses = log_mean_exp(-kernels.to_y / (2.0 * width**2), axis=0)
+    log_masses = log_mean_exp(-in_widths(kernels.to_y, width), axis=0)
     with np.errstate(divide="ignore"):
         log_weights = np.log(shares) - log_masses
     return _kl_result(problem, kernels, width, np.exp(log_weights - log_weights.max()), {"n_folds": n_folds})
@@ -132,7 +137,7 @@ class _Kernels:
     def ratio(self, rows: np.ndarray, width: float, weights: np.ndarray) -> np.ndarray:
         """The sum of kernels with weights of any sign at each row."""
         return np.concatenate(
-            [np.exp(-squares(part, self.centers) / (2.0 * width**2)) @ weights for part in _parts(rows)]
+            [np.exp(-in_widths(squares(part, self.centers), width)) @ weights for part in _parts(rows)]
         )
 
     def log_ratio(self, rows: np.ndarray, width: float, weights: np.ndarray) -> np.ndarray:
@@ -140,13 +145,12 @@ class _Kernels:
         with np.errstate(divide="ignore"):
             log_weights = np.log(weights)
         return np.concatenate(
-            [log_sum_exp(log_weights - squares(part, self.centers) / (2.0 * width**2)) for part in _parts(rows)]
+            [log_sum_exp(log_weights - in_widths(squares(part, self.centers), width)) for part in _parts(rows)]
         )
 
     def likelihood_terms(self, width: float) -> np.ndarray:
         """log of each kernel, divided by its mean over Y, at the rows of X."""
-        rate = 1.0 / (2.0 * width**2)
-        return -rate * self.to_x - log_mean_exp(-rate * self.to_y, axis=0)
+        return -in_widths(self.to_x, width) - log_mean_exp(-in_widths(self.to_y, width), axis=0)
 
     def told(self, width: float) -> dict[str, Any]:
         return {"n_centers": len(self.centers), "width": width}
@@ -165,6 +169,12 @@ def squares(rows: np.ndarray, centers: np.ndarray) -> np.ndarray:
     return result
 
 
+def in_widths(squares: np.ndarray, width: float) -> np.ndarray:
+    """Minus the logarithm of a normal kernel of this width, at squared distances from its centre."""
+    with np.errstate(over="ignore"):
+        return squares / (2.0 * width**2)
+
+
 # ---------------------------------------------------------------- least squares
 
 
@@ -175,12 +185,12 @@ def least_squares(kernels: _Kernels, alpha: float, clip: bool) -> tuple[float, f
     """
     best = (math.inf, math.nan, math.nan)
     for width in kernels.widths:
-        of_x, of_y = (np.exp(-part / (2.0 * width**2)) for part in (kernels.to_x, kernels.to_y))
+        of_x, of_y = (np.exp(-in_widths(part, width)) for part in (kernels.to_x, kernels.to_y))
         for penalty in _PENALTIES:
             score = leave_one_out(of_x, of_y, alpha, float(penalty), clip)
             best = min(best, (score, float(width), float(penalty)))
     _, width, penalty = best
-    of_x, of_y = (np.exp(-part / (2.0 * width**2)) for part in (kernels.to_x, kernels.to_y))
+    of_x, of_y = (np.exp(-in_widths(part, width)) for part in (kernels.to_x, kernels.to_y))
     hessian = alpha * of_x.T @ of_x / len(of_x) + (1.0 - alpha) * of_y.T @ of_y / len(of_y)
     weights = np.linalg.solve(hessian + penalty * np.eye(len(hessian)), of_x.mean(axis=0))
     return width, penalty, np.maximum(weights, 0.0) if clip else weights
