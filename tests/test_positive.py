@@ -318,3 +318,7 @@ def test_rayleigh_at_the_ends_of_float64():
     p = kl.Rayleigh(scale=[3.0, 0.7])
     assert p.log_prob(5e-324) == pytest.approx(math.log(5e-324) - 2.0 * np.log([3.0, 0.7]), rel=1e-15)
     assert p.log_prob(1.797e308).tolist() == [-math.inf] * 2
+
+
+def test_the_entropy_of_the_smallest_weibull_shape():
+    assert kl.entropy(kl.Weibull(shape=5e-324, scale=1.0)) == -math.inf

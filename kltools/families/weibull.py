@@ -73,6 +73,7 @@ class Weibull(OnHalfLine):
         with np.errstate(over="ignore"):
             return self.scale * rng.standard_exponential(shape) ** (1.0 / self.shape)
 
+    @np.errstate(over="ignore")
     def _entropy(self) -> np.ndarray:
         return EULER_GAMMA * (1.0 - 1.0 / self.shape) + np.log(self.scale) - np.log(self.shape) + 1.0
 
