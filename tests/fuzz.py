@@ -264,19 +264,25 @@ def call(number):
     return name, "answer"
 
 
+def judged(number):
+    """A call, and what came of it; warnings of others than the library are defects of an answer."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        name, outcome = call(number)
+    foreign = [w for w in caught if not issubclass(w.category, kl.KLToolsWarning) and TARGETS[name] != "estimator"]
+    if outcome == "answer" and foreign:
+        outcome = f"DEFECT {foreign[0].category.__name__}: {foreign[0].message}"
+    return name, outcome
+
+
 def batch(first, n):
     """Calls in this process, one line of JSON for each that is worth telling."""
     counts = collections.Counter()
     for number in range(first, first + n):
         print(f"# {number}", flush=True)
         began = time.perf_counter()
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            name, outcome = call(number)
+        name, outcome = judged(number)
         seconds = time.perf_counter() - began
-        foreign = [w for w in caught if not issubclass(w.category, kl.KLToolsWarning) and TARGETS[name] != "estimator"]
-        if outcome in ("answer",) and foreign:
-            outcome = f"DEFECT {foreign[0].category.__name__}: {foreign[0].message}"
         counts[(name, outcome)] += 1
         if outcome.startswith("DEFECT") or seconds > _SLOW:
             print(json.dumps({"number": number, "name": name, "outcome": outcome, "seconds": seconds}), flush=True)
@@ -294,7 +300,7 @@ def main():
     parser.add_argument("--out", type=Path, help="a file for the table, which grows with every process that ends")
     options = parser.parse_args()
     if options.replay is not None:
-        print(call(options.replay))
+        print(judged(options.replay))
     elif options.batch:
         batch(*options.batch)
     else:
