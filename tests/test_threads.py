@@ -208,6 +208,7 @@ def seconds_until_interrupted(delay):
         sent.append(time.perf_counter())
         os.kill(os.getpid(), signal.SIGINT)
 
+    before = threading.active_count()  # other libraries may keep theirs
     thread = threading.Thread(target=interrupt)
     thread.start()
     try:
@@ -216,9 +217,9 @@ def seconds_until_interrupted(delay):
         seconds = time.perf_counter() - sent[0]
     thread.join()
     until = time.perf_counter() + 1.0
-    while threading.active_count() > 1 and time.perf_counter() < until:
+    while threading.active_count() > before and time.perf_counter() < until:
         time.sleep(1e-3)
-    assert threading.active_count() == 1
+    assert threading.active_count() == before
     return seconds
 
 rows = 3000 if kind == "many features" else 20_000
@@ -376,14 +377,14 @@ def test_progress_beside_a_distribution(n, n_jobs):
 @pytest.mark.parametrize("share", [-1.0, 0.3])
 def test_an_exception_of_progress_stops_the_estimate(share, n, d, n_jobs):
     X, Y = normal_pair(n, d)
-    listener = Listener(raise_at=share)
+    listener, before = Listener(raise_at=share), threading.active_count()
     with pytest.raises(ValueError, match="mine"):
         quiet_estimate(X, Y, n_jobs=n_jobs, progress=listener)
     assert all(done <= max(share, 0.0) * total for done, total in listener.calls[:-1])
-    assert threading.active_count() == 1
+    assert threading.active_count() == before
 
 
-@pytest.mark.parametrize("bad", [0, False, "tqdm", [print]], ids=repr)
+@pytest.mark.parametrize("bad", [0, 1.0, "tqdm", [print]], ids=repr)
 def test_progress_must_be_a_function(bad):
     with pytest.raises(kl.InvalidTypeError, match="progress"):
         kl.estimate_kl([0.0, 1.0, 3.0], [0.0, 2.0, 5.0], progress=bad)
