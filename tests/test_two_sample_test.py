@@ -268,7 +268,7 @@ def test_few_rows_or_permutations_are_told():
         ({"n_jobs": 0}, errors.InvalidParameterError, "n_jobs=0"),
         ({"random_state": -1}, errors.InvalidParameterError, "random_state must be >= 0"),
         ({"nan_policy": "drop"}, errors.InvalidParameterError, "nan_policy"),
-        ({"progress": 3}, errors.InvalidTypeError, "progress must be a function"),
+        ({"progress": 3}, errors.InvalidTypeError, "progress must be a bool, a function"),
     ],
 )
 def test_bad_arguments(options, error, match):

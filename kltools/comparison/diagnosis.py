@@ -71,7 +71,7 @@ class Diagnosis(Report):
     --------
     >>> import numpy as np, kltools as kl
     >>> rng = np.random.default_rng(0)
-    >>> kl.diagnose(rng.normal(0, 1, (2000, 2)), rng.normal(0.5, 1, (2000, 2)), random_state=0).findings
+    >>> kl.diagnose(rng.normal(0, 1, (2000, 2)), rng.normal(0.3, 1, (2000, 2)), random_state=0).findings
     ()
     """
 
