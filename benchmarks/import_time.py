@@ -13,7 +13,7 @@ import tempfile
 from environment import heading, publish
 
 IMPORTS = 15
-CALLS = 5
+CALLS = 3
 SETUP = """
 import time
 import numpy as np
@@ -22,8 +22,9 @@ rng = np.random.default_rng(0)
 X, Y = rng.normal(size=(2, 1000, 2))
 """
 FIRST_CALLS = {
-    "`estimate_kl(X, Y)`, n = m = 1000, d = 2": "kl.estimate_kl(X, Y)",
-    "the same with `standard_error`": "kl.estimate_kl(X, Y).standard_error",
+    "`estimate_kl`, `knn`, n = m = 1000, d = 2": "kl.estimate_kl(X, Y, method='knn')",
+    "the same with `standard_error`": "kl.estimate_kl(X, Y, method='knn').standard_error",
+    "`estimate_kl`, `auto`": "kl.estimate_kl(X, Y)",
     "`kl_divergence`, Normal": "kl.kl_divergence(kl.Normal(mean=0, var=1), kl.Normal(mean=1, var=2))",
     "`kl_divergence`, MultivariateNormal": (
         "kl.kl_divergence(kl.MultivariateNormal(mean=[0, 0], cov=np.eye(2)), "
