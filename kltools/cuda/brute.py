@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import DeviceUnavailableError
 from ..neighbors._nearest import squares_beyond
-from ._compat import SIMULATED, Kernel, cuda, types
+from ._compat import SIMULATED, Kernel, cuda, device, types
 from .interop import Place
 from .memory import telling_shortage, workspace
 
@@ -188,9 +188,26 @@ def _packed() -> Kernel:
 
 
 @functools.cache
+def inserter(size: int) -> Any:
+    """The function that puts a point among the nearest ones of a query, after its equals; the last one goes."""
+
+    def insert(best, rows, first, square, row):
+        moved = square
+        for k in range(first, first + size):
+            known, known_row = best[k], rows[k]
+            nearer = square < known
+            best[k] = moved if nearer else known
+            rows[k] = row if nearer else known_row
+            moved = known if nearer else moved
+            row = known_row if nearer else row
+
+    return device(insert)
+
+
+@functools.cache
 def search(size: int, together: int) -> Kernel:
     """The nearest points of one split of panels that come after others, beyond the last ones found before."""
-    n_best, n_sums = size * together, PANEL * together
+    n_best, n_sums, insert = size * together, PANEL * together, inserter(size)
 
     def nearest(n, d, before, n_panels, per_split, columns, panels, skip, last_squares, last_rows, out, out_rows):
         tile = cuda.shared.array(_TILE, float64)
@@ -236,14 +253,7 @@ def search(size: int, together: int) -> Kernel:
                                 square, row = sums[r * PANEL + b], int32((before + first + panel) * PANEL + b)
                                 beyond = square > last_squares[i] or (square == last_squares[i] and row > last_rows[i])
                                 if square < best[r * size + size - 1] and row != skip[i] and beyond:
-                                    kept = square
-                                    for k in range(size):
-                                        known, known_row = best[r * size + k], rows[r * size + k]
-                                        nearer = square < known
-                                        best[r * size + k] = kept if nearer else known
-                                        rows[r * size + k] = row if nearer else known_row
-                                        kept = known if nearer else kept
-                                        row = known_row if nearer else row
+                                    insert(best, rows, r * size, square, row)
                     for a in range(n_sums):
                         sums[a] = 0.0
         for r in range(together):
@@ -260,6 +270,7 @@ def search(size: int, together: int) -> Kernel:
 @functools.cache
 def merged(size: int) -> Kernel:
     """The nearest points of all splits as distances, and where the next turn goes on."""
+    insert = inserter(size)
 
     def merge(n, first, length, squares, places, last_squares, last_rows, out, out_rows):
         best = cuda.local.array(size, float64)
@@ -272,14 +283,7 @@ def merged(size: int) -> Kernel:
                 for c in range(size):
                     square, row = squares[split, c, i], places[split, c, i]
                     if square < best[size - 1]:
-                        kept = square
-                        for k in range(size):
-                            known, known_row = best[k], rows[k]
-                            nearer = square < known
-                            best[k] = kept if nearer else known
-                            rows[k] = row if nearer else known_row
-                            kept = known if nearer else kept
-                            row = known_row if nearer else row
+                        insert(best, rows, 0, square, row)
             for k in range(size):
                 if k < length:
                     out[i, first + k] = math.sqrt(best[k])

@@ -15,7 +15,7 @@ import numpy as np
 from ..neighbors._nearest import squares_beyond
 from ..preprocessing import spread_rows
 from ._compat import MOST_BLOCKS, Kernel, cuda, device, types
-from .brute import MOST_AT_ONCE, PANEL, THREADS, Brute, bucket, check_number
+from .brute import MOST_AT_ONCE, PANEL, THREADS, Brute, bucket, check_number, inserter
 from .interop import Place
 from .memory import telling_shortage, workspace
 from .sort import sorted_rows
@@ -178,9 +178,23 @@ def _square_to_box(d: int) -> Any:
 
 
 @functools.cache
+def _squares_in_panel(d: int) -> Any:
+    def squares_in_panel(x, panels, panel, sums):
+        for b in range(PANEL):
+            sums[b] = 0.0
+        for t in range(d):
+            at = (panel * d + t) * PANEL
+            for b in range(PANEL):
+                difference = x[t] - panels[at + b]
+                sums[b] = cuda.fma(difference, difference, sums[b])
+
+    return device(squares_in_panel)
+
+
+@functools.cache
 def nearest(d: int, size: int) -> Kernel:
     """The nearest points of each query, for d features."""
-    square_to_box = _square_to_box(d)
+    square_to_box, squares_in_panel, insert = _square_to_box(d), _squares_in_panel(d), inserter(size)
 
     def search(n, wanted, n_leaves, panels, boxes, columns, skip, out, out_rows):
         x = cuda.local.array(d, float64)
@@ -210,24 +224,11 @@ def nearest(d: int, size: int) -> Kernel:
                 if not descend:
                     first = (node - n_leaves) * (LEAF // PANEL)
                     for panel in range(first, min(first + LEAF // PANEL, n_panels)):
-                        for b in range(PANEL):
-                            sums[b] = 0.0
-                        for t in range(d):
-                            at = (panel * d + t) * PANEL
-                            for b in range(PANEL):
-                                difference = x[t] - panels[at + b]
-                                sums[b] = cuda.fma(difference, difference, sums[b])
+                        squares_in_panel(x, panels, panel, sums)
                         for b in range(PANEL):
                             square, row = sums[b], int32(panel * PANEL + b)
                             if square < best[size - 1] and row != excluded:
-                                kept = square
-                                for k in range(size):
-                                    known, known_row = best[k], rows[k]
-                                    nearer = square < known
-                                    best[k] = kept if nearer else known
-                                    rows[k] = row if nearer else known_row
-                                    kept = known if nearer else kept
-                                    row = known_row if nearer else row
+                                insert(best, rows, 0, square, row)
             if descend:
                 node = int32(2 * node)
                 continue
@@ -253,7 +254,7 @@ def nearest(d: int, size: int) -> Kernel:
 @functools.cache
 def count(d: int) -> Kernel:
     """How many points of each query have smaller squares than its bound."""
-    square_to_box = _square_to_box(d)
+    square_to_box, squares_in_panel = _square_to_box(d), _squares_in_panel(d)
 
     def counted(n, n_leaves, panels, boxes, columns, skip, bounds, out):
         x = cuda.local.array(d, float64)
@@ -273,13 +274,7 @@ def count(d: int) -> Kernel:
                     continue
                 first = (node - n_leaves) * (LEAF // PANEL)
                 for panel in range(first, min(first + LEAF // PANEL, n_panels)):
-                    for b in range(PANEL):
-                        sums[b] = 0.0
-                    for t in range(d):
-                        at = (panel * d + t) * PANEL
-                        for b in range(PANEL):
-                            difference = x[t] - panels[at + b]
-                            sums[b] = cuda.fma(difference, difference, sums[b])
+                    squares_in_panel(x, panels, panel, sums)
                     for b in range(PANEL):
                         total += 1 if sums[b] < bound and panel * PANEL + b != excluded else 0
             while node % 2 == 1:  # up from right children; above the root is node 0

@@ -78,8 +78,7 @@ def estimate_kl_from_labels(
     (p, kinds_p), (q, kinds_q) = (_tally(x, name) for x, name in ((labels_p, "labels_p"), (labels_q, "labels_q")))
     _count_validation.check_one_kind(kinds_p, kinds_q)
     pair = pair_of(p, q)
-    value, best, uncertainty, diagnostics = kl_of(pair, zero, call, "labels_q")
-    return call.report(value, best, uncertainty, diagnostics, n_p=int(pair.n), n_q=int(pair.m))
+    return call.report(*kl_of(pair, zero, call, "labels_q"), n_p=int(pair.n), n_q=int(pair.m))
 
 
 def estimate_kl_from_counts(
@@ -136,8 +135,7 @@ def estimate_kl_from_counts(
         return later(estimate_kl_from_counts, counts_p, counts_q, **options)
     counts = dask_module().compute(counts_p, counts_q)
     pair = Pair(*_count_validation.count_pair(*counts, tell=call.notes.add))
-    value, best, uncertainty, diagnostics = kl_of(pair, zero, call, "counts_q")
-    return call.report(value, best, uncertainty, diagnostics, n_p=int(pair.n), n_q=int(pair.m))
+    return call.report(*kl_of(pair, zero, call, "counts_q"), n_p=int(pair.n), n_q=int(pair.m))
 
 
 def _tally(x: Any, name: str) -> tuple[Counter, set[bool]]:

@@ -105,8 +105,7 @@ def estimate_kl_from_counts(
     """
     call = Call.checked(method, (*METHODS, AUGMENTED), concentration, unit)
     pair = Pair(*_count_validation.count_pair(counts_p, counts_q, tell=call.notes.add))
-    value, best, uncertainty, diagnostics = kl_of(pair, zero, call, "counts_q")
-    return call.report(value, best, uncertainty, diagnostics, n_p=int(pair.n), n_q=int(pair.m))
+    return call.report(*kl_of(pair, zero, call, "counts_q"), n_p=int(pair.n), n_q=int(pair.m))
 
 
 def estimate_kl_from_labels(
@@ -162,8 +161,7 @@ def estimate_kl_from_labels(
     """
     call = Call.checked(method, (*METHODS, AUGMENTED), concentration, unit)
     pair = _counted(*_count_validation.label_pair(labels_p, labels_q))
-    value, best, uncertainty, diagnostics = kl_of(pair, zero, call, "labels_q")
-    return call.report(value, best, uncertainty, diagnostics, n_p=int(pair.n), n_q=int(pair.m))
+    return call.report(*kl_of(pair, zero, call, "labels_q"), n_p=int(pair.n), n_q=int(pair.m))
 
 
 def estimate_population_stability_index_from_counts(
