@@ -1,10 +1,6 @@
-"""Bad inputs and bad arguments: a clear error that names the argument, or the right answer, and nothing else.
+"""Bad inputs and bad calls: a clear error that names the argument, or the right answer, and nothing else.
 
-The table is in `bad_inputs`; its numbers are those of the project's list of measured inputs. Without a
-counterpart here: 83, 84 and 87 (numbers of resamples: there is no bootstrap; a sample of one row is row 12),
-92 (a base of logarithms: it is `unit` here), 93-102 and 110-111 (other distributions: `test_bad_distributions`),
-112-118 (`test_log_prob`, `test_monte_carlo`) and 119-122, 130, 131 (files and reports).
-Containers of other libraries (123-127, 129) are in `test_validation`.
+The table is in `bad_inputs` and `bad_calls`; its numbers are those of the project's list of measured inputs.
 """
 
 import json
@@ -12,10 +8,12 @@ import math
 import re
 import warnings
 
+import bad_calls
 import bad_inputs
 import naive
 import numpy as np
 import pytest
+from bad_calls import CALLS, FINITE
 from bad_inputs import ARGUMENTS, BY_DISTANCE, CONFIDENCE_LEVELS, ESTIMATORS, FUNCTIONS, SAMPLES, P, Q, Raises
 
 import kltools as kl
@@ -116,6 +114,28 @@ def test_arguments(name, value, expected, way):
 @pytest.mark.parametrize(("name", "value", "expected"), [row[2:] for row in ARGUMENTS if row[2] != "n_neighbors"])
 def test_arguments_of_gaussian(name, value, expected):
     check("gaussian", lambda: call("gaussian", P, Q, **{name: value}), expected)
+
+
+@pytest.mark.parametrize(("call", "expected"), [row[2:] for row in CALLS], ids=[f"{row[0]}-{row[1]}" for row in CALLS])
+def test_calls(call, expected):
+    if isinstance(expected, Raises):
+        with pytest.raises(expected.kind, match=expected.match):
+            call()
+        return
+    value, told = recorded(call)
+    assert {category for category, _ in told} == set(expected.warns)
+    if expected.value is FINITE:
+        assert math.isfinite(value)
+    elif isinstance(expected.value, float):
+        assert value == pytest.approx(expected.value, rel=1e-14)
+    else:
+        assert value == expected.value
+
+
+def test_every_row_of_the_list_is_tested():
+    numbers = [row.number.rstrip("abc") for row in SAMPLES]
+    numbers += [row[0] for table in (ARGUMENTS, CONFIDENCE_LEVELS, CALLS) for row in table]
+    assert set(range(1, 132)) - {int(number) for number in numbers} == {bad_calls.ONLY_DOCUMENTED}
 
 
 def test_the_answer_to_clean_samples():
@@ -236,35 +256,6 @@ def test_mean(mean):
         kl.MultivariateNormal(mean=np.broadcast_to(mean, 2), cov=IDENTITY)
 
 
-COVARIANCES = [
-    ("105-not_definite", [[1, 2], [2, 1]], r"positive definite, its smallest eigenvalue is -1\b"),
-    ("105-negative", -IDENTITY, r"smallest eigenvalue is -1\b"),
-    ("105-one_of_a_batch", [IDENTITY, -3 * IDENTITY], r"smallest eigenvalue is -3\b"),
-    ("106-not_symmetric", [[1, 0.5], [0.2, 1]], r"symmetric.*entry \[0, 1\] is 0\.5, \[1, 0\] is 0\.2"),
-    ("106-triangle", [[1, 0], [0.5, 1]], r"symmetric.*entry \[0, 1\] is 0\.0, \[1, 0\] is 0\.5"),
-    ("106-scales", [[1e18, 1, 0], [2, 1, 1e-3], [0, 0, 1]], r"entry \[1, 2\] is 0\.001, \[2, 1\] is 0\.0"),
-    ("106-one_of_a_batch", [IDENTITY, [[1, 0], [0.5, 1]]], r"the first offence at \[1\]: entry \[0, 1\]"),
-    ("107-singular", [[1, 1], [1, 1]], r"smallest eigenvalue is -?[\d.e-]+;.*(linearly dependent|singular)"),
-    ("107-zero", np.zeros((2, 2)), "smallest eigenvalue is 0"),
-    ("107-zero_variance", [[0, 0], [0, 1]], "smallest eigenvalue is 0"),
-    ("108-nan", [[1, 0], [0, np.nan]], "not finite"),
-    ("108-inf", [[np.inf, 0], [0, 1]], "not finite"),
-    ("108-three_for_two", np.eye(3), r"mean \(2,\).*\(3, 3\)"),
-    ("108-not_square", [[1, 0]], r"square.*\(1, 2\).*1 rows and 2 columns"),
-    ("108-vector", [1, 1], r"shape \(2,\)"),
-    ("108-scalar", 1.0, r"shape \(\)"),
-    ("108-empty", np.zeros((0, 0)), "empty"),
-]
-
-
-@pytest.mark.parametrize(("cov", "match"), [row[1:] for row in COVARIANCES], ids=[row[0] for row in COVARIANCES])
-def test_covariance(cov, match):
-    with pytest.raises(ValueError, match=match) as caught:
-        kl.MultivariateNormal(mean=[0, 0], cov=cov)
-    assert isinstance(caught.value, errors.KLToolsError)
-    assert re.search(r"\bcov\b", str(caught.value))
-
-
 @pytest.mark.parametrize("precision", [[[1, 2], [2, 1]], [[1, 0.5], [0.2, 1]], [[1, 0], [0, np.nan]]], ids=str)
 def test_precision_is_named(precision):
     with pytest.raises(kl.InvalidParameterError, match="precision"):
@@ -282,12 +273,6 @@ def test_cholesky_is_named(cholesky):
 def test_cholesky_whose_square_overflows():
     with pytest.raises(kl.InvalidParameterError, match=r"cov|cholesky"):
         kl.MultivariateNormal.from_cholesky(mean=[0, 0], cholesky=1e200 * IDENTITY)
-
-
-def test_ill_conditioned_covariance():  # row 109
-    p = kl.MultivariateNormal(mean=[0, 0], cov=np.diag([1e16, 1.0]))
-    value = kl.kl_divergence(p, kl.MultivariateNormal(mean=[0, 0], cov=IDENTITY))
-    assert value == pytest.approx(0.5 * (1e16 - 1.0 - math.log(1e16)), rel=1e-14)
 
 
 @pytest.mark.parametrize("seed", range(10))
