@@ -141,6 +141,13 @@ class Rows:
     def shape(self) -> tuple[int, int]:
         return len(self), self.d
 
+    def __getitem__(self, chosen: np.ndarray) -> Rows:
+        """The rows where a mask is true; ``ends`` stay those of all."""
+        parts = [(block, mask) for block, mask in zip(self.blocks, self.parts(chosen), strict=True) if mask.any()]
+        raw = tuple(self.runner.call(_taken, block, mask) for block, mask in parts)
+        edges = (0, *itertools.accumulate(int(mask.sum()) for _, mask in parts))
+        return dataclasses.replace(self, raw=raw, edges=edges, steps=())
+
     @once
     def blocks(self) -> list[Handle]:
         if not self.steps:
@@ -174,8 +181,8 @@ def _stepped(block: np.ndarray, steps: tuple[Callable[[np.ndarray], np.ndarray],
     return block
 
 
-def _taken(block: np.ndarray, places: np.ndarray) -> np.ndarray:
-    return block[places]
+def _taken(block: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    return frozen(block[chosen])
 
 
 # ---------------------------------------------------------------- reading

@@ -73,7 +73,8 @@ def estimate_kl(
     Returns
     -------
     DivergenceEstimate
-        Where distances tie, its standard error is nan, as is that of samples too small for one.
+        Where distances tie, its standard error takes twenty estimates of nineteen twentieths of the rows, one after
+        the other; without ties it takes one search.
 
     Raises
     ------

@@ -140,7 +140,8 @@ def estimate_kl(
         not different. Samples in files that are larger than that, as float64, are read in blocks by "knn" and
         "knn_weighted", copied block by block and never held as a whole: what is kept are two distances for each row of
         X and number of neighbours. All other methods load them. The files must stay open for ``standard_error``,
-        which is nan where distances tie; a mapped file that is cut short meanwhile ends the process.
+        which takes twenty more estimates where distances tie; a mapped file that is cut short meanwhile ends the
+        process.
     **options
         Options of the method, documented with its estimator class.
 

@@ -228,8 +228,6 @@ def mean_with_counts(terms: np.ndarray, counted: tuple[np.ndarray, np.ndarray, n
 def _block_jackknife(comparison: _Comparison, has_ties: bool, problem: Problem) -> Uncertainty:
     blocks = min(_JACKKNIFE_BLOCKS, problem.rows)
     largest = comparison.ks[-1]
-    if has_ties and problem.comparison is not None:  # 20 estimates anew, from samples that are not in memory
-        return UNKNOWN
     left = [len(sample) - math.ceil(len(sample) / blocks) for sample in comparison.samples]
     if blocks < 2 or left[0] <= largest or left[1] < largest:
         return UNKNOWN
