@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from . import _device
+from . import _device, _scalar
 from ._jit import call_all, elementwise, is_compiled, jit
 from ._lanes import LaneKernels
 from ._once import once
@@ -99,6 +99,9 @@ class Formula:
 
         call_all([functools.partial(add_up, block) for block in _blocks(shape, axis)], n_jobs)
         return out
+
+
+digamma = Formula(_scalar.digamma)
 
 
 def _blocks(shape: tuple[int, ...], axis: int) -> Iterator[tuple[slice, ...]]:

@@ -45,7 +45,7 @@ def jit(function: F) -> F:
         compiled = np.errstate(all="ignore")(function)
         compiled.py_func = function
         return compiled
-    if _is_ours(function):
+    if is_ours(function):
         compiled._cache = KernelCache(function, "cpu")
     return compiled
 
@@ -56,7 +56,7 @@ def elementwise(function: Callable[..., float]) -> Callable[..., Any]:
     if not is_compiled():
         return functools.partial(np.frompyfunc(function, n_arguments, 1), casting="unsafe")
     ufunc = numba.vectorize(function)
-    if _is_ours(function):
+    if is_ours(function):
         ufunc._dispatcher.cache = KernelCache(function, "ufunc")
     ufunc.add(numba.float64(*[numba.float64] * n_arguments))  # here, where no other thread can see it yet
     ufunc.disable_compile()
@@ -68,9 +68,9 @@ def is_compiled() -> bool:
     return not getattr(config, "DISABLE_JIT", 0)
 
 
-def _is_ours(function: Callable[..., Any]) -> bool:
-    """Whether the cache, which is keyed by the sources of this package, knows the function."""
-    return function.__module__.partition(".")[0] == __package__
+def is_ours(thing: Any) -> bool:
+    """Whether a function or class stands in this package: the cache is keyed by its sources, and knows no others."""
+    return thing.__module__.partition(".")[0] == __package__
 
 
 def available_cores() -> int:

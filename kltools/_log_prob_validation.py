@@ -8,7 +8,7 @@ from ._arrays import host_array, numeric_array
 from ._validation import first_index
 from .errors import InvalidParameterError, InvalidTypeError, ShapeMismatchError
 
-_LARGEST_LOG_DENSITY = 1e300  # differences and sums of larger ones overflow
+LARGEST_LOG_DENSITY = 1e300  # differences and sums of larger ones overflow
 
 
 def log_densities(x: Any, name: str, shape: tuple[int, ...] | None = None, **listeners: Any) -> np.ndarray:
@@ -23,13 +23,13 @@ def log_densities(x: Any, name: str, shape: tuple[int, ...] | None = None, **lis
 
 def check_log_densities(values: np.ndarray, name: str, counted: np.ndarray | None = None, first: int = 0) -> None:
     """Raise for nan, inf and absurd sizes among the counted values, with the index of the first one."""
-    bad = ~(values < _LARGEST_LOG_DENSITY) | ((values < -_LARGEST_LOG_DENSITY) & ~np.isneginf(values))
+    bad = ~(values < LARGEST_LOG_DENSITY) | ((values < -LARGEST_LOG_DENSITY) & ~np.isneginf(values))
     if counted is not None:
         bad &= counted
     if bad.any():
         index, count = first_index(bad, first)
         raise InvalidParameterError(
-            f"{name} holds {count} values that are no log-densities (nan, inf, or beyond {_LARGEST_LOG_DENSITY:g}), "
+            f"{name} holds {count} values that are no log-densities (nan, inf, or beyond {LARGEST_LOG_DENSITY:g}), "
             f"the first at index {index}: {values[bad][0]}; leave those draws out, or find out why."
         )
 

@@ -1,10 +1,12 @@
 """Scalar mathematics that `math` lacks, compiled, for use in formulas and kernels on any device."""
 
 import math
+import sys
 
 from ._jit import jit
 
 LOG_2PI = math.log(2.0 * math.pi)
+LARGEST_EXPONENT = math.log(sys.float_info.max)
 EULER_GAMMA = 0.57721566490153286061
 NODES = (  # of Gauss and Legendre on [0, 1], with their weights
     (0.013046735741414139, 0.03333567215434407),
@@ -40,7 +42,7 @@ def x_minus_log1p(x: float) -> float:
 @jit
 def expm1_minus_x(x: float) -> float:
     """exp(x) - 1 - x, with full relative accuracy around 0 and until it overflows."""
-    if x > 709.782712893384:  # the logarithm of the largest float64
+    if x > LARGEST_EXPONENT:
         return math.inf
     if x < -0.5 or x > 0.5:
         return math.expm1(x) - x

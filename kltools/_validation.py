@@ -214,11 +214,15 @@ def lengths(size: Any) -> tuple[int, ...]:
     return tuple(integer(part, "size", minimum=0) for part in parts)
 
 
+def _number(value: Any, name: str, wanted: str) -> float:
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
+        raise InvalidTypeError(f"{name} must be {wanted}, got {value!r} of type {type(value).__name__}.")
+    return float(value)
+
+
 def positive(value: Any, name: str) -> float:
     """A finite number > 0."""
-    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
-        raise InvalidTypeError(f"{name} must be a number, got {value!r} of type {type(value).__name__}.")
-    number = float(value)
+    number = _number(value, name, "a number")
     if not 0.0 < number < math.inf:
         raise InvalidParameterError(f"{name} must be > 0 and finite, got {value!r}.")
     return number
@@ -243,7 +247,7 @@ def choice(value: Any, name: str, allowed: Sequence[str]) -> str:
 
 
 def unit_factor(unit: Any) -> float:
-    """What a number of nats is multiplied with."""
+    """What a number of nats is multiplied by."""
     return UNITS[choice(unit, "unit", tuple(UNITS))]
 
 
@@ -302,12 +306,6 @@ def check_memory_limit(memory_limit: Any) -> int:
     if memory_limit is None:
         return DEFAULT_MEMORY_LIMIT
     return integer(memory_limit, "memory_limit", minimum=_SMALLEST_MEMORY_LIMIT)
-
-
-def _number(value: Any, name: str, wanted: str) -> float:
-    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
-        raise InvalidTypeError(f"{name} must be {wanted}, got {value!r} of type {type(value).__name__}.")
-    return float(value)
 
 
 def confidence_level(value: Any) -> float:

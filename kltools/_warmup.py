@@ -21,8 +21,8 @@ def warmup(d: int | Iterable[int] | None = None, k: int | Iterable[int] | None =
     """Compile the kernels of nearest-neighbour searches and estimates, and keep them on disk.
 
     A kernel is compiled when it is first called, in a second or two, and read from disk by later
-    processes. Who would rather wait at a chosen moment (in an image, before a fork, at the start of a
-    service) calls this.
+    processes. Call this to wait at a moment of your choice instead: when an image is built, before a fork, at the
+    start of a service.
 
     Parameters
     ----------

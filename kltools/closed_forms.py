@@ -10,9 +10,16 @@ import numpy as np
 
 from . import _device, _validation, integrands, quadrature
 from ._formula import Formula
-from ._jit import effective_n_jobs
+from ._jit import effective_n_jobs, is_ours
 from ._parameters import event_ndim
-from .distribution import FAMILIES, Distribution, broadcast_shapes, check_distribution, is_ours, unwrap
+from .distribution import (
+    FAMILIES,
+    Distribution,
+    broadcast_shapes,
+    check_distribution,
+    check_same_events,
+    unwrap,
+)
 from .errors import InvalidParameterError, InvalidTypeError, NoClosedFormError, ShapeMismatchError
 
 METHODS = ("closed_form", "quadrature")
@@ -212,8 +219,7 @@ def kl_divergence(
     threads = effective_n_jobs(_validation.check_n_jobs(n_jobs))
     device = _device.resolve(device)
     by_quadrature = _device.twin("quadrature") if device == "cuda" and method == "quadrature" else quadrature.integral
-    if p.event_shape != q.event_shape:
-        raise ShapeMismatchError(f"events differ: p draws shape {p.event_shape}, q draws shape {q.event_shape}.")
+    check_same_events(p, q)
     shape = broadcast_shapes(p.batch_shape, q.batch_shape, "the batches of p and q; for all pairs use pairwise_kl.")
     is_outside = _reaches_outside(p, q)
     if np.all(is_outside):

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, TypeVar, dataclass_transform
 import numpy as np
 
 from . import _arrays, _validation
+from ._jit import is_ours
 from ._parameters import check_axes, check_domain, declaration, is_finite
 from .errors import InvalidTypeError, NoClosedFormError, ShapeMismatchError
 
@@ -52,11 +53,6 @@ def family(cls: T) -> T:
     if is_ours(made):
         FAMILIES[made.__name__] = made
     return made
-
-
-def is_ours(thing: Any) -> bool:
-    """Whether a class or function stands in this library."""
-    return thing.__module__.partition(".")[0] == __name__.partition(".")[0]
 
 
 def _with_names_checked(cls: Any) -> Callable[..., None]:
@@ -185,8 +181,7 @@ class Distribution:
 
     def __getitem__(self, index: Any) -> "Distribution":
         """Select from the batch, as from an array of shape ``batch_shape``."""
-        positions = np.arange(math.prod(self.batch_shape)).reshape(self.batch_shape)[index]
-        return self._take(np.asarray(positions))
+        return self._take(np.asarray(flat_positions(self)[index]))
 
     def _take(self, positions: np.ndarray) -> "Distribution":
         return type(self)(**{name: self._gather(name, positions) for name in self.parameters})
@@ -278,6 +273,11 @@ class Distribution:
         )
 
 
+def flat_positions(distribution: Distribution) -> np.ndarray:
+    """The flat position of each distribution of a batch, in the shape of the batch."""
+    return np.arange(math.prod(distribution.batch_shape)).reshape(distribution.batch_shape)
+
+
 def broadcast_shapes(first: tuple[int, ...], second: tuple[int, ...], advice: str) -> tuple[int, ...]:
     try:
         return np.broadcast_shapes(first, second)
@@ -289,18 +289,47 @@ def check_distribution(x: Any, name: str) -> Distribution:
     """The door for arguments that must be distributions."""
     if isinstance(x, Distribution):
         return x
-    module = type(x).__module__
-    if module.startswith(("torch.distributions", "scipy.stats")):
+    if _is_foreign(x):
         foreign = getattr(getattr(x, "dist", None), "name", None) or type(x).__name__.removesuffix("_frozen")
         ours = [f for f, cls in FAMILIES.items() if foreign in (f, cls.scipy_name, f"{cls.scipy_name}_gen")]
         advice = f"kltools.{ours[0]}({_signature(FAMILIES[ours[0]])})" if ours else "the family of kltools"
-        raise InvalidTypeError(f"{name} is a distribution of {module.partition('.')[0]}; build {advice} instead.")
+        raise InvalidTypeError(f"{name} is a distribution of {_arrays.library(x)}; build {advice} instead.")
     if isinstance(x, type) and issubclass(x, Distribution):
         raise InvalidTypeError(f"{name} is the class {x.__name__}; build one: {x.__name__}({_signature(x)}).")
     raise InvalidTypeError(
         f"{name} is a {type(x).__name__}, a Distribution is needed. For samples use estimate_kl(X, Y); "
         "for probabilities kl_divergence(Categorical(probs=p), Categorical(probs=q))."
     )
+
+
+def _is_foreign(x: Any) -> bool:
+    return type(x).__module__.startswith(("torch.distributions", "scipy.stats"))
+
+
+def refuse_foreign(x: Any, name: str) -> None:
+    """Raise for a distribution of another library, where other things than distributions are welcome too."""
+    if _is_foreign(x):
+        check_distribution(x, name)
+
+
+def check_single(law: Distribution, name: str, advice: str = "") -> None:
+    """Raise for a batch."""
+    if law.batch_shape:
+        raise ShapeMismatchError(f"{name} must be a single distribution, it has batch shape {law.batch_shape}{advice}.")
+
+
+def check_same_events(p: Distribution, q: Distribution, name_p: str = "p", name_q: str = "q") -> None:
+    """Raise where draws have different shapes."""
+    if p.event_shape != q.event_shape:
+        raise ShapeMismatchError(
+            f"events differ: {name_p} draws shape {p.event_shape}, {name_q} draws shape {q.event_shape}."
+        )
+
+
+def check_same_kind(p: Distribution, q: Distribution) -> None:
+    """Raise where one has a density and the other probabilities."""
+    if p.is_continuous != q.is_continuous:
+        raise InvalidTypeError(f"one of {p._name} and {q._name} has densities, the other probabilities.")
 
 
 def _signature(function: Callable[..., Any]) -> str:

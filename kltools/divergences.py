@@ -11,14 +11,18 @@ from . import _validation, integrands, quadrature
 from .closed_forms import kl_divergence
 from .distribution import Distribution, check_distribution, unwrap
 from .errors import InvalidTypeError, NoClosedFormError
-from .relatives import METHODS, by_form_or_quadrature, check_laws, log_affinity, monte_carlo, no_form, registered
+from .relatives import (
+    by_form_or_quadrature,
+    check_laws,
+    check_method,
+    log_affinity,
+    monte_carlo,
+    no_form,
+    registered,
+    without_form,
+)
 
 _NO_OVERLAP = -50.0  # logarithm of a share that is nothing
-
-
-def _check_method(method: Any) -> None:
-    if method is not None:
-        _validation.choice(method, "method", METHODS)
 
 
 def entropy(p: Distribution, *, method: str | None = None, unit: str = "nats") -> Any:
@@ -54,7 +58,7 @@ def entropy(p: Distribution, *, method: str | None = None, unit: str = "nats") -
     """
     check_distribution(p, "p")
     factor = _validation.unit_factor(unit)
-    _check_method(method)
+    check_method(method)
     return unwrap(factor * np.broadcast_to(_entropy(p, method), p.batch_shape))
 
 
@@ -102,7 +106,7 @@ def cross_entropy(p: Distribution, q: Distribution, *, method: str | None = None
     1.2075
     """
     shape, factor = check_laws((p, q), ("p", "q")), _validation.unit_factor(unit)
-    _check_method(method)
+    check_method(method)
     value = None
     if method != "quadrature":
         try:
@@ -149,7 +153,7 @@ def jeffreys(p: Distribution, q: Distribution, *, method: str | None = None, uni
     1.0
     """
     shape, factor = check_laws((p, q), ("p", "q")), _validation.unit_factor(unit)
-    _check_method(method)
+    check_method(method)
 
     def form() -> Any:
         try:
@@ -215,23 +219,16 @@ def jensen_shannon(
     else:
         laws, names = (p, q), ["p", "q"]
     shape, factor = check_laws(laws, names), _validation.unit_factor(unit)
-    _check_method(method)
+    check_method(method)
     shares = np.asarray(_validation.weights(weights, len(laws)))
     most, term = -float((shares * np.log(shares)).sum()), integrands.jensen_shannon(tuple(shares))
     value = _unless_apart(
-        lambda laws: by_form_or_quadrature(_none(laws, "jensen_shannon"), term, laws, method, "jensen_shannon"),
+        lambda laws: by_form_or_quadrature(without_form(laws, "jensen_shannon"), term, laws, method, "jensen_shannon"),
         laws,
         method,
         most,
     )
     return unwrap(factor * np.broadcast_to(value, shape))
-
-
-def _none(laws: Sequence[Distribution], name: str) -> Callable[[], Any]:
-    def form() -> Any:
-        raise no_form(laws, f"{name}(p, q)")
-
-    return form
 
 
 def _unless_apart(
@@ -289,11 +286,11 @@ def total_variation(p: Distribution, q: Distribution, *, method: str | None = No
     0.3829
     """
     shape = check_laws((p, q), ("p", "q"))
-    _check_method(method)
+    check_method(method)
 
     def of(laws: Sequence[Distribution]) -> Any:
         return by_form_or_quadrature(
-            _none(laws, "total_variation"), integrands.total_variation, laws, method, "total_variation"
+            without_form(laws, "total_variation"), integrands.total_variation, laws, method, "total_variation"
         )
 
     found = registered("total_variation", p, q) if method != "quadrature" else None
@@ -344,10 +341,10 @@ def f_divergence(p: Distribution, q: Distribution, f: Callable[[np.ndarray], Any
     0.3829
     """
     shape = check_laws((p, q), ("p", "q"))
-    _check_method(method)
+    check_method(method)
     if not callable(f):
         raise InvalidTypeError(f"f must be a function of an array of ratios p / q, got {f!r}.")
     value = by_form_or_quadrature(
-        _none((p, q), "f_divergence"), integrands.of_generator(f), (p, q), method, "f_divergence"
+        without_form((p, q), "f_divergence"), integrands.of_generator(f), (p, q), method, "f_divergence"
     )
     return unwrap(np.broadcast_to(value, shape))

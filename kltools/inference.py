@@ -9,7 +9,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-_JACKKNIFE_BLOCKS = 20
+JACKKNIFE_BLOCKS = 20
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def block_jackknife(
 
     Unknown where fewer than the `needed` rows of some sample would be left.
     """
-    blocks = min(_JACKKNIFE_BLOCKS, *(len(sample) for sample in samples))
+    blocks = min(JACKKNIFE_BLOCKS, *(len(sample) for sample in samples))
     if blocks < 2 or any(
         len(sample) - math.ceil(len(sample) / blocks) < rows for sample, rows in zip(samples, needed, strict=True)
     ):

@@ -49,8 +49,8 @@ def load(path: Any, *, key: str | None = None) -> np.ndarray:
     Returns
     -------
     ndarray
-        As stored for .npy and .npz, else of shape (rows, columns) with NaN for missing values. Of .npy it is read
-        from the file when it is used: who cuts the file short meanwhile ends the process.
+        As stored for .npy and .npz, else of shape (rows, columns) with NaN for missing values. A .npy file is
+        read as the array is used: if it is cut short meanwhile, the process ends.
     """
     return load_table(path, key=key).values
 

@@ -14,8 +14,8 @@ from . import _validation
 from ._jit import effective_n_jobs
 from ._strata import stratified_kl
 from .closed_forms import pairwise_kl
-from .distribution import check_distribution
-from .errors import InvalidParameterError, InvalidTypeError, ShapeMismatchError, UnreliableEstimateWarning
+from .distribution import check_distribution, check_same_events, check_single
+from .errors import InvalidParameterError, InvalidTypeError, UnreliableEstimateWarning
 from .estimate import DivergenceEstimate, Report
 from .families.gaussian import MultivariateNormal, MultivariateNormalDiag
 from .families.gaussian_mixture import GaussianMixture
@@ -201,8 +201,7 @@ def mixture_kl_bounds(
     n = _validation.integer(n_samples, "n_samples", minimum=100)
     threads = effective_n_jobs(_validation.check_n_jobs(n_jobs))
     first, second = _weighted(p, "p"), _weighted(q, "q")
-    if first.event_shape != second.event_shape:
-        raise ShapeMismatchError(f"events differ: p draws shape {p.event_shape}, q draws shape {q.event_shape}.")
+    check_same_events(first, second)
     _check_pairs("p and q have", len(first.weights) * len(second.weights), _MOST_PAIRS)
     _check_pairs("p has", len(first.weights) ** 2, _MOST_OWN_PAIRS)
     rng = _validation.generator(random_state)
@@ -245,8 +244,7 @@ def _weighted(law: Any, name: str) -> GaussianMixture:
             f"{name} is a {law._name}; a GaussianMixture, MultivariateNormal or MultivariateNormalDiag is needed. For "
             "others use estimate_kl_monte_carlo(p, q, n_samples=100_000, random_state=0)."
         )
-    if law.batch_shape:
-        raise ShapeMismatchError(f"{name} must be a single distribution, it has batch shape {law.batch_shape}.")
+    check_single(law, name)
     if isinstance(law, MultivariateNormal | MultivariateNormalDiag):
         shape = law.cov if isinstance(law, MultivariateNormal) else law.var
         return GaussianMixture(weights=[1.0], means=law.mean[None], covs=shape[None])
@@ -266,7 +264,6 @@ def _bounds(p: GaussianMixture, q: GaussianMixture, n_jobs: int) -> dict[str, fl
     """All of them, in nats."""
     f, g = p.components, q.components
     entropy = float(p.weights @ f.entropy())
-
     divergences = np.concatenate([pairwise_kl(part, g, n_jobs=n_jobs) for part in _parts(f, g)])
     own, other = (
         _mean_log(p, p, lambda a, b: -pairwise_kl(a, b, n_jobs=n_jobs)),

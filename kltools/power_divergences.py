@@ -8,13 +8,12 @@ from . import _validation
 from .closed_forms import kl_divergence
 from .distribution import Distribution, unwrap
 from .errors import NoClosedFormError
-from .relatives import METHODS, affinity_less_one, check_laws, log_affinity, no_form
+from .relatives import affinity_less_one, check_laws, check_method, log_affinity, no_form
 
 
 def _checked(p: Any, q: Any, method: Any, unit: str = "nats") -> tuple[tuple[int, ...], float]:
     shape, factor = check_laws((p, q), ("p", "q")), _validation.unit_factor(unit)
-    if method is not None:
-        _validation.choice(method, "method", METHODS)
+    check_method(method)
     return shape, factor
 
 

@@ -76,7 +76,7 @@ def drop_constant_columns(
         who = "Y" if constant_y[column] else "X"
         notes.add(
             InfiniteDivergenceWarning,
-            f"column {column} of {who} is constant, at a value that the other sample does not have or not only: "
+            f"column {column} of {who} is constant, at a value that the other sample lacks, or has among others: "
             "P has mass where Q has none, the divergence is inf.",
         )
         return X, Y, math.inf

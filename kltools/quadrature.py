@@ -16,7 +16,7 @@ import numpy as np
 
 from ._charts import VISIBLE, End, Middle
 from ._summation import summed
-from .distribution import Distribution, broadcast_shapes
+from .distribution import Distribution, broadcast_shapes, flat_positions
 from .errors import InvalidTypeError, NoClosedFormError, ShapeMismatchError
 from .integrands import Term
 
@@ -70,7 +70,7 @@ def integral(term: Term, laws: Sequence[Distribution], monte_carlo: str, with_me
         missing = next(law for law in laws if not applies(law))
         raise NoClosedFormError(
             f"method='quadrature' needs scalar distributions with _support() and _bulk(), which {missing._name} "
-            f"(event shape {missing.event_shape}) has not; estimate it from draws: {monte_carlo}."
+            f"(event shape {missing.event_shape}) lacks; estimate it from draws: {monte_carlo}."
         )
     routine = _integrated if kinds == {True} else summed
     with np.errstate(all="ignore"):
@@ -110,10 +110,7 @@ def loop(value: Callable[[list[Distribution]], float], laws: Sequence[Distributi
     shape: tuple[int, ...] = ()
     for law in laws:
         shape = broadcast_shapes(shape, law.batch_shape, "the batches.")
-    flat = [
-        np.broadcast_to(np.arange(math.prod(law.batch_shape)).reshape(law.batch_shape), shape).reshape(-1)
-        for law in laws
-    ]
+    flat = [np.broadcast_to(flat_positions(law), shape).reshape(-1) for law in laws]
     items = ([law._take(np.asarray(i)) for law, i in zip(laws, row, strict=True)] for row in zip(*flat, strict=True))
     return np.array([value(item) for item in items]).reshape(shape)
 

@@ -14,16 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from . import integrands, quadrature
+from . import _validation, integrands, quadrature
 from ._formula import Formula
 from ._parameters import DOMAINS, declaration, event_ndim
 from ._stirling import product_difference
-from .closed_forms import evaluate, kl_divergence
-from .distribution import Distribution, broadcast_shapes, check_distribution
-from .errors import NoClosedFormError, ShapeMismatchError
+from .closed_forms import METHODS, evaluate, kl_divergence
+from .distribution import Distribution, broadcast_shapes, check_distribution, check_same_events
+from .errors import NoClosedFormError
 from .integrands import Term
 
-METHODS = ("closed_form", "quadrature")
 _FORMS: dict[tuple[str, type, type], tuple[Callable[..., np.ndarray], Callable[[Any, Any], Any] | None]] = {}
 _product_difference = Formula(product_difference)
 
@@ -69,12 +68,15 @@ def check_laws(laws: Sequence[Any], names: Sequence[str]) -> tuple[int, ...]:
     shape: tuple[int, ...] = ()
     for law, name in zip(laws, names, strict=True):
         check_distribution(law, name)
-        if law.event_shape != laws[0].event_shape:
-            raise ShapeMismatchError(
-                f"events differ: {names[0]} draws shape {laws[0].event_shape}, {name} draws shape {law.event_shape}."
-            )
+        check_same_events(laws[0], law, names[0], name)
         shape = broadcast_shapes(shape, law.batch_shape, f"the batches of {', '.join(names)}.")
     return shape
+
+
+def check_method(method: Any) -> None:
+    """Raise for anything but a method, or None for whichever there is."""
+    if method is not None:
+        _validation.choice(method, "method", METHODS)
 
 
 def no_form(laws: Sequence[Distribution], call: str) -> NoClosedFormError:
@@ -85,6 +87,15 @@ def no_form(laws: Sequence[Distribution], call: str) -> NoClosedFormError:
     name = call.partition("(")[0]
     way_out = f"estimate it from draws: {monte_carlo(name)}" if len(laws) == 2 else "estimate it from draws"
     return NoClosedFormError(f"{call} has neither a closed form nor one dimension for {listing}; {way_out}.")
+
+
+def without_form(laws: Sequence[Distribution], name: str) -> Callable[[], Any]:
+    """For `by_form_or_quadrature`, the form of a relative that has none."""
+
+    def form() -> Any:
+        raise no_form(laws, f"{name}(p, q)")
+
+    return form
 
 
 def monte_carlo(name: str) -> str:
@@ -153,10 +164,7 @@ def affinity_less_one(p: Distribution, q: Distribution, alpha: float, method: st
 
 
 def _affinity_less_one(p: Distribution, q: Distribution, alpha: float, method: str | None, name: str) -> np.ndarray:
-    def form() -> np.ndarray:
-        raise no_form((p, q), f"{name}(p, q)")
-
-    return by_form_or_quadrature(form, integrands.power(alpha), (p, q), method, name)
+    return by_form_or_quadrature(without_form((p, q), name), integrands.power(alpha), (p, q), method, name)
 
 
 def _affinity_form(p: Distribution, q: Distribution) -> Callable[..., np.ndarray] | None:

@@ -10,7 +10,7 @@ from ._formula import on_lanes
 from ._jit import effective_n_jobs
 from ._scalar import everywhere, expm1_minus_x, half_squared_difference, select
 from .closed_forms import kl_divergence
-from .distribution import Distribution, check_distribution, unwrap
+from .distribution import Distribution, check_distribution, check_single, unwrap
 from .errors import InvalidParameterError, InvalidTypeError, ShapeMismatchError
 from .families.gaussian import MultivariateNormal, MultivariateNormalDiag, Normal
 from .families.gaussian_full import blocks_of_matrices
@@ -92,8 +92,7 @@ def vae_kl(
     _latent_validation.check_alike(mu, log_var, "mu", "log_var")
     stays = _device.is_on_gpu(means) or _device.is_on_gpu(log_variances)
     prior = Normal(mean=0.0, var=1.0) if prior is None else check_distribution(prior, "prior")
-    if prior.batch_shape:
-        raise ShapeMismatchError(f"prior must be a single distribution, it has batch shape {prior.batch_shape}.")
+    check_single(prior, "prior")
     if prior.event_shape not in ((), shape[-1:]):
         raise ShapeMismatchError(f"prior draws shape {prior.event_shape}, there are {shape[-1]} latents.")
     if isinstance(prior, MultivariateNormal):

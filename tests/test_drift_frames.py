@@ -216,7 +216,7 @@ def test_columns_are_matched_by_name(make):
     assert detected(make(x), make(moved)).to_json() == detected(x, y).to_json()
     report = detected(make(x), make(moved | {"new": ["2020"] * 60}))
     assert report.p_value == detected(x, y).p_value
-    assert "columns that the reference has not are ignored: 'new'" in report.warnings[0]
+    assert "columns that the reference does not have are ignored: 'new'" in report.warnings[0]
 
 
 def test_missing_columns_are_named():

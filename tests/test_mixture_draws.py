@@ -86,7 +86,7 @@ def test_monte_carlo_with_other_families():
         assert abs(result.value - truth) < 4.0 * result.standard_error < 0.15 * truth
     precise = kl.estimate_kl_monte_carlo(normal, Q1, n_samples=2**13, sampling="sobol", random_state=0)
     assert precise.value == pytest.approx(truth, abs=1e-3)
-    with pytest.raises(errors.InvalidTypeError, match="inverse distribution function, which GaussianMixture has not"):
+    with pytest.raises(errors.InvalidTypeError, match="inverse distribution function, which GaussianMixture lacks"):
         kl.estimate_kl_monte_carlo(P1, normal, n_samples=100, sampling="sobol")
 
 

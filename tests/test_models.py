@@ -12,8 +12,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture as SklearnMixture
 
 from kltools.models import em, mixture
-from kltools.models.mixture import COVARIANCES, Mixture, Rows, choose, count_parameters, cross_fitted, fit, single
+from kltools.models.mixture import Mixture, Rows, choose, count_parameters, cross_fitted, fit, single
 from kltools.models.normal_scores import fit_normal_scores
+
+COVARIANCES = ("full", "tied", "diag")
 
 
 def clusters(n, d, n_clusters, seed=0, spread=3.0):

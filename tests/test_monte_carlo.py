@@ -309,7 +309,7 @@ def drawless(size, random_state):
         (kl.Normal(mean=[0, 1], var=1), Q, {}, errors.ShapeMismatchError, "p must be a single"),
         (P, kl.Normal(mean=[0, 1], var=1), {}, errors.ShapeMismatchError, "q must be a single"),
         (P3, Q, {}, errors.ShapeMismatchError, "events differ"),
-        (kl.Categorical(probs=[0.5, 0.5]), Q, {}, errors.InvalidTypeError, "has densities, one probabilities"),
+        (kl.Categorical(probs=[0.5, 0.5]), Q, {}, errors.InvalidTypeError, "has densities, the other probabilities"),
         (P, Q, {"n_samples": 1}, errors.InvalidParameterError, "n_samples must be >= 2"),
         (P, Q, {"n_samples": 10.0}, errors.InvalidTypeError, "n_samples must be an int"),
         (P, Q, {"sampling": "halton"}, errors.InvalidParameterError, "sampling must be one of"),
@@ -322,7 +322,7 @@ def drawless(size, random_state):
             kl.Categorical(probs=[0.5, 0.5]),
             {"sampling": "sobol"},
             errors.InvalidTypeError,
-            "sampling='sobol' needs an inverse distribution function, which Categorical has not",
+            "sampling='sobol' needs an inverse distribution function, which Categorical lacks",
         ),
     ],
 )

@@ -21,10 +21,9 @@ from .halves import mean_value, quiet_estimate, random_halves
 from .shape import count_repeated, intrinsic_dimension, participation_ratio
 
 _UNLIKE = ("auto", "gaussian", "knn", "classifier", "kde")  # methods that go about it in different ways
-_NEIGHBORS = (1, 2, 5, 10, 20, 50, 100)
+NEIGHBORS = (1, 2, 5, 10, 20, 50, 100)
 _FEWEST_NEIGHBORS_TO_JUDGE = 5
 _FEWEST_ROWS_FOR_OVERLAP = 50
-_SEED_BOUND = 2**63
 # what is worth a finding: a share of rows, a share of a value, standard errors, a share of the features
 _MANY_OUTSIDE, _MANY_REPEATED, _MUCH, _DEVIATIONS, _FEW_DIMENSIONS = 0.05, 0.01, 0.2, 3.0, 0.6
 _ROWS_PER_FEATURE = 10
@@ -147,7 +146,7 @@ def diagnose(
     r"""Look at two samples from several sides, and say what speaks against an estimate of KL(P || Q).
 
     Estimators that err in unlike ways stand side by side; the estimate is repeated with other numbers of
-    neighbours and with half the rows, since one that still moves is biased; it is looked at whether the
+    neighbours and with half the rows, since one that still moves is biased; and it is checked whether the
     samples overlap, whether rows repeat, and how many dimensions they fill,
 
     .. math:: \hat d = \Big(\tfrac{1}{n (k - 1)} \sum_i \sum_{j < k} \log \frac{\rho_k(i)}{\rho_j(i)}\Big)^{-1}
@@ -204,7 +203,7 @@ def diagnose(
 
 
 def _diagnosed(X: np.ndarray, Y: np.ndarray, n_dropped: int, threads: int, rng: np.random.Generator) -> Diagnosis:
-    options: dict[str, Any] = {"n_jobs": threads, "random_state": int(rng.integers(_SEED_BOUND))}
+    options: dict[str, Any] = {"n_jobs": threads, "random_state": int(rng.integers(2**63))}
     estimates, at_half, not_estimated = {}, {}, {}
     pairs = random_halves(X, Y, rng)
     for method in _UNLIKE:
@@ -214,7 +213,7 @@ def _diagnosed(X: np.ndarray, Y: np.ndarray, n_dropped: int, threads: int, rng: 
         except KLToolsError as error:
             if method not in estimates:
                 not_estimated[method] = str(error)
-    ks = tuple(k for k in _NEIGHBORS if k <= min(len(X) - 1, len(Y)))
+    ks = tuple(k for k in NEIGHBORS if k <= min(len(X) - 1, len(Y)))
     forward = quiet_estimate(X, Y, method="knn", n_neighbors=ks, **options)
     reverse = quiet_estimate(Y, X, method="knn", **options)
     found = Diagnosis(

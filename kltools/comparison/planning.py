@@ -11,7 +11,6 @@ from .halves import mean_value, quiet_estimate, random_halves
 
 _FAR_FROM_LAW = 2.0
 _LARGEST_RATIO = 1e9  # of half-widths: rows in quintillions
-_SEED_BOUND = 2**63
 
 
 def sample_size_for(
@@ -97,7 +96,7 @@ def sample_size_for(
     X, Y, _ = _validation.sample_pair(X, Y, nan_policy)
     n = min(len(X), len(Y))
     X, Y = (Z if len(Z) == n else Z[rng.permutation(len(Z))[:n]] for Z in (X, Y))
-    options: dict[str, Any] = {"n_jobs": n_jobs, "random_state": int(rng.integers(_SEED_BOUND))}
+    options: dict[str, Any] = {"n_jobs": n_jobs, "random_state": int(rng.integers(2**63))}
     if n_neighbors is not None:
         options["n_neighbors"] = n_neighbors
     with _progress.shown(listener, everywhere=True):

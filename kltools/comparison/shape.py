@@ -1,4 +1,4 @@
-"""What samples look like: how many dimensions they fill, rows that repeat, rounded columns."""
+"""What samples look like: how many dimensions they fill, and rows that repeat."""
 
 import numpy as np
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import DeviceUnavailableError
 from ..neighbors._nearest import squares_beyond
-from ._compat import SIMULATED, Kernel, cuda, device, types
+from ._compat import MOST_BLOCKS, SIMULATED, Kernel, cuda, device, types
 from .interop import Place
 from .memory import telling_shortage, workspace
 
@@ -32,7 +32,6 @@ _FEWEST_PANELS = 2 if SIMULATED else 256  # of a split
 _MOST_SPLITS = 64
 _MOST_POINTS = (1 << 31) - 1  # rows are told as int32
 _MOST_QUERIES = 1 << 20  # of a launch
-_PACKING_BLOCKS = 2 if SIMULATED else 1 << 14
 
 
 class Brute:
@@ -54,7 +53,7 @@ class Brute:
         rows = self.points[first * PANEL : (first + length) * PANEL]
         m, d = rows.shape
         given, panels = place.send(rows.reshape(-1)), place.scratch(length * PANEL * d)
-        _packed()(min(-(-panels.size // THREADS), _PACKING_BLOCKS), THREADS, place.stream, m, d, given, panels)
+        _packed()(min(-(-panels.size // THREADS), MOST_BLOCKS), THREADS, place.stream, m, d, given, panels)
         return panels
 
     def _parts(self) -> list[tuple[int, int]]:

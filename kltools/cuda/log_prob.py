@@ -9,6 +9,7 @@ import numpy as np
 from .._arrays import host_array
 from .._device import is_on_gpu
 from .._formula import Formula
+from .._log_prob_validation import LARGEST_LOG_DENSITY
 from ..estimate import DivergenceEstimate
 from ..estimators.log_prob import concluded
 from ..estimators.terms import USING_RATIO, PairMoments, Tally, chunk_size, ratio_less_one, term
@@ -20,7 +21,6 @@ from .interop import Place, View
 from .memory import telling_shortage, workspace
 
 float64 = types.float64
-_LARGEST = 1e300
 _MOMENTS = 9
 _BYTES = 40  # of an entry: both log-densities, their copies of float64, and the difference
 
@@ -42,7 +42,7 @@ def estimate_kl_from_log_prob(log_p: Any, log_q: Any, estimator: str, unit: str)
         tally = DeviceTally(estimator, n)
         for start in range(0, shape[0], at_once):
             parts = tuple(place.view_rows(x, start, min(start + at_once, shape[0])) for x in (p, q))
-            if _sum(_IS_EXTREME, parts, place):
+            if sum_of(_IS_EXTREME, parts, place):
                 return None
             own, other = (_contiguous(part, place) for part in parts)
             tally.add_views(own, other, size, place)
@@ -71,7 +71,8 @@ class DeviceTally(Tally):
             self.keep_largest(place.receive(_mapped(_LOG_RATIO, (log_p, log_q), place).flat))
 
 
-def _sum(formula: Formula, views: tuple[View, ...], place: Place) -> float:
+def sum_of(formula: Formula, views: tuple[View, ...], place: Place) -> float:
+    """The sum of a formula over all entries of some views."""
     out = place.scratch(1)
     fill(formula, views, views[0].shape, len(views[0].shape), out, place)
     return float(place.receive(out)[0])
@@ -137,7 +138,7 @@ def _moments() -> Kernel:
 
 
 def _is_extreme(log_p, log_q):
-    return 0.0 if abs(log_p) < _LARGEST and abs(log_q) < _LARGEST else 1.0
+    return 0.0 if abs(log_p) < LARGEST_LOG_DENSITY and abs(log_q) < LARGEST_LOG_DENSITY else 1.0
 
 
 def _log_ratio(log_p, log_q):

@@ -20,16 +20,16 @@ from ..estimators.terms import chunk_size
 from ..families.gaussian import MultivariateNormal, MultivariateNormalDiag, Normal, inverse_of_lower
 from ..families.gaussian_mixture import GaussianMixture
 from ..preprocessing import Notes
-from ._compat import MOST_BLOCKS, THREADS, Kernel, cuda, device, types
-from .formulas import IS_NO_NUMBER, fill
+from ._compat import SIMULATED, THREADS, Kernel, cuda, device, types
+from .formulas import IS_NO_NUMBER
 from .interop import Place, View
-from .log_prob import DeviceTally, rows_at_once
+from .log_prob import DeviceTally, rows_at_once, sum_of
 from .memory import telling_shortage, workspace
 
 uint64 = types.uint64
 _MOST_CHUNKS = 1 << 10  # of a block
 _BYTES = 48  # of a draw: both log-densities and their difference; the draws being made take as much at most
-_MOST_THREADS = 32 if MOST_BLOCKS == 2 else 1 << 17  # that keep a draw at the same time
+_MOST_THREADS = 32 if SIMULATED else 1 << 17  # that keep a draw at the same time
 
 _two_uniforms, _two_normals = device(two_uniforms), device(two_normals)
 
@@ -56,7 +56,7 @@ def estimate_kl_monte_carlo(
             sized = (length, np.uint64(first), seed, d, scratch, *arrays, log_p, log_q)
             kernel(threads // THREADS, THREADS, place.stream, *sized)
             view_p, view_q = (View.of_contiguous(values, (length,)) for values in (log_p, log_q))
-            if _any_infinite(view_q, place):
+            if sum_of(IS_NO_NUMBER, (view_q,), place):
                 n_outside += _count_outside(place.receive(log_q), first)
             else:
                 tally.add_views(view_p, view_q, size, place)
@@ -67,12 +67,6 @@ def _threads(d: int, n: int) -> int:
     """All threads of a launch, whose draws fit into the workspace."""
     most = min(_MOST_THREADS, n, workspace() // (16 * d))
     return max(1, -(-most // THREADS)) * THREADS
-
-
-def _any_infinite(log_q: View, place: Place) -> bool:
-    out = place.scratch(1)
-    fill(IS_NO_NUMBER, [log_q], log_q.shape, 1, out, place)
-    return bool(place.receive(out)[0])
 
 
 def _count_outside(log_q: np.ndarray, first: int) -> int:

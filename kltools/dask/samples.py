@@ -11,7 +11,7 @@ from .._blocks import STEP, Rows, read_rows
 from ..distribution import Distribution
 from ..errors import InvalidTypeError, KLToolsWarning, ShapeMismatchError
 from ..estimate import DivergenceEstimate
-from ..estimators import IN_BLOCKS, check_options, estimate_samples, method_function
+from ..estimators import IN_BLOCKS, check_options, estimate_samples
 from ..estimators.blocks import check_same_width
 from ..preprocessing import Notes
 from .tasks import Tasks, as_array, later, pieces_of
@@ -111,7 +111,6 @@ def estimate_kl(
     _validation.choice(nan_policy, "nan_policy", _validation.NAN_POLICIES)
     max_rows = _validation.integer(max_rows, "max_rows", minimum=2)
     block_rows = None if block_rows is None else _validation.integer(block_rows, "block_rows", minimum=1)
-    method_function(method)
     circumstances = {"method": method, "unit": unit, "nan_policy": nan_policy, "random_state": random_state}
     if not compute:
         return later(estimate_kl, X, Y, **circumstances, max_rows=max_rows, block_rows=block_rows, **options)

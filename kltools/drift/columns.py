@@ -129,7 +129,7 @@ def _by_name(names: list[str], columns: list, name: str, reference: Table) -> tu
             "without them."
         )
     extra = [column for column in names if column not in reference.names]
-    told = (f"columns that the reference has not are ignored: {listed(extra)}.",) if extra else ()
+    told = (f"columns that the reference does not have are ignored: {listed(extra)}.",) if extra else ()
     return [columns[names.index(column)] for column in reference.names], told
 
 

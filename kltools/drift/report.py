@@ -54,7 +54,7 @@ class FeatureDrift:
     missing_reference, missing_window : float
         Shares of the rows that have no value.
     unseen : tuple of str
-        Categories of the window that the reference has not, the most frequent first.
+        Categories of the window that the reference does not have, the most frequent first.
     unseen_share : float
         Share of the rows of the window that they have.
 

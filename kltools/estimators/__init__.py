@@ -17,7 +17,7 @@ from .. import _device, _progress, _validation
 from .._blocks import Rows, is_stored
 from .._jit import effective_n_jobs
 from .._validation import DEFAULT_MEMORY_LIMIT
-from ..distribution import Distribution, check_distribution
+from ..distribution import Distribution, refuse_foreign
 from ..errors import DeviceUnavailableError, InvalidParameterError
 from ..estimate import DivergenceEstimate
 from ..inference import UNKNOWN
@@ -185,13 +185,12 @@ def estimate_kl(
     if n_neighbors is not None:
         options["n_neighbors"] = n_neighbors
     notes = Notes()
+    reference = q = None
     if isinstance(Y, Distribution):
         rows, n_dropped = _validation.sample(X, "X", nan_policy, tell=notes.add)
-        reference, q = None, check_reference(Y, rows.shape[1])
+        q = check_reference(Y, rows.shape[1])
     else:
-        if type(Y).__module__.startswith(("scipy.stats", "torch.distributions")):
-            check_distribution(Y, "Y")  # raises, and names our family
-        q = None
+        refuse_foreign(Y, "Y")
         rows, reference, n_dropped = _two_samples(X, Y, method, nan_policy, notes, n_jobs, memory_limit)
     listener = _progress.checked(progress)
     with _progress.shown(listener):

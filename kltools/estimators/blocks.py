@@ -34,13 +34,11 @@ from ..preprocessing import (
 )
 from ..preprocessing import divided as divided_columns
 from ..scaling import Scaling, scaling_of
-from . import knn, knn_weighted
+from . import knn, method_function
 from .density import distance_of_most, rows_to_probe, share_beyond, where_to_count
 from .problem import Problem, Result
 
 _NUMBERS_PER_FEATURE = 16  # of a row in work: copies, trees, neighbours
-
-METHODS = {"knn": knn.estimate, "knn_weighted": knn_weighted.estimate}
 
 
 def read_stored(
@@ -93,7 +91,7 @@ def solve(problem: Problem, method: str, options: dict[str, Any]) -> tuple[Probl
         **{f.name: getattr(problem, f.name) for f in dataclasses.fields(problem)}
         | {"X": X, "Y": Y, "comparison": InBlocks}
     )
-    return problem, METHODS[method](problem, **options)
+    return problem, method_function(method)(problem, **options)
 
 
 def _meets(block: np.ndarray, row: np.ndarray) -> np.ndarray:

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .._formula import Formula
+from .._formula import Formula, digamma
 from .._scalar import trigamma as scalar_trigamma
 from ..inference import UNKNOWN, Combined, Deficit, ScaledChiSquared, Uncertainty, noncentral_chi_squared
-from .cells import Pair, deviance, digamma, divergence_uncertainty, shares, spread
+from .cells import Pair, deviance, divergence_uncertainty, shares, spread
 
 _LARGE_MEAN = 50.0
 _LEAST_DEGREES = 1e-3

@@ -9,7 +9,6 @@ import numpy as np
 
 from .. import _validation
 from .._formula import Formula
-from .._scalar import digamma as scalar_digamma
 from .._scalar import x_minus_log1p
 from ..errors import (
     InfiniteDivergenceWarning,
@@ -40,8 +39,6 @@ _MOST_ERRORS = 2.0
 _MOST_UNSEEN = 0.1  # of the observations of one side, where the other has none: whatever the standard error
 _MOST_NAMES, _MOST_LABELS = 5, 20
 _NEAR = 1e-9  # of the variance of a frequency: where both sums below are rounding
-
-digamma = Formula(scalar_digamma)
 
 
 @Formula

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import _count_validation
+from .._formula import digamma
 from ..estimate import DivergenceEstimate
 from ..inference import UNKNOWN, Uncertainty
 from .cells import (
@@ -18,7 +19,6 @@ from .cells import (
     Pair,
     check_zero,
     deviance,
-    digamma,
     divergence_uncertainty,
     is_partial,
     tell_unseen,

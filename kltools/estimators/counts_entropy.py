@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .. import _count_validation
-from .._formula import Formula
+from .._formula import Formula, digamma
 from ..estimate import DivergenceEstimate
 from ..inference import UNKNOWN
 from .cell_errors import cross_entropy_uncertainty, entropy_uncertainty
@@ -18,7 +18,6 @@ from .cells import (
     Call,
     Pair,
     check_zero,
-    digamma,
     is_partial,
     shares,
     tell_unseen,

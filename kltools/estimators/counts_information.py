@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from .. import _count_validation, _validation
+from .._formula import digamma
 from ..estimate import DivergenceEstimate
 from ..inference import UNKNOWN, Uncertainty
 from .cell_errors import information_uncertainty
@@ -15,7 +16,6 @@ from .cells import (
     Call,
     Pair,
     deviance,
-    digamma,
     divergence_uncertainty,
     g_test,
     shares,

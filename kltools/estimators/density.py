@@ -4,16 +4,14 @@ import math
 
 import numpy as np
 
-from .._formula import Formula
-from .._scalar import digamma, log_ball_volume
+from .._formula import digamma
+from .._scalar import log_ball_volume
 from ..neighbors import Reference
 from ..neighbors.neighborhood import Search
 from ..neighbors.reductions import TIE_TOLERANCE
 
 _ROWS_TO_PROBE, _FEWEST_ROWS_TO_PROBE = 500, 50
 _DISCRETE_SHARE = 0.1  # more tied rows than this, and the data as a whole are taken as discrete
-
-_digamma = Formula(digamma)
 
 
 def counts_where_tied(
@@ -67,7 +65,7 @@ def log_densities(
             radius[rows] = _smallest_positive(reference, asked[rows], radius[rows], k, available, skip)
             count[rows] = reference.count_within(asked[rows], radius[rows] * (1.0 + TIE_TOLERANCE), skip)
         with np.errstate(divide="ignore"):
-            densities.append(_digamma(count) - math.log(available) - log_ball_volume(d) - d * np.log(radius))
+            densities.append(digamma(count) - math.log(available) - log_ball_volume(d) - d * np.log(radius))
     return densities, near.tied, near.n_at_zero
 
 

@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 
 from .. import _validation, integrands
-from ..distribution import Distribution, check_distribution
+from ..distribution import Distribution, check_distribution, check_same_events, check_same_kind, check_single
 from ..errors import (
     InfiniteDivergenceWarning,
     InvalidParameterError,
-    InvalidTypeError,
-    ShapeMismatchError,
     UnreliableEstimateWarning,
 )
 from ..estimate import Deferred, DivergenceEstimate
@@ -140,12 +138,9 @@ def estimate_divergence_monte_carlo(
 def _check_laws(p: Any, q: Any) -> None:
     for law, name in ((p, "p"), (q, "q")):
         check_distribution(law, name)
-        if law.batch_shape:
-            raise ShapeMismatchError(f"{name} must be a single distribution, it has batch shape {law.batch_shape}.")
-    if p.event_shape != q.event_shape:
-        raise ShapeMismatchError(f"events differ: p draws shape {p.event_shape}, q draws shape {q.event_shape}.")
-    if p.is_continuous != q.is_continuous:
-        raise InvalidTypeError(f"one of {p._name} and {q._name} has densities, one probabilities.")
+        check_single(law, name)
+    check_same_events(p, q)
+    check_same_kind(p, q)
 
 
 def _order(name: str, alpha: Any) -> float | None:

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from .. import _validation
-from .._formula import Formula
-from .._scalar import digamma
-from ..distribution import Distribution, check_distribution
+from .._formula import digamma
+from ..distribution import Distribution, refuse_foreign
 from ..errors import InfiniteDivergenceWarning, UnreliableEstimateWarning
 from ..estimate import DivergenceEstimate
 from ..inference import UNKNOWN, sum_of_means
@@ -23,8 +22,6 @@ from .problem import Problem, Result, check_reference
 
 _ROWS_TO_LOOK_AT = 500
 _DISCRETE_SHARE = 0.1  # more tied rows than this, and the data have no density
-
-_digamma = Formula(digamma)
 _TIED = "there the smallest positive radius is taken, and the rows within it are counted"
 
 
@@ -132,7 +129,7 @@ def _entropy(X: np.ndarray, scale: str, call: Call) -> Result:
     def terms(points: np.ndarray) -> Terms:
         densities, tied, _ = log_densities(search, search.reference(points), None)
         n = len(points)
-        constant = float(_digamma(n)) - math.log(n - 1) - log_det  # the densities are those of n - 1 rows
+        constant = float(digamma(n)) - math.log(n - 1) - log_det  # the densities are those of n - 1 rows
         return Terms.mean([constant - float(density.mean()) for density in densities], int(tied.any(axis=0).sum()))
 
     ks = search.ks
@@ -221,8 +218,7 @@ def estimate_cross_entropy(
         _validation.check_enough_rows(len(rows), "X", 2, "a cross-entropy")
         result, n_q, method = _against_density(rows, Y, call), None, "known density"
     else:
-        if type(Y).__module__.startswith(("scipy.stats", "torch.distributions")):
-            check_distribution(Y, "Y")  # raises, and names our family
+        refuse_foreign(Y, "Y")
         rows, reference, n_dropped = _validation.sample_pair(X, Y, nan_policy, tell=call.notes.add)
         _validation.check_enough_rows(len(rows), "X", 2, "a cross-entropy")
         result, n_q, method = _against_sample(rows, reference, scale, call), len(reference), "knn"

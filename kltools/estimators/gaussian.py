@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import _device
-from .._formula import Formula
+from .._formula import digamma
 from .._once import once
-from .._scalar import LOG_2PI, digamma
+from .._scalar import LOG_2PI
 from .._validation import check_enough_rows, gaussian_options
 from ..errors import InfiniteDivergenceWarning, InvalidParameterError, SmallSampleWarning, UnreliableEstimateWarning
 from ..inference import UNKNOWN, sum_of_means
@@ -18,7 +18,6 @@ from ..repeats import tell_repeats
 from ..scaling import Scaling, fit_scaling
 from .problem import Problem, Result, in_other_planes, outside_support
 
-_digamma = Formula(digamma)
 _SPARE_ROWS = 10
 _SURPRISE = 0.001  # probability
 _FEWEST_ROWS_TO_SHRINK = 3
@@ -77,7 +76,7 @@ class Fit:
         if self.is_plug_in:
             return plain
         halves = (self.n - 1 - np.arange(self.d)) / 2
-        return plain - (float(_digamma(halves).sum()) + self.d * math.log(2 / (self.n - 1)))
+        return plain - (float(digamma(halves).sum()) + self.d * math.log(2 / (self.n - 1)))
 
     def entropy(self) -> float:
         return 0.5 * (self.d * (1.0 + LOG_2PI) + self.log_det())
@@ -166,9 +165,8 @@ def estimate(problem: Problem, *, bias: str = "unbiased", covariance: str = "emp
         if p is None:
             return in_other_planes(problem, "X")
         log_q = problem.log_q()
-        n_outside = int(np.isneginf(log_q).sum())
-        if n_outside:
-            return outside_support(problem, n_outside)
+        if (outside := outside_support(problem, log_q)) is not None:
+            return outside
         _tell_wild_rows(problem, p, "X")
         return _against_density(p, log_q - scaling.log_det)
     q = fit(rows_of(units_q.apply(problem.Y)), bias, covariance)

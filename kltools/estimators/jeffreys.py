@@ -49,7 +49,8 @@ def estimate_jeffreys(
     n_jobs : int, optional
         Threads, -1 for all cores. The result does not depend on it.
     random_state : None, int, numpy.random.Generator or numpy.random.RandomState
-        For the random blocks of the standard error; the value itself has no randomness.
+        For the random blocks of the standard error, and for the models and simulations of "auto"; the other values
+        have no randomness.
     memory_limit : int, optional
         Bytes of workspace beside some copies of the data, at least 1 MiB; by default 256 MiB.
     **options

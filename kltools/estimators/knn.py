@@ -2,18 +2,19 @@
 
 import dataclasses
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from .. import _validation
-from .._formula import Formula
+from .._formula import digamma
 from .._once import once
-from .._scalar import digamma, log_ball_volume
+from .._scalar import log_ball_volume
 from .._sums import mean
 from ..errors import PoorOverlapWarning, TiesWarning, UnreliableEstimateWarning
-from ..inference import UNKNOWN, Uncertainty, jackknife_uncertainty, random_blocks
+from ..inference import JACKKNIFE_BLOCKS, UNKNOWN, Uncertainty, jackknife_uncertainty, random_blocks
 from ..neighbors import Reference, in_safe_range
 from ..neighbors.leave_out import mean_log_distances
 from ..neighbors.neighborhood import Neighborhood, Search
@@ -21,14 +22,18 @@ from ..neighbors.reductions import log_ratio_moments, log_ratios
 from ..preprocessing import Notes
 from ..scaling import SCALES, fit_scaling
 from .density import counts_where_tied, log_densities, share_outside
-from .problem import MOST_OUTSIDE, Problem, Result, are_neighbors_far, outside_support, tell_few_rows
+from .problem import (
+    MOST_OUTSIDE,
+    Problem,
+    Result,
+    are_neighbors_far,
+    is_beyond_neighbors,
+    moves_with_neighbors,
+    outside_support,
+    tell_few_rows,
+)
 
-_JACKKNIFE_BLOCKS = 20
-_TREND, _TREND_NOISE = 0.2, 2.5
 _UNMATCHED_SHARE = 0.05
-
-
-_digamma = Formula(digamma)
 
 
 def estimate(problem: Problem, *, n_neighbors: Any = None, scale: str = "whiten") -> Result:
@@ -53,8 +58,8 @@ def weighted(
         scaling = fit_scaling(problem.X, scale, None, problem.notes)
         kind, X = scaling.kind, scaling.apply(problem.X, problem.n_jobs)
         log_q = problem.log_q()
-        if np.isneginf(log_q).any():
-            return outside_support(problem, int(np.isneginf(log_q).sum()))
+        if (outside := outside_support(problem, log_q)) is not None:
+            return outside
         (X,), exponent = in_safe_range(X)
         log_det = scaling.log_det - exponent * problem.d * math.log(2.0)
         comparison: _Comparison = _WithDensity((X, log_q - log_det), problem.search(ks), weights)
@@ -215,18 +220,18 @@ class _WithDensity(_Comparison):
         rho = mean_log_distances(self.reference, X, self.ks, label, label, np.arange(len(X)), self.weights)
         n = len(label) - np.bincount(label)
         mean_log_q = (log_q.sum() - np.bincount(label, weights=log_q)) / n
-        return float(self.weights @ _digamma(self.ks)) - np.log(n - 1) - log_ball_volume(d) - d * rho - mean_log_q
+        return float(self.weights @ digamma(self.ks)) - np.log(n - 1) - log_ball_volume(d) - d * rho - mean_log_q
 
 
 def mean_with_counts(terms: np.ndarray, counted: tuple[np.ndarray, np.ndarray, np.ndarray], n_jobs: int = 1) -> float:
     """The mean of terms for each row of the first sample, some of which are those of counts (`counts_where_tied`)."""
     chosen, own, other = counted
-    terms[chosen] = _digamma(own) - _digamma(other)
+    terms[chosen] = digamma(own) - digamma(other)
     return mean(terms, n_jobs)
 
 
 def _block_jackknife(comparison: _Comparison, has_ties: bool, problem: Problem) -> Uncertainty:
-    blocks = min(_JACKKNIFE_BLOCKS, problem.rows)
+    blocks = min(JACKKNIFE_BLOCKS, problem.rows)
     largest = comparison.ks[-1]
     left = [len(sample) - math.ceil(len(sample) / blocks) for sample in comparison.samples]
     if blocks < 2 or left[0] <= largest or left[1] < largest:
@@ -260,38 +265,12 @@ def _tell_ties(terms: _Terms, notes: Notes) -> None:
 
 def _reasons(problem: Problem, ks: tuple[int, ...], terms: _Terms) -> tuple[str, ...]:
     """Why the value should not be believed, if there is anything."""
-    reasons = []
-    trend = terms.values[0] - terms.values[-1]
-    objections = []
     ceiling = math.log(problem.rows / ks[0])
-    too_many = 2 * ks[0] > problem.rows
-    if too_many:
-        objections.append(
-            f"{ks[0]} neighbours of {problem.rows} rows are too many: they reach to the ends of both samples, and "
-            f"cannot show more than {ceiling:.2f} nats; pass a smaller n_neighbors."
-        )
-    elif are_neighbors_far(ks[-1], problem.rows, problem.d):
-        objections.append(
-            f"in {problem.d} features the nearest {ks[-1]} of {problem.rows} rows are not near: expect bias, which the "
-            "interval, about variance only, does not contain; compare method='gaussian', or use fewer features "
-            "or more rows."
-        )
-    if abs(trend) > max(_TREND * abs(terms.value), _TREND_NOISE / math.sqrt(problem.rows)):
-        objections.append(
-            f"the estimate moves from {terms.values[0]:.3g} nats at {ks[0]} neighbours to {terms.values[-1]:.3g} at "
-            f"{ks[-1]}: expect bias, which the interval, about variance only, does not contain; use more rows, or "
-            "compare method='gaussian'."
-        )
-    if terms.n_unmatched > _UNMATCHED_SHARE * problem.n:
-        objections.append(
-            f"{terms.n_unmatched} of {problem.n} rows of X repeat within X and never occur in Y: rows were copied, or "
-            "P has atoms that Q has not, and then the divergence is inf."
-        )
-    for text in objections:
+    reasons = list(_objections(problem, ks, terms))
+    for text in reasons:
         problem.notes.add(UnreliableEstimateWarning, text)
-    reasons += objections
     poor = []
-    if terms.value > ceiling and not too_many:
+    if is_beyond_neighbors(terms.value, problem.rows, ks[0]):
         poor.append(f"the estimate exceeds log({problem.rows} / {ks[0]}) = {ceiling:.2f} nats")
     if terms.share_outside > MOST_OUTSIDE:
         poor.append(f"{terms.share_outside:.0%} of the rows of X lie outside of Y")
@@ -300,3 +279,29 @@ def _reasons(problem: Problem, ks: tuple[int, ...], terms: _Terms) -> tuple[str,
         problem.notes.add(PoorOverlapWarning, text)
         reasons.append(text)
     return tuple(reasons)
+
+
+def _objections(problem: Problem, ks: tuple[int, ...], terms: _Terms) -> Iterator[str]:
+    """What speaks against the value but for poor overlap."""
+    if 2 * ks[0] > problem.rows:
+        yield (
+            f"{ks[0]} neighbours of {problem.rows} rows are too many: they reach to the ends of both samples, and "
+            f"cannot show more than {math.log(problem.rows / ks[0]):.2f} nats; pass a smaller n_neighbors."
+        )
+    elif are_neighbors_far(ks[-1], problem.rows, problem.d):
+        yield (
+            f"in {problem.d} features the nearest {ks[-1]} of {problem.rows} rows are not near: expect bias, which the "
+            "interval, about variance only, does not contain; compare method='gaussian', or use fewer features "
+            "or more rows."
+        )
+    if moves_with_neighbors(terms.values, terms.value, problem.rows):
+        yield (
+            f"the estimate moves from {terms.values[0]:.3g} nats at {ks[0]} neighbours to {terms.values[-1]:.3g} at "
+            f"{ks[-1]}: expect bias, which the interval, about variance only, does not contain; use more rows, or "
+            "compare method='gaussian'."
+        )
+    if terms.n_unmatched > _UNMATCHED_SHARE * problem.n:
+        yield (
+            f"{terms.n_unmatched} of {problem.n} rows of X repeat within X and never occur in Y: rows were copied, or "
+            "P has atoms that Q does not have, and then the divergence is inf."
+        )

@@ -3,8 +3,6 @@
 import math
 from typing import Any
 
-import numpy as np
-
 from .. import _validation
 from ..errors import InvalidParameterError, SmallSampleWarning
 from ..inference import Uncertainty
@@ -32,9 +30,8 @@ def estimate(
     search = problem.search(ks)
     model: Pair | Sample
     if samples.Y is None:
-        n_outside = int(np.isneginf(samples.log_q()).sum())
-        if n_outside:
-            return outside_support(samples, n_outside)
+        if (outside := outside_support(samples, samples.log_q())) is not None:
+            return outside
         model = fitted_sample(samples, reference)
         calibration = calibrated_sample(samples, model, search, draws)
     else:

@@ -2,8 +2,6 @@
 
 import math
 
-import numpy as np
-
 from .. import _validation
 from ..errors import SmallSampleWarning, UnreliableEstimateWarning
 from ..inference import Uncertainty
@@ -35,9 +33,8 @@ def estimate(problem: Problem, *, max_components: int = 12, covariance: str = "a
     model: Model
     if samples.Y is None:
         log_q = samples.log_q()
-        n_outside = int(np.isneginf(log_q).sum())
-        if n_outside:
-            return outside_support(samples, n_outside)
+        if (outside := outside_support(samples, log_q)) is not None:
+            return outside
         model = mixture_sample(x, chosen(x), log_q - scaling.log_det, problem.seed, n_folds)
     else:
         y = Rows(scaling.apply(samples.Y, problem.n_jobs), problem.n_jobs)

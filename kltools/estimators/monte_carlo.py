@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import _device, _log_prob_validation, _validation
 from .._philox import uniforms
-from ..distribution import Distribution, check_distribution
+from ..distribution import Distribution, check_distribution, check_same_events, check_same_kind, check_single
 from ..errors import InvalidParameterError, InvalidTypeError, ShapeMismatchError
 from ..estimate import DivergenceEstimate
 from ..preprocessing import Notes
@@ -150,12 +150,10 @@ def _density(law: Any, name: str) -> Callable[[np.ndarray], Any]:
 def _check_pair(p: Any, q: Any) -> None:
     ours = [(law, name) for law, name in ((p, "p"), (q, "q")) if isinstance(law, Distribution)]
     for law, name in ours:
-        if law.batch_shape:
-            raise ShapeMismatchError(f"{name} must be a single distribution, it has batch shape {law.batch_shape}.")
-    if len(ours) == 2 and p.event_shape != q.event_shape:
-        raise ShapeMismatchError(f"events differ: p draws shape {p.event_shape}, q draws shape {q.event_shape}.")
-    if len(ours) == 2 and p.is_continuous != q.is_continuous:
-        raise InvalidTypeError(f"one of {type(p).__name__} and {type(q).__name__} has densities, one probabilities.")
+        check_single(law, name)
+    if len(ours) == 2:
+        check_same_events(p, q)
+        check_same_kind(p, q)
 
 
 def _count(
@@ -237,8 +235,8 @@ def _inverse(p: Any, sampling: str) -> tuple[Inverse, int]:
     if callable(getattr(p, "ppf", None)):
         return lambda u: np.asarray(p.ppf(u[:, 0])), 1
     raise InvalidTypeError(
-        f"sampling={sampling!r} needs an inverse distribution function, which {type(p).__name__} has not: the normal "
-        "families have one, and what has ppf(u); use sampling='random'."
+        f"sampling={sampling!r} needs an inverse distribution function, which {type(p).__name__} lacks: the normal "
+        "families have one, and whatever has ppf(u); use sampling='random'."
     )
 
 

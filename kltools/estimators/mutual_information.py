@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import _validation
-from .._formula import Formula
-from .._scalar import digamma
+from .._formula import digamma
 from ..errors import InfiniteDivergenceWarning, InvalidParameterError, UnreliableEstimateWarning
 from ..estimate import DivergenceEstimate
 from ..inference import UNKNOWN
@@ -20,16 +19,13 @@ from ..preprocessing import count_dimensions, tell_lost_digits
 from ..repeats import spread_rounded
 from ..scaling import SCALES, fit_scaling
 from .call import Call, Terms
-from .problem import Result
+from .problem import Result, moves_with_neighbors
 
 ALGORITHMS = ("auto", "ksg1", "ksg2", "mixed")
 _SHARE_OF_MOST = 0.5  # of what the rows can show at most
-_TREND, _TREND_NOISE = 0.2, 2.5
 _ROWS_PER_CELL = 5
 _DISTINCT_SHARE = 0.5  # a column with fewer different values has no density
 _TIED = "they are estimated by counts of all rows within that distance, as for discrete data"
-
-_digamma = Formula(digamma)
 
 
 def estimate_mutual_information(
@@ -286,14 +282,13 @@ def _objections(result: Result, labels: list[np.ndarray | None], n: int) -> Iter
     ks, values = result.n_neighbors, list(result.diagnostics["value_by_n_neighbors"].values())
     known = [label for label in labels if label is not None]
     n_measured = len(labels) - len(known)
-    most = (n_measured - 1) * (float(_digamma(n)) - float(_digamma(np.array(ks)).mean()))
+    most = (n_measured - 1) * (float(digamma(n)) - float(digamma(np.array(ks)).mean()))
     if n_measured > 1 and result.value > _SHARE_OF_MOST * most:
         yield (
             f"{n} rows show at most about {most:.2f} nats with these neighbours, and the estimate is more than half of "
             "that: the dependence is so strong that it may be any number beyond; use more rows, or fewer neighbours."
         )
-    trend = values[0] - values[-1]
-    if n_measured and abs(trend) > max(_TREND * abs(result.value), _TREND_NOISE / math.sqrt(n)):
+    if n_measured and moves_with_neighbors(values, result.value, n):
         yield (
             f"the estimate moves from {values[0]:.3g} nats at {ks[0]} neighbours to {values[-1]:.3g} at {ks[-1]}: "
             "expect bias, which the interval, about variance only, does not contain; use more rows."
@@ -365,8 +360,8 @@ def _in_cubes(together: Reference, sides: list[_Side], search: Search, reach: fl
         inside, rows = np.full(n, k), np.flatnonzero(is_tied)
         if len(rows):
             inside[rows] = together.count_within(together.points[rows], radius[rows], rows) + 1
-        terms = _digamma(inside) - sum(_digamma(side.counts(radius) + 1) for side in sides)
-        values.append(float(terms.mean()) + (len(sides) - 1) * float(_digamma(n)))
+        terms = digamma(inside) - sum(digamma(side.counts(radius) + 1) for side in sides)
+        values.append(float(terms.mean()) + (len(sides) - 1) * float(digamma(n)))
     return Terms.mean(values, int(near.tied.any(axis=0).sum()))
 
 
@@ -389,9 +384,9 @@ def _in_rectangles(together: Reference, sides: list[_Side], search: Search) -> T
         for radius in radii:
             _refuse_zeros(radius, "ksg2")
         counted = sum(
-            _digamma(side.counts(radius * (1.0 + TIE_TOLERANCE))) for side, radius in zip(sides, radii, strict=True)
+            digamma(side.counts(radius * (1.0 + TIE_TOLERANCE))) for side, radius in zip(sides, radii, strict=True)
         )
-        values.append(float(_digamma(k)) - others / k + others * float(_digamma(n)) - float(counted.mean()))
+        values.append(float(digamma(k)) - others / k + others * float(digamma(n)) - float(counted.mean()))
     return Terms.mean(values, 0)
 
 

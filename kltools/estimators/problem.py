@@ -1,14 +1,14 @@
 """What an estimation method is given, what it gives back, and what is reported of it."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from .._validation import DEFAULT_MEMORY_LIMIT, unit_factor
-from ..distribution import Distribution
+from ..distribution import Distribution, check_single
 from ..errors import (
     InfiniteDivergenceWarning,
     InvalidTypeError,
@@ -30,6 +30,7 @@ KNOWN_Q = ("auto", "gaussian", "kde", "knn", "knn_calibrated", "knn_radius", "kn
 BOUNDS = ("dv", "nwj", "plug_in")  # what a classifier's log odds are made into
 ROWS_PER_NEIGHBOR = 10
 _FAR_REACH = 0.2
+_TREND, _TREND_NOISE = 0.2, 2.5  # of a value, and over the root of the rows
 MOST_OUTSIDE = 0.2  # of the rows of X, where the samples can be compared
 
 
@@ -132,8 +133,11 @@ class Result:
     diagnostics: dict[str, Any] = field(default_factory=dict)
 
 
-def outside_support(problem: Problem, count: int) -> Result:
-    """The answer where a known q is 0 at rows of X."""
+def outside_support(problem: Problem, log_q: np.ndarray) -> Result | None:
+    """The answer where a known q is 0 at rows of X, None where it is nowhere."""
+    count = int(np.isneginf(log_q).sum())
+    if not count:
+        return None
     problem.notes.add(
         InfiniteDivergenceWarning, f"q has no mass at {count} of {problem.n} rows of X: the divergence is inf."
     )
@@ -152,8 +156,7 @@ def in_other_planes(problem: Problem, name: str) -> Result:
 
 def check_reference(q: Distribution, d: int) -> Distribution:
     """The distribution, where it can stand for a sample of Q in d features."""
-    if q.batch_shape:
-        raise ShapeMismatchError(f"q must be a single distribution, it has batch shape {q.batch_shape}.")
+    check_single(q, "q")
     if q.event_shape != (d,) and not (q.event_shape == () and d == 1):
         raise ShapeMismatchError(f"X has {d} features, q draws shape {q.event_shape}.")
     if not q.is_continuous:
@@ -177,6 +180,16 @@ def are_neighbors_far(k: int, rows: int, d: int) -> bool:
     of its square.
     """
     return (k / rows) ** (2.0 / d) > _FAR_REACH
+
+
+def is_beyond_neighbors(value: float, rows: int, k: int) -> bool:
+    """Whether an estimate is more than k neighbours of so many rows can show; too many neighbours say nothing of it."""
+    return 2 * k <= rows and value > math.log(rows / k)
+
+
+def moves_with_neighbors(values: Sequence[float], value: float, rows: int) -> bool:
+    """Whether estimates with few and with many neighbours differ by more than chance, so that bias must be expected."""
+    return abs(values[0] - values[-1]) > max(_TREND * abs(value), _TREND_NOISE / math.sqrt(rows))
 
 
 def report(result: Result, notes: Notes, *, unit: str | None, stacklevel: int, **fields: Any) -> DivergenceEstimate:

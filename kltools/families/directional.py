@@ -203,7 +203,7 @@ class HypersphericalUniform(Distribution):
     InvalidParameterError
         For fewer than 2 dimensions.
     ShapeMismatchError
-        Where the dimensions of a batch differ, or an empty batch says none.
+        Where the dimensions of a batch differ, or the batch is empty.
 
     References
     ----------

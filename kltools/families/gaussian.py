@@ -12,6 +12,7 @@ from .._arrays import frozen
 from .._formula import on_lanes
 from .._parameters import check_domain, param
 from .._scalar import (
+    LARGEST_EXPONENT,
     LOG_2PI,
     expm1_minus_x,
     half_ratio_excess,
@@ -25,7 +26,6 @@ from ..errors import InvalidParameterError, KLToolsWarning
 
 _ROUNDING_PIVOT = 1e-14
 _UNSAFE_SHARE = 1e-10  # below it six digits may be all
-LARGEST_EXPONENT = math.log(sys.float_info.max)
 
 
 def _checked_var(var: np.ndarray, source: str, cls: type) -> np.ndarray:
@@ -254,13 +254,15 @@ class MultivariateNormal(Distribution):
         standard, exponent = standardised(self.cholesky, x, self.mean)
         with np.errstate(over="ignore"):
             squares = np.ldexp((standard**2).sum(axis=-1), 2 * exponent)
-        return -0.5 * (squares + self.event_shape[0] * LOG_2PI) - self._half_log_det()
+        return -0.5 * (squares + self.event_shape[0] * LOG_2PI) - half_log_det(self.cholesky)
 
     def _entropy(self) -> np.ndarray:
-        return 0.5 * self.event_shape[0] * (1.0 + LOG_2PI) + self._half_log_det()
+        return 0.5 * self.event_shape[0] * (1.0 + LOG_2PI) + half_log_det(self.cholesky)
 
-    def _half_log_det(self) -> np.ndarray:
-        return np.log(np.diagonal(self.cholesky, axis1=-2, axis2=-1)).sum(axis=-1)
+
+def half_log_det(factor: np.ndarray) -> np.ndarray:
+    """Half the logarithm of the determinant of the matrices with these triangular factors."""
+    return np.log(np.diagonal(factor, axis1=-2, axis2=-1)).sum(axis=-1)
 
 
 def standardised(factor: np.ndarray, x: np.ndarray, center: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

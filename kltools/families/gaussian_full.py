@@ -14,7 +14,7 @@ from .._scalar import half_squared_ratio_excess, x_minus_log1p
 from .._simd import Const, constant, fma, load, splat, store
 from .._stirling import rounding_error
 from ..closed_forms import register_kl
-from ..distribution import Distribution
+from ..distribution import Distribution, flat_positions
 from .gaussian import MultivariateNormal, MultivariateNormalDiag
 
 SMALL = 0.25  # squared norm of a relative difference up to which that difference is what is computed with
@@ -57,8 +57,8 @@ def blocks_of_matrices(n: int, d: int) -> Iterator[slice]:
 
 def full_block(distribution: Any, shape: tuple[int, ...], block: slice) -> MultivariateNormal:
     if distribution.batch_shape:
-        positions = np.arange(math.prod(distribution.batch_shape)).reshape(distribution.batch_shape)
-        distribution = distribution._take(np.broadcast_to(positions, shape).reshape(-1)[block])
+        positions = np.broadcast_to(flat_positions(distribution), shape).reshape(-1)
+        distribution = distribution._take(positions[block])
     return distribution if isinstance(distribution, MultivariateNormal) else distribution.to_full()
 
 

@@ -12,12 +12,18 @@ from .._parameters import param
 from .._scalar import LOG_2PI
 from ..distribution import Distribution, family
 from ..errors import InvalidParameterError, InvalidTypeError, NoClosedFormError
-from ..models.density import BLOCK, lanes_for, log_density_kernel, pack_kernel, packed_length
+from ..models.density import (
+    AT_ONCE,
+    BLOCK,
+    OPERATIONS_OF_EXP,
+    lanes_for,
+    log_density_kernel,
+    pack_kernel,
+    packed_length,
+)
 from .discrete import Categorical
 from .gaussian import MultivariateNormal, MultivariateNormalDiag, cholesky_factor, warn_of_rounding
 from .gaussian_full import flat_rows
-
-_COST_OF_EXP, _AT_ONCE = 20, 8  # operations
 
 
 @family
@@ -177,7 +183,7 @@ class GaussianMixture(Distribution):
         out = np.empty(shape)
         n_mixtures = math.prod(mixtures)
         n_blocks = -(-n_each // BLOCK) * n_mixtures
-        cost = BLOCK * self.means.shape[-2] * (self._whitenings.shape[-1] + _COST_OF_EXP) // _AT_ONCE
+        cost = BLOCK * self.means.shape[-2] * (self._whitenings.shape[-1] + OPERATIONS_OF_EXP) // AT_ONCE
         arguments = (n_each, n_mixtures, *rows, out.reshape(-1), lanes_for(n_each))
         run_rows(log_density_kernel, n_blocks, *arguments, row_cost=cost, n_jobs=effective_n_jobs(None))
         return out

@@ -12,7 +12,7 @@ from .._scalar import LOG_2PI, half_squared_ratio_excess, x_minus_log1p
 from .._special import log_ratio
 from ..closed_forms import register_kl
 from ..distribution import Distribution, family
-from .gaussian import cholesky_factor, warn_of_rounding
+from .gaussian import cholesky_factor, half_log_det, warn_of_rounding
 from .gaussian_full import SMALL, flat_rows, small_excess, solve_lower, whiten_difference
 
 
@@ -43,7 +43,7 @@ class WithFactors(Distribution):
         return instance
 
     def _half_log_det(self, name: str) -> np.ndarray:
-        return np.log(np.diagonal(self._factors[name], axis1=-2, axis2=-1)).sum(axis=-1)
+        return half_log_det(self._factors[name])
 
 
 def flat_arrays(arrays: list[tuple[np.ndarray, int]], shape: tuple[int, ...]) -> list[np.ndarray]:

@@ -7,10 +7,10 @@ import numpy as np
 
 from .._arrays import frozen, numeric_array
 from .._parameters import check_axes, check_domain
-from ..distribution import Distribution, broadcast_shapes, check_distribution
+from ..distribution import Distribution, broadcast_shapes, check_distribution, flat_positions
 from ..errors import NoClosedFormError, ShapeMismatchError
 from .discrete import Categorical
-from .structural import Composed, flat_positions
+from .structural import Composed
 
 _BLOCK_NUMBERS = 2**20  # log-densities, or numbers drawn, at a time
 

@@ -8,10 +8,10 @@ import numpy as np
 from .. import _arrays, _special
 from .._affinity import scale_log_affinity
 from .._bridge import near_gamma_log_affinity
-from .._formula import Formula, on_lanes
+from .._formula import Formula, digamma, on_lanes
 from .._jit import jit
 from .._parameters import param
-from .._scalar import digamma, expm1_minus_x, half_ratio_excess, x_minus_log1p
+from .._scalar import expm1_minus_x, half_ratio_excess, x_minus_log1p
 from .._special import deviation, log_gamma_excess, product_excess, product_ratio, quotient
 from .._stirling import kl_gamma
 from ..closed_forms import register_kl
@@ -19,8 +19,6 @@ from ..distribution import Distribution, family
 from ..errors import InvalidParameterError
 from ..relatives import register_relative
 
-_digamma = Formula(digamma)
-_log_gamma_remainder = Formula(_special.log_gamma_remainder)
 _negentropy = Formula(_special.gamma_negentropy)
 _HALF_LOG_2PIE = 0.5 * (1.0 + math.log(2.0 * math.pi))
 _RANGE = (1e-300, 1e300)
@@ -259,7 +257,7 @@ class InverseGamma(OnHalfLine):
 
     def _entropy(self) -> np.ndarray:
         entropy = _HALF_LOG_2PIE + 0.5 * np.log(self.shape) - _negentropy(self.shape)
-        return entropy + np.log(self.scale) - 2.0 * _digamma(self.shape)
+        return entropy + np.log(self.scale) - 2.0 * digamma(self.shape)
 
     def _natural(self) -> tuple[np.ndarray, ...]:
         return self.shape, self.scale

@@ -1,7 +1,6 @@
 """Distributions on the real line that are not Gaussian."""
 
 import math
-import sys
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,6 +11,7 @@ from .._gamma_ratio import digamma_step, log_gamma_ratio, log_gamma_tail
 from .._parameters import param
 from .._scalar import (
     EULER_GAMMA,
+    LARGEST_EXPONENT,
     expm1_minus_x,
     half_ratio_excess,
     half_squared_ratio_excess,
@@ -23,7 +23,6 @@ from ..distribution import Distribution, family
 from ..relatives import register_relative
 
 _FAR = 1e300
-LARGEST_EXPONENT = math.log(sys.float_info.max)
 LARGEST_GROWTH = 2.556e305  # where the logarithm of the gamma function overflows
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import _validation
 from ..closed_forms import kl_divergence, register_kl, way_out
-from ..distribution import Distribution, broadcast_shapes, check_distribution
+from ..distribution import Distribution, broadcast_shapes, check_distribution, flat_positions
 from ..errors import InvalidParameterError, InvalidTypeError, NoClosedFormError, ShapeMismatchError
 from ..maps import Affine
 
@@ -32,11 +32,6 @@ class Composed(Distribution):
 
     def __repr__(self) -> str:
         return f"{self._name}({', '.join(f'{name}={value!r}' for name, value in self.parameters.items())})"
-
-
-def flat_positions(distribution: Distribution) -> np.ndarray:
-    """The flat position of each distribution of a batch, in the shape of the batch."""
-    return np.arange(math.prod(distribution.batch_shape)).reshape(distribution.batch_shape)
 
 
 # ---------------------------------------------------------------- Independent

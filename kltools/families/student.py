@@ -7,7 +7,7 @@ import numpy as np
 from .._arrays import frozen
 from .._parameters import param
 from ..distribution import Distribution, family
-from .gaussian import cholesky_factor, standardised, warn_of_rounding
+from .gaussian import cholesky_factor, half_log_det, standardised, warn_of_rounding
 from .real_line import student_entropy, student_log_prob, student_variance
 
 
@@ -79,7 +79,7 @@ class MultivariateStudentT(Distribution):
         standard, exponent = standardised(self.cholesky, x, self.loc)
         with np.errstate(over="ignore"):
             distance = np.ldexp(np.linalg.norm(standard, axis=-1), exponent)
-        return student_log_prob(distance, self.df, float(self.event_shape[0])) - self._half_log_det()
+        return student_log_prob(distance, self.df, float(self.event_shape[0])) - half_log_det(self.cholesky)
 
     def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         noise = rng.standard_normal(shape + self.event_shape)
@@ -90,7 +90,4 @@ class MultivariateStudentT(Distribution):
         return self.loc, student_variance(self.df)[..., None] * np.diagonal(self.scale_matrix, axis1=-2, axis2=-1)
 
     def _entropy(self) -> np.ndarray:
-        return student_entropy(self.df, float(self.event_shape[0])) + self._half_log_det()
-
-    def _half_log_det(self) -> np.ndarray:
-        return np.log(np.diagonal(self.cholesky, axis1=-2, axis2=-1)).sum(axis=-1)
+        return student_entropy(self.df, float(self.event_shape[0])) + half_log_det(self.cholesky)

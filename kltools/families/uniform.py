@@ -78,11 +78,6 @@ class Uniform(Distribution):
         return -_log_scale_over_width(1.0, self.low, self.high)
 
 
-@Formula
-def _log_scale_over_width(scale, low, high):
-    return _log_per_width(scale, low, high)
-
-
 @jit
 def _log_per_width(scale, low, high):
     """log(scale / (high - low)), also where the width or the ratio overflows."""
@@ -90,6 +85,9 @@ def _log_per_width(scale, low, high):
     if math.isinf(width):
         return log_ratio(0.5 * scale, 0.5 * high - 0.5 * low)
     return log_ratio(scale, width)
+
+
+_log_scale_over_width = Formula(_log_per_width)
 
 
 # ---------------------------------------------------------------- closed forms

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 from .._bridge import near_wishart_part
-from .._formula import Formula
+from .._formula import Formula, digamma
 from .._jit import jit, run_rows
 from .._parameters import param
-from .._scalar import LOG_2PI, digamma
+from .._scalar import LOG_2PI
+from .._scalar import digamma as scalar_digamma
 from .._special import log_gamma_remainder_excess, ratio_excess
 from ..closed_forms import register_kl
 from ..distribution import family
@@ -24,14 +25,11 @@ def _log_gamma(x):
     return math.lgamma(x)
 
 
-_digamma = Formula(digamma)
-
-
 @Formula
 def _log_gamma_rest(x):
     """lgamma(x) - x digamma(x) + x, which is about -log(x) / 2, from Stirling's series where x is large."""
     if x < 12.0:
-        return math.lgamma(x) - x * digamma(x) + x
+        return math.lgamma(x) - x * scalar_digamma(x) + x
     t = 1.0 / (x * x)
     series = 1 / 6 - t * (1 / 90 - t * (1 / 210 - t * (1 / 210 - t * (5 / 594 - t * 691 / 30030))))
     return 0.5 * (1.0 + LOG_2PI - math.log(x)) + series / x
@@ -69,7 +67,7 @@ class _ByDegreesOfFreedom(WithFactors):
     def _df_entropy(self, extra: float) -> np.ndarray:
         """log Gamma_d(a) - (a + extra) psi_d(a) + a d for a = df / 2, where nothing of the size of a is subtracted."""
         halves, below = self._halves(), 0.5 * np.arange(self.event_shape[0])
-        terms = _log_gamma_rest(halves) - (below + extra) * _digamma(halves) + below
+        terms = _log_gamma_rest(halves) - (below + extra) * digamma(halves) + below
         return self._log_pi() + terms.sum(axis=-1)
 
     def _bartlett(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

@@ -17,7 +17,7 @@ from ..errors import (
     NotEnoughSamplesError,
     ShapeMismatchError,
 )
-from .aggregate import Aggregate
+from .aggregate import Aggregate, random_rows
 from .call import DEFAULT_COMPONENTS, DEFAULT_SAMPLES, FEWEST_COMPONENTS, checked_sizes
 from .known import Seen, report_of
 from .priors import Prior, prior_of
@@ -198,7 +198,7 @@ class LatentAccumulator:
         if self._tally is None or self._law is None:
             raise NotEnoughSamplesError("nothing has been seen yet; call update(mu, log_var) first.")
         _, mu, log_var, *labels = self._chosen()
-        rows = np.arange(len(mu)) if len(mu) <= most else np.sort(rng.choice(len(mu), most, replace=False))
+        rows = random_rows(len(mu), most, rng)
         whole = Aggregate(frozen(mu[rows]), frozen(log_var[rows]), self._tally.n)
         seen = Seen(self._tally, whole, self._law, labels[0][rows] if labels else None, None)
         with shown:

@@ -11,10 +11,14 @@ from .._jit import jit, run_rows
 from .._once import once
 from .._scalar import LOG_2PI
 from .._simd import constant, exp, fma, load, maximum, splat, store
-from ..models.density import BLOCK, lanes_for, log_density_kernel
+from ..models.density import AT_ONCE, BLOCK, OPERATIONS_OF_EXP, lanes_for, log_density_kernel
 
-_COST_OF_EXP, _AT_ONCE = 20, 8  # operations
 _FAR, _NEAR = -700.0, 1e-250  # exponents that are as good as -inf, and sums that these have no part in
+
+
+def random_rows(n: int, most: int, rng: np.random.Generator) -> np.ndarray:
+    """All of n rows, or a random part of them where they are too many, in their order."""
+    return np.arange(n) if n <= most else np.sort(rng.choice(n, most, replace=False))
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,7 @@ def log_sums(
     out = np.empty((n, n_mixtures))
     parts = (log_constants, means, stds[:, :, None, :], frozen(1.0 / stds))
     arguments = [item for part in parts for item in (frozen(np.ascontiguousarray(part)), own)]
-    cost = BLOCK * n_components * (d + _COST_OF_EXP) // _AT_ONCE
+    cost = BLOCK * n_components * (d + OPERATIONS_OF_EXP) // AT_ONCE
     run_rows(
         log_density_kernel,
         -(-n // BLOCK) * n_mixtures,
@@ -157,7 +161,7 @@ def _log_sums_of_one_coordinate(
         *(frozen(np.ascontiguousarray(a)) for a in inputs),
         *(n_groups, out, lanes),
         n_jobs=n_jobs,
-        row_cost=width * means.shape[1] * _COST_OF_EXP // _AT_ONCE,
+        row_cost=width * means.shape[1] * OPERATIONS_OF_EXP // AT_ONCE,
     )
     sums = out.transpose(0, 2, 1).reshape(-1, len(means))[:n]
     with np.errstate(divide="ignore"):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from .. import _latent_validation, _progress, _validation
 from .._jit import effective_n_jobs
 from ..errors import InvalidParameterError, InvalidTypeError, ShapeMismatchError
+from .aggregate import random_rows
 from .drawn import report_of_draws
 from .known import Seen, report_of
 from .report import LatentReport
@@ -121,7 +120,7 @@ def latent_report(
     classes = _latent_validation.latent_labels(labels, n)
     _latent_validation.check_alike(mu, z, "mu", "z")
     _latent_validation.check_same_rows(mu, labels, "mu", "labels")
-    rows = np.arange(n) if n <= most else np.sort(rng.choice(n, most, replace=False))
+    rows = random_rows(n, most, rng)
     with shown:
         seen = Seen.of(means, log_variances, prior, rows, classes, drawn)
         return report_of(seen, _latent_validation.latent_names(mu, d), n_samples, threads, rng)

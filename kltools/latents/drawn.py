@@ -15,6 +15,7 @@ from ..estimators.gaussian import fit, needed_rows, units
 from ..inference import Uncertainty, sum_of_means
 from ..models.moments import Rows
 from ..neighbors import Reference
+from .aggregate import random_rows
 from .decomposition import Value
 from .findings import findings
 from .known import ACTIVE, OVER_SPREAD, codes_of, units_where
@@ -35,7 +36,7 @@ def report_of_draws(
             f"z has {len(z)} rows, at least {_FEWEST_ROWS} are needed where mu and log_var are not known."
         )
     law = prior_of(prior, z.shape[1])
-    rows = z if len(z) <= MOST_ROWS else frozen(z[np.sort(rng.choice(len(z), MOST_ROWS, replace=False))])
+    rows = frozen(z[random_rows(len(z), MOST_ROWS, rng)])
     estimates = [quiet_kl(rows[:, j], law.reference(np.array([j]), rng), "knn", rng, n_jobs) for j in range(law.d)]
     marginal = np.array([estimate.value for estimate in estimates])
     errors = np.array([estimate.standard_error for estimate in estimates])

@@ -64,7 +64,6 @@ def _about_prior(report: LatentReport) -> Iterator[str]:
             "what is generated from them comes from codes that the decoder was not trained on; fit a prior to the "
             "codes (as VampPrior or a mixture is), or raise the weight of the KL term."
         )
-
     if report.hole_share is None and report.holes is not None:
         yield (
             "codes of different rows hardly overlap, so that it cannot be told how much of the prior they leave "

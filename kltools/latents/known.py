@@ -11,7 +11,7 @@ import numpy as np
 
 from ..estimate import Deferred, DivergenceEstimate
 from ..inference import Uncertainty
-from .aggregate import Aggregate, Groups
+from .aggregate import Aggregate, Groups, random_rows
 from .bounds import information_bounds
 from .decomposition import N_GROUPS, Holes, Value, decompose, find_holes
 from .findings import MANY_UNCOVERED, findings, hardly_overlap
@@ -169,7 +169,7 @@ def _bounds(whole: Aggregate, rng: np.random.Generator, n_jobs: int) -> tuple[tu
     if not whole.is_whole:
         return None, 0.0
     most = _MOST_PAIRS // n
-    rows = np.arange(n) if n <= most else np.sort(rng.choice(n, most, replace=False))
+    rows = random_rows(n, most, rng)
     terms = np.stack(information_bounds(whole, rows, n_jobs))
     low, high = terms.mean(axis=1)
     error = math.sqrt((1.0 - len(rows) / n) * terms.var(axis=1).max() / len(rows))
@@ -191,6 +191,6 @@ def codes_of(
 ) -> Codes:
     """The same rows of all that is given, no more than a picture can show."""
     n = len(next(a for a in (mu, z) if a is not None))
-    rows = np.arange(n) if n <= _MOST_CODES else np.sort(rng.choice(n, _MOST_CODES, replace=False))
+    rows = random_rows(n, _MOST_CODES, rng)
     mu, log_var, z, labels = (None if a is None else a[rows] for a in (mu, log_var, z, labels))
     return Codes(mu=mu, log_var=log_var, z=z, labels=labels)

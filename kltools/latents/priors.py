@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .. import _latent_validation
-from ..distribution import Distribution, check_distribution
+from ..distribution import Distribution, check_distribution, check_single, refuse_foreign
 from ..errors import InvalidTypeError, ShapeMismatchError
 from ..families.gaussian import MultivariateNormal, MultivariateNormalDiag, Normal
 from ..families.gaussian_mixture import GaussianMixture
@@ -21,8 +21,7 @@ def prior_of(prior: Any, d: int) -> "Prior":
         return DiagonalPrior(np.zeros(d), np.ones(d), "N(0, I)")
     if isinstance(prior, Distribution | type):
         return _of_law(check_distribution(prior, "prior"), d)
-    if type(prior).__module__.startswith(("torch.distributions", "scipy.stats")):
-        check_distribution(prior, "prior")  # raises, and names our family
+    refuse_foreign(prior, "prior")
     rows = _latent_validation.latent_table(prior, "prior", "leave those draws out.")
     if rows.shape[1] != d:
         raise ShapeMismatchError(f"prior has draws of {rows.shape[1]} latents, there are {d}.")
@@ -37,11 +36,9 @@ def _of_law(law: Any, d: int) -> "Prior":
             f"prior is a {law._name}; a Normal, MultivariateNormalDiag, MultivariateNormal or GaussianMixture is "
             "needed, or an array of draws from it."
         )
-    if law.batch_shape:
-        hint = ""
-        if isinstance(law, Normal) and law.batch_shape == (d,):
-            hint = "; a Normal of vectors is a batch of laws, one law of all latents is MultivariateNormalDiag"
-        raise ShapeMismatchError(f"prior must be a single distribution, it has batch shape {law.batch_shape}{hint}.")
+    is_vector = isinstance(law, Normal) and law.batch_shape == (d,)
+    advice = "; a Normal of vectors is a batch of laws, one law of all latents is MultivariateNormalDiag"
+    check_single(law, "prior", advice if is_vector else "")
     if law.event_shape not in ((), (d,)):
         raise ShapeMismatchError(f"prior draws shape {law.event_shape}, there are {d} latents.")
     if isinstance(law, GaussianMixture):
@@ -116,7 +113,19 @@ class DiagonalPrior(Prior):
         return terms.sum(axis=1), terms
 
 
-class FullPrior(Prior):
+class _OfLaw(Prior):
+    """A prior that is one of our distributions."""
+
+    _law: Any
+
+    def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        return self._law.sample(n, random_state=rng)
+
+    def log_prob(self, z: np.ndarray) -> np.ndarray:
+        return np.asarray(self._law.log_prob(z))
+
+
+class FullPrior(_OfLaw):
     """A normal distribution with any covariance."""
 
     name = "a normal distribution with a full covariance"
@@ -129,12 +138,6 @@ class FullPrior(Prior):
     def _parameters(self) -> tuple[np.ndarray, ...]:
         return self._law.mean, self._law.cov
 
-    def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        return self._law.sample(n, random_state=rng)
-
-    def log_prob(self, z: np.ndarray) -> np.ndarray:
-        return np.asarray(self._law.log_prob(z))
-
     def reference(self, units: np.ndarray, rng: np.random.Generator) -> MultivariateNormal:
         return MultivariateNormal(mean=self.mean[units], cov=self._law.cov[np.ix_(units, units)])
 
@@ -142,7 +145,7 @@ class FullPrior(Prior):
         return vae_kl(mu, log_var, prior=self._law), _kl_of_coordinates(mu, log_var, self)
 
 
-class MixturePrior(Prior):
+class MixturePrior(_OfLaw):
     """A mixture of normal distributions, as VampPrior is one."""
 
     def __init__(self, law: GaussianMixture):
@@ -156,12 +159,6 @@ class MixturePrior(Prior):
 
     def _parameters(self) -> tuple[np.ndarray, ...]:
         return self._law.weights, self._law.means, self._law.covs
-
-    def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        return self._law.sample(n, random_state=rng)
-
-    def log_prob(self, z: np.ndarray) -> np.ndarray:
-        return np.asarray(self._law.log_prob(z))
 
     def reference(self, units: np.ndarray, rng: np.random.Generator) -> GaussianMixture:
         law = self._law

@@ -26,6 +26,7 @@ from .._simd import (
 from .em import invert
 
 BLOCK = 128  # rows of one mixture, in groups that meet a chunk of components one after the other
+OPERATIONS_OF_EXP, AT_ONCE = 20, 8  # what an exponential costs, and the lanes that share it
 _FEW = 8
 _CHUNK = 32  # components whose logarithms are kept
 _TWO = Const(2)  # rows of a whitening that are added up at once

@@ -10,12 +10,12 @@ import math
 import numpy as np
 
 from .._jit import jit
+from .._scalar import LOG_2PI
 from .._simd import Const, everywhere, exp, fma, less, load, log, maximum, splat, store, total
 
-LANES = Const(8)
-_WIDTH = 8
+WIDTH = 8  # rows of a block
+_LANES = Const(WIDTH)
 _NEGLIGIBLE = 1e-12  # a responsibility that changes no digit of a fit worth having
-_LOG_2PI = math.log(2.0 * math.pi)
 
 
 @jit
@@ -23,8 +23,8 @@ def pack_kernel(start, stop, X, blocks):
     """Rows in blocks of eight, column by column; the last block is filled up with the last row."""
     for b in range(start, stop):
         for j in range(X.shape[1]):
-            for lane in range(_WIDTH):
-                blocks[b, j, lane] = X[min(b * _WIDTH + lane, X.shape[0] - 1), j]
+            for lane in range(WIDTH):
+                blocks[b, j, lane] = X[min(b * WIDTH + lane, X.shape[0] - 1), j]
 
 
 @jit
@@ -67,17 +67,17 @@ def invert(factor, whitening):
 def _component_logs(block, constants, means, whitenings, diagonal, z, logs):
     """Log-density of a block of rows under each weighted component, and the z of each; their maximum."""
     n_components, d = means.shape
-    top = splat(-np.inf, LANES)
+    top = splat(-np.inf, _LANES)
     for c in range(n_components):
-        squares = splat(0.0, LANES)
+        squares = splat(0.0, _LANES)
         for j in range(d):
-            value = splat(0.0, LANES)
+            value = splat(0.0, _LANES)
             for k in range(j if diagonal else 0, j + 1):
-                value = fma(whitenings[c, j, k], load(block, k * _WIDTH, LANES) - means[c, k], value)
-            store(z, (c * d + j) * _WIDTH, value)
+                value = fma(whitenings[c, j, k], load(block, k * WIDTH, _LANES) - means[c, k], value)
+            store(z, (c * d + j) * WIDTH, value)
             squares = fma(value, value, squares)
         result = constants[c] - 0.5 * squares
-        store(logs, c * _WIDTH, result)
+        store(logs, c * WIDTH, result)
         top = maximum(top, result)
     return top
 
@@ -85,15 +85,15 @@ def _component_logs(block, constants, means, whitenings, diagonal, z, logs):
 @jit
 def _accumulate(share, z, at, sums, base, d, diagonal):
     """Add a block's share of a component: of rows, of z, and of products of z."""
-    store(sums, base, load(sums, base, LANES) + share)
-    place = base + _WIDTH
+    store(sums, base, load(sums, base, _LANES) + share)
+    place = base + WIDTH
     for j in range(d):
-        zj = share * load(z, at + j * _WIDTH, LANES)
-        store(sums, place, load(sums, place, LANES) + zj)
-        place += _WIDTH
+        zj = share * load(z, at + j * WIDTH, _LANES)
+        store(sums, place, load(sums, place, _LANES) + zj)
+        place += WIDTH
         for k in range(j if diagonal else 0, j + 1):
-            store(sums, place, fma(zj, load(z, at + k * _WIDTH, LANES), load(sums, place, LANES)))
-            place += _WIDTH
+            store(sums, place, fma(zj, load(z, at + k * WIDTH, _LANES), load(sums, place, _LANES)))
+            place += WIDTH
 
 
 @jit
@@ -103,25 +103,25 @@ def _expectation(blocks, weights, constants, means, whitenings, diagonal, accumu
     n_components, d = means.shape
     stride = sums.shape[0] // n_components
     sums[:] = 0.0
-    likelihood = splat(0.0, LANES)
+    likelihood = splat(0.0, _LANES)
     for b in range(blocks.shape[0]):
         block = blocks[b].reshape(-1)
         top = _component_logs(block, constants, means, whitenings, diagonal, z, logs)
-        scale = splat(0.0, LANES)
+        scale = splat(0.0, _LANES)
         for c in range(n_components):
-            part = exp(load(logs, c * _WIDTH, LANES) - top)
-            store(logs, c * _WIDTH, part)
+            part = exp(load(logs, c * WIDTH, _LANES) - top)
+            store(logs, c * WIDTH, part)
             scale = scale + part
         density = top + log(scale)
-        weight = load(weights, b * _WIDTH, LANES)
+        weight = load(weights, b * WIDTH, _LANES)
         likelihood = fma(weight, density, likelihood)
-        store(densities, b * _WIDTH, density)
+        store(densities, b * WIDTH, density)
         if accumulate:
             weight = weight / scale
             for c in range(n_components):
-                share = weight * load(logs, c * _WIDTH, LANES)
+                share = weight * load(logs, c * WIDTH, _LANES)
                 if not everywhere(less(share, _NEGLIGIBLE)):
-                    _accumulate(share, z, c * d * _WIDTH, sums, c * stride, d, diagonal)
+                    _accumulate(share, z, c * d * WIDTH, sums, c * stride, d, diagonal)
     return total(likelihood)
 
 
@@ -129,17 +129,17 @@ def _expectation(blocks, weights, constants, means, whitenings, diagonal, accumu
 def _moments_of_z(sums, base, diagonal, mean, covariance):
     """Number of rows, mean and covariance of z."""
     d = mean.shape[0]
-    n = total(load(sums, base, LANES))
-    place = base + _WIDTH
+    n = total(load(sums, base, _LANES))
+    place = base + WIDTH
     covariance[:] = 0.0
     for j in range(d):
-        mean[j] = total(load(sums, place, LANES)) / n
-        place += _WIDTH
+        mean[j] = total(load(sums, place, _LANES)) / n
+        place += WIDTH
         for k in range(j if diagonal else 0, j + 1):
-            value = total(load(sums, place, LANES)) / n - mean[j] * mean[k]
+            value = total(load(sums, place, _LANES)) / n - mean[j] * mean[k]
             covariance[j, k] = value
             covariance[k, j] = value
-            place += _WIDTH
+            place += WIDTH
     return n
 
 
@@ -173,7 +173,7 @@ def _maximisation(sums, log_weights, means, factors, diagonal, tied, ridge, n_ro
     mean, covariance = np.empty(d), np.empty((d, d))
     pooled = np.zeros((d, d))
     for c in range(n_components):
-        n = total(load(sums, c * stride, LANES))
+        n = total(load(sums, c * stride, _LANES))
         log_weights[c] = math.log(n / n_rows)
         if not n > 1e-6 * n_rows:  # nobody's component: it stays where it is, without weight
             continue
@@ -218,8 +218,8 @@ def em_kernel(
     """
     n_components, d = means.shape[1:]
     pairs = d if diagonal else d * (d + 1) // 2
-    sums = np.empty(n_components * (1 + d + pairs) * _WIDTH)
-    scratch = np.empty(n_components * d * _WIDTH), np.empty(n_components * _WIDTH)
+    sums = np.empty(n_components * (1 + d + pairs) * WIDTH)
+    scratch = np.empty(n_components * d * WIDTH), np.empty(n_components * WIDTH)
     whitenings, constants = np.zeros((n_components, d, d)), np.empty(n_components)
     for fit in range(start, stop):
         n_rows = weights[fit].sum()
@@ -227,7 +227,7 @@ def em_kernel(
         for iteration in range(n_iterations + 1):
             for c in range(n_components):
                 log_det = invert(factors[fit, c], whitenings[c])
-                constants[c] = log_weights[fit, c] + log_det - 0.5 * d * _LOG_2PI
+                constants[c] = log_weights[fit, c] + log_det - 0.5 * d * LOG_2PI
             likelihoods[fit] = (
                 _expectation(
                     blocks,
@@ -255,17 +255,17 @@ def em_kernel(
 def nearest_start(blocks, weights, uniforms, centers):
     """Centres by k-means++ (Arthur and Vassilvitskii 2007); the mean squared distance to the nearest."""
     n_blocks, d, _ = blocks.shape
-    n = n_blocks * _WIDTH
+    n = n_blocks * WIDTH
     nearest = np.full(n, np.inf)
     mean_square = 0.0
     for c in range(centers.shape[0] + 1):
         if c > 0:
             for b in range(n_blocks):
-                for lane in range(_WIDTH):
+                for lane in range(WIDTH):
                     square = 0.0
                     for j in range(d):
                         square += (blocks[b, j, lane] - centers[c - 1, j]) ** 2
-                    nearest[b * _WIDTH + lane] = min(nearest[b * _WIDTH + lane], square)
+                    nearest[b * WIDTH + lane] = min(nearest[b * WIDTH + lane], square)
         n_rows, mass = 0.0, 0.0
         for i in range(n):
             n_rows += weights[i]
@@ -283,5 +283,5 @@ def nearest_start(blocks, weights, uniforms, centers):
                 if left < 0.0:
                     break
         for j in range(d):
-            centers[c, j] = blocks[chosen // _WIDTH, j, chosen % _WIDTH]
+            centers[c, j] = blocks[chosen // WIDTH, j, chosen % WIDTH]
     return mean_square

@@ -10,10 +10,8 @@ import numpy as np
 
 from .._arrays import frozen
 from .._jit import run_rows
-from .em import cholesky, em_kernel, nearest_start, pack_kernel
+from .em import WIDTH, cholesky, em_kernel, nearest_start, pack_kernel
 
-COVARIANCES = ("full", "tied", "diag")
-_WIDTH = 8
 _TOLERANCE = 1e-3  # nats per row, as in scikit-learn
 _MOST_ITERATIONS = 100
 _START_ITERATIONS = 8
@@ -28,13 +26,13 @@ class Rows:
     def __init__(self, X: np.ndarray, n_jobs: int = 1):
         self.X, self.n_jobs = frozen(X), n_jobs
         n, d = X.shape
-        blocks = np.empty((-(-n // _WIDTH), d, _WIDTH))
-        run_rows(pack_kernel, len(blocks), self.X, blocks, n_jobs=n_jobs, row_cost=_WIDTH * d)
+        blocks = np.empty((-(-n // WIDTH), d, WIDTH))
+        run_rows(pack_kernel, len(blocks), self.X, blocks, n_jobs=n_jobs, row_cost=WIDTH * d)
         self.blocks = frozen(blocks)
 
     def weights(self, of_rows: np.ndarray | None = None) -> np.ndarray:
         """Weights of the packed rows; the filling has none."""
-        weights = np.zeros(len(self.blocks) * _WIDTH)
+        weights = np.zeros(len(self.blocks) * WIDTH)
         weights[: len(self.X)] = 1.0 if of_rows is None else of_rows
         return weights
 

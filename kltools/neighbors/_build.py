@@ -211,7 +211,7 @@ def subtree_kernel(start, stop, top, depth, edges, rows, features, low, high, wi
 
 
 @jit
-def top_kernel(start, stop, top, low, high, width):
+def box_top(top, low, high, width):
     """Box the nodes above level `top`."""
     for node in range((1 << top) - 1, 0, -1):
         _join_boxes(node, low, high, width)

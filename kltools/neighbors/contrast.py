@@ -6,13 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .._arrays import frozen
-from .._formula import Formula
-from .._scalar import digamma, log_ball_volume
+from .._formula import digamma
+from .._scalar import log_ball_volume
 from . import Reference
 from .neighborhood import Search
 from .reductions import TIE_TOLERANCE, log_ratio_moments
-
-_digamma = Formula(digamma)
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ def equal_radius_terms(
         counts[0, in_nu] = own.count_within(own.points[rows[in_nu]], nu[in_nu] * reach, rows[in_nu]) + 1
     if len(in_rho):
         counts[1, in_rho] = other.count_within(own.points[rows[in_rho]], rho[in_rho] * reach) + 1
-    return _digamma(counts[0]) - _digamma(counts[1])
+    return digamma(counts[0]) - digamma(counts[1])
 
 
 def mean_log_density(X: np.ndarray, search: Search, some: Some | None = None) -> float:
@@ -88,5 +86,5 @@ def mean_log_density(X: np.ndarray, search: Search, some: Some | None = None) ->
     rhos = search.among(reference, None if some is None else some.of(n)).distances
     ones = np.ones(rhos.shape[1])
     means = [log_ratio_moments(rho, ones, search.n_jobs).mean for rho in rhos]
-    mean_digamma = float(_digamma(search.ks).mean())
+    mean_digamma = float(digamma(search.ks).mean())
     return mean_digamma - math.log(n - 1) - log_ball_volume(d) - d * math.fsum(means) / len(means)

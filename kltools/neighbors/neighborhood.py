@@ -69,29 +69,31 @@ class Search:
     def _run(self, reference: Reference, queries: np.ndarray, own_rows: np.ndarray | None) -> Neighborhood:
         n, available = len(queries), reference.shape[0] - (own_rows is not None)
         k = min(self.ks[-1] + 1, available)
-        result = Neighborhood(
-            np.empty((len(self.ks), n)), np.empty((len(self.ks), n), dtype=bool), np.empty(n, dtype=bool)
-        )
-        outputs = result.distances, result.tied, result.at_zero
+        result = self._empty(n)
         step = self.rows_at_once(k)
         for first in range(0, n, step):
             rows = slice(first, min(first + step, n))
             whole = own_rows is not None and n == reference.shape[0] <= step
             asked = None if whole else queries[rows]
             exclude = None if whole or own_rows is None else own_rows[rows]
-            nearest = frozen(reference.kth_distances(asked, k, exclude, self._teller(rows, n)))
-            arguments = nearest, np.array(self.ks), first, *outputs
-            run_rows(choose_kernel, len(nearest), *arguments, n_jobs=self.n_jobs, row_cost=len(self.ks))
+            self._choose(reference.kth_distances(asked, k, exclude, self._teller(rows, n)), first, result)
         self._done[0] += n
         return result
 
     def chosen(self, nearest: np.ndarray) -> Neighborhood:
         """What is kept of the distances to the nearest neighbours of some rows."""
-        shape = len(self.ks), len(nearest)
-        result = Neighborhood(np.empty(shape), np.empty(shape, dtype=bool), np.empty(len(nearest), dtype=bool))
-        arguments = frozen(nearest), np.array(self.ks), 0, result.distances, result.tied, result.at_zero
-        run_rows(choose_kernel, len(nearest), *arguments, n_jobs=self.n_jobs, row_cost=len(self.ks))
+        result = self._empty(len(nearest))
+        self._choose(nearest, 0, result)
         return result
+
+    def _empty(self, n: int) -> Neighborhood:
+        shape = len(self.ks), n
+        return Neighborhood(np.empty(shape), np.empty(shape, dtype=bool), np.empty(n, dtype=bool))
+
+    def _choose(self, nearest: np.ndarray, first: int, result: Neighborhood) -> None:
+        """Fill in what is kept of some rows, from the first one on."""
+        arguments = frozen(nearest), np.array(self.ks), first, result.distances, result.tied, result.at_zero
+        run_rows(choose_kernel, len(nearest), *arguments, n_jobs=self.n_jobs, row_cost=len(self.ks))
 
     def _teller(self, rows: slice, n: int):
         if self.progress is None:

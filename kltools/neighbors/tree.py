@@ -33,13 +33,13 @@ from .._simd import (
 from ._build import (
     GROUP,
     LANES,
+    box_top,
     copy_kernel,
     fill_kernel,
     leaf_edges,
     level_kernel,
     row_width,
     subtree_kernel,
-    top_kernel,
 )
 from ._nearest import beyond, replace_farthest, rows_or_nobody, sort_heap
 
@@ -295,7 +295,7 @@ class Tree:
             subtree_kernel, 1 << top, top, depth, edges, rows, features, low, high, *shape, n_jobs=n_jobs, row_cost=cost
         )
         if top:
-            top_kernel(0, 1, top, low, high, self._width)
+            box_top(top, low, high, self._width)
         self._tree = edges, features, low, high
 
     @once

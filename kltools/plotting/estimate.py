@@ -6,7 +6,7 @@ from .. import _validation
 from ..distribution import Distribution
 from ._style import several_axes
 from .contributions import plot_contributions
-from .estimates import plot_n_neighbors, plot_sample_size
+from .estimates import plot_n_neighbors, plot_sample_size, samples
 
 
 def plot_estimate(
@@ -69,10 +69,7 @@ def plot_estimate(
     """
     common: dict[str, Any] = {"unit": unit, "n_jobs": n_jobs}
     seed = _validation.repeated_seed(random_state)
-    if isinstance(Y, Distribution):
-        X = _validation.sample(X, "X", nan_policy)[0]
-    else:
-        X, Y, _ = _validation.sample_pair(X, Y, nan_policy)
+    X, Y = samples(X, Y, nan_policy)
     can_be_drawn = X.shape[1] <= 2 and not isinstance(Y, Distribution) and bool((X.std(0) * Y.std(0) > 0.0).all())
     n_axes = 3 if can_be_drawn else 2
     axes = several_axes(ax, 1, n_axes, (5.0 * n_axes, 4.2))

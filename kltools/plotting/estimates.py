@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from .. import _validation
+from ..comparison.diagnosis import NEIGHBORS
 from ..comparison.halves import quiet_estimate
 from ..distribution import Distribution
 from ..errors import InvalidParameterError, InvalidTypeError
@@ -24,7 +25,6 @@ from ._style import (
 )
 
 _MOST_SIZES, _FEWEST_ROWS = 6, 50
-_NEIGHBORS = (1, 2, 5, 10, 20, 50, 100)
 
 
 def plot_sample_size(
@@ -85,7 +85,7 @@ def plot_sample_size(
     """
     level = _validation.confidence_level(confidence_level)
     rng = _validation.generator(random_state)
-    X, Y = _samples(X, Y, options.pop("nan_policy", "raise"))
+    X, Y = samples(X, Y, options.pop("nan_policy", "raise"))
     x_order = rng.permutation(len(X))
     y_order = None if isinstance(Y, Distribution) else rng.permutation(len(Y))
     seed, estimates = _validation.repeated_seed(random_state), []
@@ -100,7 +100,7 @@ def plot_n_neighbors(
     X: Any,
     Y: Any,
     *,
-    n_neighbors: Sequence[int] = _NEIGHBORS,
+    n_neighbors: Sequence[int] = NEIGHBORS,
     truth: float | None = None,
     confidence_level: float = 0.95,
     ax: Any = None,
@@ -150,8 +150,8 @@ def plot_n_neighbors(
     'neighbours k'
     """
     level = _validation.confidence_level(confidence_level)
-    asked = _validation.neighbors(n_neighbors) or _NEIGHBORS
-    X, Y = _samples(X, Y, options.pop("nan_policy", "raise"))
+    asked = _validation.neighbors(n_neighbors) or NEIGHBORS
+    X, Y = samples(X, Y, options.pop("nan_policy", "raise"))
     most = len(X) - 1 if isinstance(Y, Distribution) else min(len(X) - 1, len(Y))
     ks = [k for k in asked if k <= most]
     if not ks:
@@ -218,7 +218,7 @@ def plot_forest(
     return ax
 
 
-def _samples(X: Any, Y: Any, nan_policy: str) -> tuple[Any, Any]:
+def samples(X: Any, Y: Any, nan_policy: str) -> tuple[Any, Any]:
     """Rows that can be picked; whatever else is wrong with them the estimator tells."""
     _validation.choice(nan_policy, "nan_policy", _validation.NAN_POLICIES)
     if isinstance(Y, Distribution):

@@ -26,7 +26,7 @@ from ..estimators.call import Call
 from ..estimators.density import counts_where_tied, share_beyond, usual_distance
 from ..estimators.jensen_shannon import AT_BOUND, Side, drawn, label_terms
 from ..estimators.knn import WithSample, mean_with_counts
-from ..estimators.problem import MOST_OUTSIDE, ROWS_PER_NEIGHBOR, are_neighbors_far
+from ..estimators.problem import MOST_OUTSIDE, ROWS_PER_NEIGHBOR, are_neighbors_far, is_beyond_neighbors
 from ..neighbors import Reference, in_safe_range
 from ..neighbors.neighborhood import Neighborhood, Search
 from ..neighbors.reductions import log_ratios
@@ -305,8 +305,7 @@ def _entry(
 
 
 def _overlap_poorly(value: float, share_outside: float, rows: int, k: int) -> bool:
-    too_many = 2 * k > rows
-    return share_outside > MOST_OUTSIDE or (value > math.log(rows / k) and not too_many)
+    return share_outside > MOST_OUTSIDE or is_beyond_neighbors(value, rows, k)
 
 
 def _pair_with_care(
