@@ -17,6 +17,7 @@ _FEW_DIGITS = 1e6 * 2.2e-16
 _FOLD = 64
 _OUTLIER_RANGES = 20.0
 ROWS_TO_LOOK_AT, _DISTINCT_SHARE = 500, 0.05
+_SHARE_OF_ATOM, _FEWEST_OF_ATOM = 0.05, 5
 _ROWS_PER_FEATURE = 10  # more to look at
 _SMALLEST_PIVOT = 1e-13  # of a correlation matrix: below it columns count as linearly dependent
 
@@ -232,8 +233,11 @@ def _row_hashes(X: np.ndarray) -> np.ndarray:
     return hashes
 
 
-def tell_mixed_columns(samples: tuple[np.ndarray, ...], notes: Notes) -> None:
-    """Note columns of few distinct values beside continuous ones: densities do not know such rows."""
+def tell_mixed_columns(samples: tuple[np.ndarray, ...], notes: Notes, are_counted: bool = False) -> bool:
+    """Note columns of which densities know nothing: of few distinct values beside continuous ones, or with atoms.
+
+    Whether there are atoms; a method by which rows are then `are_counted` within equal radii can bear them.
+    """
     few = np.ones(samples[0].shape[1], dtype=bool)
     for X in samples:
         seen = np.sort(np.ascontiguousarray(spread_rows(X, ROWS_TO_LOOK_AT).T))
@@ -245,6 +249,27 @@ def tell_mixed_columns(samples: tuple[np.ndarray, ...], notes: Notes) -> None:
             f"columns {columns} take few values, the others many: no density has such rows, and what those columns "
             "contribute is misjudged; compare within their values, or drop them.",
         )
+    atoms = _with_atoms(samples)
+    if atoms.any():
+        told = f"columns {notes.names(atoms)} have one value in many rows (clipped, or often 0) and many in the others"
+        if are_counted:
+            notes.add(TiesWarning, f"{told}: rows are compared by their counts within equal radii.")
+        else:
+            notes.add(UnreliableEstimateWarning, f"{told}: no density has such rows; methods of neighbours count them.")
+    return bool(atoms.any())
+
+
+def _with_atoms(samples: tuple[np.ndarray, ...]) -> np.ndarray:
+    """Columns with one value in many rows, and hardly one twice in the others."""
+    found = np.zeros(samples[0].shape[1], dtype=bool)
+    for X in samples:
+        seen = spread_rows(X, ROWS_TO_LOOK_AT)
+        for j, column in enumerate(seen.T):
+            _, counts = np.unique(column, return_counts=True)
+            of_atoms = counts >= max(_FEWEST_OF_ATOM, _SHARE_OF_ATOM * len(column))
+            others = len(column) - counts[of_atoms].sum()
+            found[j] |= bool(of_atoms.any()) and (~of_atoms).sum() > others / 2
+    return found
 
 
 def tell_lost_digits(samples: tuple[np.ndarray, ...], notes: Notes) -> None:

@@ -120,6 +120,7 @@ def _symmetric(matrices):
     return 0.5 * (matrices + np.swapaxes(matrices, -1, -2))
 
 
+@pytest.mark.filterwarnings("ignore:Values in x were outside bounds:RuntimeWarning")  # older SciPy
 @pytest.mark.parametrize("seed", range(6))
 def test_the_variational_upper_bound_is_the_least_of_its_kind(seed):
     """By a general minimiser over all phi."""

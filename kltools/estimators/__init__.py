@@ -43,6 +43,7 @@ METHODS = {
 ON_CUDA = ("auto", "gaussian", "knn", "knn_radius", "knn_calibrated", "knn_weighted")
 # methods that read samples in blocks
 IN_BLOCKS = ("knn", "knn_weighted")
+BY_COUNTS = ("auto", "knn", "knn_radius", "knn_weighted")  # where distances tie
 # methods whose function, of the same name, is not alone in its file
 _FILES = {"ulsif": "direct_ratio", "rulsif": "direct_ratio", "kliep": "direct_ratio"}
 
@@ -286,7 +287,11 @@ def solve(problem: Problem, method: str, options: dict[str, Any]) -> tuple[Probl
     problem = dataclasses.replace(problem, X=X, Y=Y)
     if answer is not None:
         return problem, Result(answer, lambda: UNKNOWN)
-    tell_mixed_columns((X,) if Y is None else (X, Y), notes)
+    if Y is None:
+        tell_mixed_columns((X,), notes)
+    else:
+        has_atoms = tell_mixed_columns((X, Y), notes, are_counted=method in BY_COUNTS)
+        problem = dataclasses.replace(problem, has_atoms=has_atoms)
     return problem, method_function(method)(problem, **options)
 
 

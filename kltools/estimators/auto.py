@@ -38,7 +38,8 @@ def estimate(problem: Problem, *, n_neighbors: Any = None) -> Result:
     needed = max(_FEWEST_ROWS, rows_for_model(problem.d))
     if problem.rows < needed:
         return _for_few_rows(problem, n_neighbors)
-    if has_atoms(problem.X, problem.Y) or scales_apart(problem):  # no density has the first, no model the others
+    has_density = not (problem.has_atoms or has_atoms(problem.X, problem.Y))
+    if not has_density or scales_apart(problem):  # no model holds the latter
         return _chosen("knn", knn.estimate(problem, n_neighbors=n_neighbors))
     notes = Notes(columns=problem.notes.columns)  # what is told of samples made fit for a model holds for that only
     samples = prepared(dataclasses.replace(problem, notes=notes))

@@ -86,10 +86,10 @@ def solve(problem: Problem, method: str, options: dict[str, Any]) -> tuple[Probl
     if notes.columns is not None:
         X, Y = (_selected(sample, notes.columns) for sample in (X, Y))
     _check_independent(X, Y)
-    tell_mixed_columns((_spread(X, ROWS_TO_LOOK_AT), _spread(Y, ROWS_TO_LOOK_AT)), notes)
+    has_atoms = tell_mixed_columns((_spread(X, ROWS_TO_LOOK_AT), _spread(Y, ROWS_TO_LOOK_AT)), notes, are_counted=True)
     problem = BlockProblem(
         **{f.name: getattr(problem, f.name) for f in dataclasses.fields(problem)}
-        | {"X": X, "Y": Y, "comparison": InBlocks}
+        | {"X": X, "Y": Y, "comparison": InBlocks, "has_atoms": has_atoms}
     )
     return problem, method_function(method)(problem, **options)
 

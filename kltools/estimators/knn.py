@@ -66,13 +66,15 @@ def weighted(
     else:
         kind, samples = problem.scaled(scale)
         compare = with_sample or problem.comparison or WithSample
-        comparison = compare(tuple(samples), problem.search(ks, n_searches=2), weights)
+        are_tied = problem.has_atoms and not compare.knows_atoms
+        comparison = compare(tuple(samples), problem.search(ks, n_searches=2), weights, are_tied)
     terms = comparison.terms()
+    has_ties = terms.n_ties > 0 or comparison.are_tied
     tell_few_rows(problem.rows, ks[0], problem.notes)
     _tell_ties(terms, problem.notes)
     return Result(
         value=terms.value,
-        uncertainty=lambda: _block_jackknife(comparison, terms.n_ties > 0, problem),
+        uncertainty=lambda: _block_jackknife(comparison, has_ties, problem),
         n_neighbors=ks,
         n_ties=terms.n_ties,
         reasons=_reasons(problem, ks, terms),
@@ -105,12 +107,17 @@ class _Terms:
 
 @dataclass(frozen=True)
 class _Comparison:
-    """A scaled sample of P together with what stands for Q; `samples` has one entry for each, arrays or `Rows`."""
+    """A scaled sample of P together with what stands for Q; `samples` has one entry for each, arrays or `Rows`.
+
+    Where columns have atoms all rows ``are_tied``, whatever their distances.
+    """
 
     samples: tuple[Any, ...]
     search: Search
     weights: np.ndarray
+    are_tied: bool = False
     leaves_out_in_one_search: ClassVar[bool] = True
+    knows_atoms: ClassVar[bool] = False
 
     @property
     def ks(self) -> tuple[int, ...]:
@@ -134,7 +141,7 @@ class WithSample(_Comparison):
 
     At a row with a k-th distance of 0, or not unique in X, both samples are counted within the larger of
     the two k-th distances: l_i rows of X and k_i of Y give digamma(l_i) - digamma(k_i). Where more than a
-    tenth of the rows are so, all of them are treated so.
+    tenth of the rows are so, or a column has atoms, all of them are treated so.
     """
 
     @once
@@ -146,7 +153,8 @@ class WithSample(_Comparison):
         n, m = (len(sample) for sample in self.samples)
         tied = self.tied(rho, nu)
         constant = math.log(m / (n - 1))
-        values = [self.mean_log_ratio(row, rho, nu, tied[row]) + constant for row in range(len(self.ks))]
+        counted = tied | self.are_tied
+        values = [self.mean_log_ratio(row, rho, nu, counted[row]) + constant for row in range(len(self.ks))]
         n_ties, outside = int(tied.any(axis=0).sum()), self.share_outside(nu)
         on_lattice = nu.n_at_zero > _UNMATCHED_SHARE * n  # then rows of X repeat where Y has none by chance
         n_unmatched = 0 if on_lattice else int(np.count_nonzero(rho.at_zero & ~nu.at_zero))

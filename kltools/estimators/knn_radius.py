@@ -27,6 +27,7 @@ class _AtEqualRadii(knn.WithSample):
     """Counts at every row, as `equal_radius_terms` where no distances tie, and plain ones where they do."""
 
     leaves_out_in_one_search = False
+    knows_atoms = True
 
     def tied(self, rho: Neighborhood, nu: Neighborhood) -> np.ndarray:
         """On a lattice both samples may have their k-th neighbours equally far away, too."""

@@ -38,7 +38,8 @@ MOST_OUTSIDE = 0.2  # of the rows of X, where the samples can be compared
 class Problem:
     """Validated samples X ~ P and Y ~ Q, or Q itself, and the circumstances of the call.
 
-    ``comparison`` is what compares samples that are not arrays, by neighbours.
+    ``comparison`` is what compares samples that are not arrays, by neighbours. Where a column ``has_atoms`` neighbours
+    of some rows lie in fewer dimensions than there are columns.
     """
 
     X: np.ndarray
@@ -51,6 +52,7 @@ class Problem:
     progress: Callable[[int, int], object] | None = None
     device: str = "cpu"
     comparison: Any = None
+    has_atoms: bool = False
 
     @property
     def n(self) -> int:
