@@ -123,7 +123,7 @@ def scaling_of(
         if notes is not None and constant.any():
             notes.add(
                 UnreliableEstimateWarning,
-                f"columns {notes.names(constant)} of X have a single value, outliers aside: X has fewer dimensions than "
+                f"columns {notes.names(constant)} of X are constant, outliers aside: X has fewer dimensions than "
                 "columns, which inflates a nearest-neighbour estimate; compare without these columns.",
             )
         elif notes is not None:
