@@ -108,6 +108,12 @@ def jackknife_uncertainty(values: np.ndarray) -> Uncertainty:
     return Uncertainty(math.sqrt((blocks - 1) / blocks * Moments.of(values).squares), blocks - 1)
 
 
+def rows_left(n_rows: Sequence[int]) -> list[int]:
+    """How many of the rows of each sample the jackknife leaves, at least, where it leaves out a block."""
+    blocks = min(JACKKNIFE_BLOCKS, *n_rows)
+    return [rows - math.ceil(rows / blocks) for rows in n_rows]
+
+
 def block_jackknife(
     statistic: Callable[..., float], samples: Sequence[np.ndarray], needed: Sequence[int], seed: int
 ) -> Uncertainty:
@@ -115,10 +121,9 @@ def block_jackknife(
 
     Unknown where fewer than the `needed` rows of some sample would be left.
     """
-    blocks = min(JACKKNIFE_BLOCKS, *(len(sample) for sample in samples))
-    if blocks < 2 or any(
-        len(sample) - math.ceil(len(sample) / blocks) < rows for sample, rows in zip(samples, needed, strict=True)
-    ):
+    n_rows = [len(sample) for sample in samples]
+    blocks = min(JACKKNIFE_BLOCKS, *n_rows)
+    if blocks < 2 or any(left < rows for left, rows in zip(rows_left(n_rows), needed, strict=True)):
         return UNKNOWN
     rng = np.random.default_rng(seed)
     labels = [random_blocks(len(sample), blocks, rng) for sample in samples]

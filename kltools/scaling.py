@@ -67,7 +67,7 @@ def fit_scaling(X: np.ndarray, kind: str, other: np.ndarray | None = None, notes
 
     "whiten" makes the covariance the identity, "std" divides by standard deviations, "none" changes
     nothing; a single feature needs no scaling. Whitening falls back to "std" where X has fewer than 10
-    rows per feature, and with a note where its columns are linearly dependent. A column that is constant
+    rows per feature, and with a note where its columns are constant or linearly dependent. A column that is constant
     in X takes its scale from the other sample.
     """
     d = X.shape[1]
@@ -109,6 +109,7 @@ def scaling_of(
     """What `fit_scaling` makes of the moments of X and, for columns that are constant there, of the other sample."""
     d = len(center)
     correlation, spread = correlation_and_spreads(moments.covariance)
+    constant = spread == 0.0
     if others is not None:
         spread = np.where(spread > 0.0, spread, np.sqrt(np.diag(others.covariance)))
     spread = np.where(spread > 0.0, spread, 1.0)
@@ -119,7 +120,13 @@ def scaling_of(
             matrix = np.ascontiguousarray(np.linalg.solve(factor, np.diag(1.0 / spread)))
             log_det -= float(np.log(np.diag(factor)).sum())
             return Scaling("whiten", log_det, exponents, center.copy(), matrix)
-        if notes is not None:
+        if notes is not None and constant.any():
+            notes.add(
+                UnreliableEstimateWarning,
+                f"columns {notes.names(constant)} of X are constant, outliers aside: X has fewer dimensions than "
+                "columns, which inflates a nearest-neighbour estimate; compare without these columns.",
+            )
+        elif notes is not None:
             notes.add(
                 UnreliableEstimateWarning,
                 f"the {d} columns of X are linearly dependent: the data have fewer dimensions than columns, which "

@@ -478,6 +478,40 @@ def test_too_few_permutations_or_rows_are_told():
     assert "no p-value below 1, " in report.warnings[0]
 
 
+def test_permutations_that_cannot_show_drift_are_the_first_finding():
+    rng = np.random.default_rng(0)
+    reference, alike, shifted = rng.normal(size=(60, 1)), rng.normal(size=(40, 1)), rng.normal(9.0, 1.0, (40, 1))
+    report = detected(reference, shifted, alpha=1e-6)
+    assert not report.drift
+    assert report.findings[0].startswith(
+        "999 permutations cannot show drift at alpha = 1e-06, and p = 0.001 is as small"
+    )
+    assert "n_permutations=999999 or more" in report.findings[0]
+    assert "by chance" not in report.summary()
+    assert "n_permutations=49 or more" in detected(reference, shifted, alpha=0.02, n_permutations=48).findings[0]
+    assert detected(reference, shifted, alpha=0.02, n_permutations=49).drift
+    # and where labellings were further, more of them would hardly change that
+    assert "no more than by chance" in detected(reference, alike, alpha=1e-6).findings[0]
+
+
+def test_unique_values_are_no_evidence_and_told():
+    rng = np.random.default_rng(0)
+    names, others = [f"u{i}" for i in range(500)], [f"v{i}" for i in range(200)]
+    size, again = rng.normal(size=500), rng.normal(size=200)
+    reference = {"id": names, "size": size, "unit": ["cm"] * 500}
+    report = detected(reference, {"id": others, "size": again, "unit": ["cm"] * 200})
+    assert report.left_out == ("id", "unit")
+    assert [text for text in report.warnings if "unique" in text] == [
+        "no value of 'id' occurs in the reference, nor twice in the window: a column of unique values cannot be tested."
+    ]
+    repeated = detected(
+        {**reference, "id": names[:250] * 2}, {"id": others[:100] * 2, "size": again, "unit": ["cm"] * 200}
+    )
+    assert repeated.left_out == ("unit",)  # codes that repeat are evidence
+    assert repeated.drift
+    assert not any("unique" in text for text in repeated.warnings)
+
+
 def test_nothing_varies():
     report = detected({"x": [1.0] * 9, "y": [None] * 9}, {"x": [1.0] * 5, "y": [None] * 5})
     assert (report.drift, report.p_value, report.features, report.rows) == (False, 1.0, (), ())

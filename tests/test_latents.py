@@ -348,3 +348,31 @@ def test_precision_of_a_million_draws():
     ]
     assert errors[1] == pytest.approx(errors[0] / 2.0, rel=0.15)
     assert errors[1] / math.sqrt(50.0) < 1e-3
+
+
+@pytest.mark.parametrize(("n", "d"), [(1, 2), (3, 7), (40, 12)])
+def test_bounds_of_equal_posteriors_are_in_order(n, d):
+    """There is no information: what is below 0 in the upper bound is rounding, and no more than that."""
+    rng = np.random.default_rng(d)
+    for _ in range(10):
+        mu, log_var = (np.repeat(row[None], n, axis=0) for row in rng.normal(size=(2, d)))
+        _, high = information_bounds(Aggregate(mu, log_var, n), np.arange(n), n_jobs=1)
+        assert np.abs(high).max() < 1e-13
+        report = kl.latent_report(mu, log_var, n_samples=50, random_state=0)
+        low, high = report.mutual_information_bounds
+        assert 0.0 <= low <= high <= max(math.log(n), 0.0)
+        low, high = report.aggregate_kl_bounds
+        assert 0.0 <= low <= high
+
+
+@pytest.mark.parametrize("where", ["mu", "log_var"])
+def test_an_infinite_value_has_no_error(where):
+    mu, log_var = np.array([[0.0, 1.0], [2.0, 1.0]]), np.zeros((2, 2))
+    {"mu": mu, "log_var": log_var}[where][0, 0] = {"mu": 1e200, "log_var": 800.0}[where]
+    report = kl.latent_report(mu, log_var, random_state=0)
+    assert report.aggregate_kl.value == math.inf
+    assert math.isnan(report.aggregate_kl.standard_error)
+    assert math.isnan(report.marginal_kl_standard_error[0])
+    assert math.isfinite(report.marginal_kl_standard_error[1])
+    assert "inf +-" not in report.summary()
+    assert "nan" not in report.summary()

@@ -387,6 +387,25 @@ def test_never_nan(estimator, extreme):
         assert estimate.value == pytest.approx((log_p - log_q).mean(), rel=1e-12)
 
 
+@pytest.mark.parametrize("shift", [400.0, 1000.0])
+def test_no_coefficient_where_the_variance_of_the_ratios_overflows(shift):
+    """Log-densities off by a constant: no tail is heavy, and yet r - 1, or its square, is beyond float64."""
+    log_p, noise = np.random.default_rng(0).normal(size=(2, 200))
+    log_q = log_p + shift + 0.01 * noise
+    found = quietly(log_p, log_q, estimator="cv")
+    k1 = quietly(log_p, log_q)
+    assert found.value == pytest.approx((log_p - log_q).mean(), rel=1e-12)
+    assert found.standard_error == pytest.approx(k1.standard_error, rel=1e-12)
+    assert found.diagnostics["coefficient"] == 0.0
+    assert found.reliable is False
+
+
+def test_overflowing_ratios_are_told_with_what_to_do():
+    log_p = np.linspace(-3.0, 0.0, 200)
+    assert "use 'k1'" in quietly(log_p, log_p + 1000.0, estimator="k3").reasons[0]
+    assert "the value is that of 'k1'" in quietly(log_p, log_p + 1000.0, estimator="cv").reasons[0]
+
+
 # ---------------------------------------------------------------- few draws
 
 

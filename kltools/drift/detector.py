@@ -16,7 +16,7 @@ from ..errors import InvalidTypeError
 from ..estimate import DivergenceEstimate
 from ..estimators.objects import KNNDivergence
 from .binning import Cells, cells_of, divergences
-from .columns import Column, Table, read_like, read_table
+from .columns import Column, Table, listed, read_like, read_table
 from .findings import with_findings
 from .joint import Evidence, false_discovery_adjusted, joint_test
 from .report import DriftReport, FeatureDrift
@@ -55,7 +55,7 @@ class DriftDetector(VersionedState, BaseEstimator):
         Level of the test: the share of false alarms.
     n_permutations : int
         The smallest p-value is 1 / (n_permutations + 1), or up to 3 / (n_permutations + 1) where the three parts of
-        the test disagree.
+        the test disagree: where 1 / (n_permutations + 1) is above alpha, nothing is drift.
     categorical : sequence of str or int, optional
         Names or positions of columns of numbers that are categories; read by ``fit``.
     max_rows : int or None
@@ -226,6 +226,7 @@ class DriftDetector(VersionedState, BaseEstimator):
         told += _about_rows("window", len(window), len(rows))
         window, n = window.take(rows), len(rows)
         columns, cells, left_out = _varying(window.followed_by(self._reference), n)
+        told += _about_unique(left_out)
         evidence = joint_test(columns, cells, n, n_permutations, rng, effective_n_jobs(self.n_jobs))
         estimate, why_not = self._estimate(window)
         most = np.argsort(-evidence.log_ratios, kind="stable")[:_MOST_ROWS_TOLD]
@@ -245,7 +246,7 @@ class DriftDetector(VersionedState, BaseEstimator):
             n_window=n,
             n_permutations=n_permutations,
             n_neighbors=evidence.n_neighbors,
-            left_out=left_out,
+            left_out=tuple(column.name for column in left_out),
             first_row=first_row,
             warnings=(*told, *why_not),
         )
@@ -291,12 +292,22 @@ def _about_rows(name: str, n_rows: int, n_drawn: int) -> tuple[str, ...]:
     return (f"{n_drawn} random rows of the {n_rows} of the {name} were looked at; max_rows allows more.",)
 
 
-def _varying(pooled: Table, n: int) -> tuple[list[Column], list[Cells], tuple[str, ...]]:
-    """The columns that labellings of the rows change, with their cells, and the names of the others."""
+def _about_unique(left_out: list[Column]) -> tuple[str, ...]:
+    unique = [column.name for column in left_out if len(column.labels) > 1]
+    if not unique:
+        return ()
+    return (
+        f"no value of {listed(unique)} occurs in the reference, nor twice in the window: a column of unique values "
+        "cannot be tested.",
+    )
+
+
+def _varying(pooled: Table, n: int) -> tuple[list[Column], list[Cells], list[Column]]:
+    """The columns that labellings of the rows change, with their cells, and the others."""
     cells = [cells_of(column, n) for column in pooled.columns]
     pairs = list(zip(pooled.columns, cells, strict=True))
     kept = [pair for pair in pairs if pair[1].varies]
-    left_out = tuple(column.name for column, cell in pairs if not cell.varies)
+    left_out = [column for column, cell in pairs if not cell.varies]
     return [column for column, _ in kept], [cell for _, cell in kept], left_out
 
 

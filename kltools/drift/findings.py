@@ -31,6 +31,12 @@ def _findings(report: DriftReport) -> Iterator[str]:
         yield "no single feature stands out, but neighbours differ: look at how features depend on each other."
     elif report.drift:
         yield "no single feature stands out, but together they have shifted: look at the first ones."
+    elif _is_beyond_permutations(report):
+        yield (
+            f"{report.n_permutations} permutations cannot show drift at alpha = {report.alpha:.2g}, and p = "
+            f"{report.p_value:.2g} is as small as they can make it: n_permutations={math.ceil(1.0 / report.alpha) - 1} "
+            "or more are needed to tell."
+        )
     else:
         yield "the window differs from the reference no more than by chance."
     for feature in report.features:
@@ -46,6 +52,13 @@ def _findings(report: DriftReport) -> Iterator[str]:
             )
     if report.left_out:
         yield f"left out, since all rows have one value, none, or values of their own: {listed(report.left_out)}."
+
+
+def _is_beyond_permutations(report: DriftReport) -> bool:
+    """Whether no labelling is further in some part of the test, and yet no p-value could be at most alpha."""
+    smallest = 1.0 / (report.n_permutations + 1)
+    parts = report.p_value_of_neighbors, report.p_value_of_means, report.p_value_of_features
+    return smallest > report.alpha and min(parts) <= smallest
 
 
 def _limits(report: DriftReport) -> Iterator[str]:

@@ -119,7 +119,8 @@ class DriftReport(Report):
     n_neighbors : int
         Neighbours whose labels are counted, at least; 0 where there was nothing to compare.
     left_out : tuple of str
-        Features with a single value, the same in all rows of both, or without any.
+        Features with a single value, the same in all rows of both, without any, or with unique ones, of which none
+        occurs twice in both together: no labelling of the rows tells such values apart.
     first_row : int or None
         Rows of the stream before this window, where a `DriftMonitor` cut it.
     findings : tuple of str

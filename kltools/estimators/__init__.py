@@ -151,7 +151,8 @@ def estimate_kl(
     DivergenceEstimate
         ``value``, ``standard_error``, ``confidence_interval()``, ``warnings``, ``diagnostics``. An
         estimate is negative at times where the divergence is near 0; it is inf where the data say that
-        P has mass where Q has none.
+        P has mass where Q has none. The standard error is nan where it would take estimates of too few rows: of
+        neighbours below 23 rows, unless ``n_neighbors`` is smaller.
 
     Raises
     ------

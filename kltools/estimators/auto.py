@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from .. import _validation
-from ..errors import PoorOverlapWarning, UnreliableEstimateWarning
-from ..inference import Uncertainty
+from ..errors import PoorOverlapWarning, SmallSampleWarning, UnreliableEstimateWarning
+from ..inference import Uncertainty, rows_left
 from ..models.normality import departure_from_normal
 from ..neighbors.neighborhood import Search
 from ..preprocessing import Notes, column_exponents, deviations
@@ -40,17 +40,17 @@ def estimate(problem: Problem, *, n_neighbors: Any = None) -> Result:
         return _for_few_rows(problem, n_neighbors)
     has_density = not (problem.has_atoms or has_atoms(problem.X, problem.Y))
     if not has_density or scales_apart(problem):  # no model holds the latter
-        return _chosen("knn", knn.estimate(problem, n_neighbors=n_neighbors))
+        return _by_neighbors(problem, n_neighbors)
     notes = Notes(columns=problem.notes.columns)  # what is told of samples made fit for a model holds for that only
     samples = prepared(dataclasses.replace(problem, notes=notes))
     is_outside = samples.Y is None and bool(np.isneginf(samples.log_q()).any())
     if is_outside or samples.rows < max(needed, ks[-1] + 1) or samples_in_fewer_dimensions(samples):
-        return _chosen("knn", knn.estimate(problem, n_neighbors=n_neighbors))
+        return _by_neighbors(problem, n_neighbors)
     search = problem.search(ks)
     edges = Edges(samples) if samples.Y is None else cut_at_edges(samples, max(rows_for_model(problem.d), ks[-1] + 1))
     model, calibration, space = (_one_sample if samples.Y is None else _two_samples)(edges.samples, search)
     if not math.isfinite(calibration.value):
-        return _chosen("knn", knn.estimate(problem, n_neighbors=n_neighbors))
+        return _by_neighbors(problem, n_neighbors)
     result = _combined(samples, ks, edges, model, _tempered(calibration, model, problem.d), space)
     problem.notes.items.extend(samples.notes.items)
     return result
@@ -164,7 +164,24 @@ def _for_few_rows(problem: Problem, n_neighbors: Any) -> Result:
     if problem.rows < _ROWS_PER_FEATURE * problem.d and enough:
         _tell_far_from_normal(problem)
         return _chosen("gaussian", gaussian.estimate(problem))
-    return _chosen("knn", knn.estimate(problem, n_neighbors=n_neighbors))
+    return _by_neighbors(problem, n_neighbors)
+
+
+def _by_neighbors(problem: Problem, n_neighbors: Any) -> Result:
+    result = knn.estimate(problem, n_neighbors=n_neighbors)
+    if result.n_neighbors is not None:
+        _tell_no_error(problem, result.n_neighbors[-1])
+    return _chosen("knn", result)
+
+
+def _tell_no_error(problem: Problem, k: int) -> None:
+    own, other = rows_left([problem.n, problem.n if problem.m is None else problem.m])
+    if own <= k or other < k:
+        problem.notes.add(
+            SmallSampleWarning,
+            f"there is no standard error and no interval (nan): without a block of rows {min(own, other)} are left, too "
+            f"few for n_neighbors={k}; pass fewer, or more rows.",
+        )
 
 
 def _chosen(name: str, result: Result) -> Result:

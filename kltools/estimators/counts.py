@@ -71,9 +71,11 @@ def estimate_kl_from_counts(
         ``degrees_of_freedom`` and ``p_value``, from the chi-squared law, which wants some five counts in each
         category). The interval is one for the divergence, from the default method
         whatever the chosen one is: it takes that for a multiple of a noncentral chi-squared number, so that it
-        holds its level where P and Q are far from each other, near, and equal. ``reliable`` is False where the
-        categories that Q never saw hold more than a tenth of the observations of P, or weigh more than half a
-        standard error, and where a method is more than two standard errors away from the default one.
+        holds its level where P and Q are far from each other, near, and equal. It never reaches below 0, where no
+        divergence lies, though the value may, being unbiased: a negative value lies outside of its interval.
+        ``reliable`` is False where the categories that Q never saw hold more than a tenth of the observations of P,
+        or weigh more than half a standard error, and where a method is more than two standard errors away from the
+        default one.
 
     Raises
     ------

@@ -54,8 +54,8 @@ def estimate_kl_from_log_prob(
     - "k3": r - 1 - log r. Never negative.
     - "cv": -log r + c (r - 1). The coefficient c that gives the least variance is fitted, for each of up to 20
       folds of the draws, to all the others, which leaves the mean unbiased; c = 0 is k1, c = 1 is k3. Where
-      Pareto k-hat of r is above 0.5, r has no variance: c is 0. (This choice looks at all draws: around that
-      boundary it biases the value, by less than its standard error.)
+      Pareto k-hat of r is above 0.5, or the variance of r beyond float64, r has no variance to speak of: c is 0.
+      (This choice looks at all draws: around that boundary it biases the value, by less than its standard error.)
 
     "k3" and "cv" rely on the mean of r - 1, which is 0 only where p has mass wherever q has: p = U(0, 1),
     q = U(0, 2) gives 0.193 where the truth is 0.693. And their variance is infinite where q has much heavier
@@ -311,8 +311,11 @@ def _tell_overflow(estimator: str, has_weights: bool, notes: Notes) -> None:
     found = "r = q/p is beyond float64 at some of the draws"
     if not has_weights:
         found += ", where no draw from p comes (are p and q swapped, or is a density not normalised?)"
-    consequence = "; the value of estimator='k3' is inf for that alone: use 'k1'" if estimator == "k3" else ""
-    notes.add(UnreliableEstimateWarning, f"{found}{consequence}.")
+    consequence = {
+        "k3": "; the value of estimator='k3' is inf for that alone: use 'k1'",
+        "cv": "; the coefficient of estimator='cv' is 0, the value is that of 'k1'",
+    }
+    notes.add(UnreliableEstimateWarning, f"{found}{consequence.get(estimator, '')}.")
 
 
 def _tell_mean_ratio(result: Outcome, n_groups: int, estimator: str, notes: Notes) -> None:

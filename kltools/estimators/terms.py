@@ -221,8 +221,9 @@ class Tally:
             value, squares, coefficient = float(total.means[0]), total.squares[0, 0], None
             if self.estimator == "cv":
                 coefficient = 0.0
-                k = self.ratio_k()
-                if n_groups >= FEWEST_TO_FIT and k is not None and k <= _LARGEST_K_WITH_VARIANCE:
+                k, variance = self.ratio_k(), total.squares[1, 1]  # the latter is not finite where r overflows
+                has_variance = k is not None and k <= _LARGEST_K_WITH_VARIANCE and math.isfinite(variance)
+                if n_groups >= FEWEST_TO_FIT and has_variance:
                     value, squares, coefficient = self._cross_fitted(total.weight)
         error, ratio_error = (
             math.sqrt(correction * max(s, 0.0)) / total.weight for s in (float(squares), float(total.squares[1, 1]))

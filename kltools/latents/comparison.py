@@ -19,6 +19,7 @@ from ..vae import kl_log_var_normal
 from .aggregate import Aggregate, Groups
 from .call import DEFAULT_COMPONENTS, DEFAULT_SAMPLES, checked_sizes
 from .monte_carlo import Controls, Means, Plan
+from .report import plus_minus
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
@@ -86,7 +87,7 @@ class LatentComparison(Report):
             order = np.argsort(-self.per_unit, kind="stable")[:5]
             yield "units", "most in " + ", ".join(f"{j}: {self.per_unit[j]:.3g}" for j in order)
         for name, estimate in (("KL(a||b)", self.aggregate), ("KL(b||a)", self.aggregate_reverse)):
-            yield "aggregates", f"{name} {estimate.value:.4g} +- {estimate.standard_error:.2g}"
+            yield "aggregates", f"{name} {estimate.value:.4g}{plus_minus(estimate.standard_error)}"
         for text in self.warnings:
             yield "warning", text
 

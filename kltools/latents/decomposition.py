@@ -78,6 +78,7 @@ def decompose(
     columns = means.values + _shifts(known, d) - bias @ scale
     doubt = np.abs(bias) @ np.abs(scale)  # what is removed may be as wrong as it is large
     errors = np.linalg.norm(np.vstack([means.standard_errors, doubt, error @ scale]), axis=0)
+    errors = np.where(np.isfinite(columns), errors, math.nan)  # what is finite in an infinite sum says nothing of it
 
     def value(first: int) -> Value:
         """Of a quantity; those of units, d columns each, follow the first six."""

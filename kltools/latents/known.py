@@ -173,13 +173,14 @@ def _bounds(whole: Aggregate, rng: np.random.Generator, n_jobs: int) -> tuple[tu
     terms = np.stack(information_bounds(whole, rows, n_jobs))
     low, high = terms.mean(axis=1)
     error = math.sqrt((1.0 - len(rows) / n) * terms.var(axis=1).max() / len(rows))
-    high = min(float(high), math.log(n))
-    return (max(0.0, min(float(low), high)), high), error  # both may be the same, but for rounding
+    # as the information itself both lie between 0 and log n, and may be the same, but for rounding
+    high = min(max(float(high), 0.0), math.log(n))
+    return (min(max(float(low), 0.0), high), high), error
 
 
 def _bounds_of_rest(kl: float, bounds: tuple[float, float] | None) -> tuple[float, float] | None:
     """Bounds of the mean KL less the mutual information."""
-    return None if bounds is None else (max(0.0, kl - bounds[1]), kl - bounds[0])
+    return None if bounds is None else (max(0.0, kl - bounds[1]), max(0.0, kl - bounds[0]))
 
 
 def codes_of(

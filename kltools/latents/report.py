@@ -45,8 +45,8 @@ class LatentReport(Report):
     prior : str
         In words.
     kl, kl_standard_error : float or None
-        Mean over rows of KL(q(z|x) || p(z)), the KL term of the loss; the error is 0 where there is a formula. None
-        where only z is known.
+        Mean over rows of KL(q(z|x) || p(z)), the KL term of the loss; the error is 0 where there is a formula, and nan
+        where the mean is inf. None where only z is known.
     kl_per_unit : ndarray or None
         The same for each unit alone, from the prior of that unit.
     mu_variance, mean_variance : ndarray or None
@@ -154,8 +154,8 @@ class LatentReport(Report):
     def _parts(self) -> Iterator[tuple[str, str]]:
         if self.kl is None or self.kl_standard_error is None or self.mutual_information is None:
             return
-        error = f" +- {self.kl_standard_error:.2g}" if self.kl_standard_error else ""
-        yield "mean KL", f"{self.kl:.6g}{error} nats for each row: the parts below sum to it"
+        error = self.kl_standard_error or math.nan  # of a formula it is 0, and not told
+        yield "mean KL", f"{self.kl:.6g}{plus_minus(error)} nats for each row: the parts below sum to it"
         low, high = self.mutual_information_bounds or (math.nan, math.nan)
         within = "" if self.mutual_information_bounds is None else f", within [{low:.4g}, {high:.4g}]"
         limit = f"at most log n = {self.mutual_information_limit:.4g}"
@@ -186,7 +186,7 @@ class LatentReport(Report):
     def _each_unit(self) -> Iterator[tuple[str, str]]:
         order = range(self.d) if self.kl_per_unit is None else np.argsort(-self.kl_per_unit, kind="stable").tolist()
         for j in list(order)[:_MOST_UNITS]:
-            marginal = f"marginal KL {self.marginal_kl[j]:.3g} +- {self.marginal_kl_standard_error[j]:.1g}"
+            marginal = f"marginal KL {self.marginal_kl[j]:.3g}{plus_minus(self.marginal_kl_standard_error[j], 1)}"
             if self.kl_per_unit is None or self.mu_variance is None or self.mean_variance is None:
                 yield f"unit {self.names[j]}", marginal
                 continue
@@ -229,7 +229,12 @@ def _counted(n: int, what: str) -> str:
 def _with_error(estimate: DivergenceEstimate) -> str:
     if abs(estimate.value) + estimate.standard_error < _ROUNDING:
         return "0 (to rounding)"
-    return f"{estimate.value:.4g} +- {estimate.standard_error:.2g}"
+    return f"{estimate.value:.4g}{plus_minus(estimate.standard_error)}"
+
+
+def plus_minus(error: float, digits: int = 2) -> str:
+    """The standard error of a number that is printed, where it has one."""
+    return "" if math.isnan(error) else f" +- {error:.{digits}g}"
 
 
 def _plain(value: Any) -> Any:
