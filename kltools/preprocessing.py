@@ -17,7 +17,7 @@ _FEW_DIGITS = 1e6 * 2.2e-16
 _FOLD = 64
 _OUTLIER_RANGES = 20.0
 ROWS_TO_LOOK_AT, _DISTINCT_SHARE = 500, 0.05
-_SHARE_OF_ATOM, _FEWEST_OF_ATOM = 0.05, 5
+_SHARE_OF_ATOM, _FEWEST_OF_ATOM, _SHARE_OF_OTHERS = 0.05, 5, 0.9
 _ROWS_PER_FEATURE = 10  # more to look at
 _SMALLEST_PIVOT = 1e-13  # of a correlation matrix: below it columns count as linearly dependent
 
@@ -260,15 +260,15 @@ def tell_mixed_columns(samples: tuple[np.ndarray, ...], notes: Notes, are_counte
 
 
 def _with_atoms(samples: tuple[np.ndarray, ...]) -> np.ndarray:
-    """Columns with one value in many rows, and hardly one twice in the others."""
+    """Columns with one value in many different rows, and hardly one twice in the others, which are many, too."""
     found = np.zeros(samples[0].shape[1], dtype=bool)
     for X in samples:
-        seen = spread_rows(X, ROWS_TO_LOOK_AT)
+        seen = np.unique(spread_rows(X, ROWS_TO_LOOK_AT), axis=0)
+        many = max(_FEWEST_OF_ATOM, _SHARE_OF_ATOM * len(seen))
         for j, column in enumerate(seen.T):
             _, counts = np.unique(column, return_counts=True)
-            of_atoms = counts >= max(_FEWEST_OF_ATOM, _SHARE_OF_ATOM * len(column))
-            others = len(column) - counts[of_atoms].sum()
-            found[j] |= bool(of_atoms.any()) and (~of_atoms).sum() > others / 2
+            others = counts[counts < many]
+            found[j] |= len(others) < len(counts) and len(others) > max(many, _SHARE_OF_OTHERS * others.sum())
     return found
 
 

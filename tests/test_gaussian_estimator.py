@@ -302,3 +302,12 @@ def test_a_wild_row_against_a_known_q_is_told():
     X[7] = 50.0
     with pytest.warns(errors.UnreliableEstimateWarning, match="a row of X lies"):
         gaussian(X, kl.Normal(mean=0, var=1))
+
+
+@pytest.mark.parametrize("name", ["X", "Y"])
+@pytest.mark.parametrize("far", [1e10, 1e160])
+def test_a_row_too_far_for_a_covariance_is_no_dependence(name, far):
+    samples = {"X": np.random.default_rng(0).normal(size=(300, 3)), "Y": np.random.default_rng(1).normal(size=(300, 3))}
+    samples[name][5] = far
+    with pytest.raises(errors.InvalidParameterError, match=f"a few rows of {name} lie so far from the others"):
+        kl.estimate_kl(samples["X"], samples["Y"], method="gaussian")

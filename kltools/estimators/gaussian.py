@@ -13,10 +13,16 @@ from .._validation import check_enough_rows, gaussian_options
 from ..errors import InfiniteDivergenceWarning, InvalidParameterError, SmallSampleWarning, UnreliableEstimateWarning
 from ..inference import UNKNOWN, sum_of_means
 from ..models.moments import Rows
-from ..preprocessing import cholesky_or_none, column_exponents, deviations, independent_columns
+from ..preprocessing import (
+    cholesky_or_none,
+    column_exponents,
+    deviations,
+    independent_columns,
+    spans_fewer_dimensions,
+)
 from ..repeats import tell_repeats
 from ..scaling import Scaling, fit_scaling
-from .problem import Problem, Result, in_other_planes, outside_support
+from .problem import Problem, Result, in_other_planes, outside_support, too_wild
 
 _SPARE_ROWS = 10
 _SURPRISE = 0.001  # probability
@@ -163,15 +169,17 @@ def estimate(problem: Problem, *, bias: str = "unbiased", covariance: str = "emp
     p = fit(rows_of(scaling.apply(problem.X)), bias, covariance)
     if problem.Y is None:
         if p is None:
-            return in_other_planes(problem, "X")
+            return _without_density(problem.X, "X", problem)
         log_q = problem.log_q()
         if (outside := outside_support(problem, log_q)) is not None:
             return outside
         _tell_wild_rows(problem, p, "X")
         return _against_density(p, log_q - scaling.log_det)
     q = fit(rows_of(units_q.apply(problem.Y)), bias, covariance)
-    if p is None or q is None:
-        return in_other_planes(problem, "X" if p is None else "Y")
+    if p is None:
+        return _without_density(problem.X, "X", problem)
+    if q is None:
+        return _without_density(problem.Y, "Y", problem)
     _tell_wild_rows(problem, p, "X")
     _tell_wild_rows(problem, q, "Y")
     result = _against_sample(p, q, scaling.exponents - units_q.exponents)
@@ -217,6 +225,13 @@ def _tell_small_sample(problem: Problem) -> None:
             f"{problem.rows} rows are few for {problem.d} features: with fewer than {_SPARE_ROWS} rows to spare the "
             "standard error is too small.",
         )
+
+
+def _without_density(sample: np.ndarray, name: str, problem: Problem) -> Result:
+    """The answer for a sample whose covariance has no inverse."""
+    if not spans_fewer_dimensions(sample):
+        raise too_wild(name)
+    return in_other_planes(problem, name)
 
 
 def _tell_wild_rows(problem: Problem, fitted: Fit, name: str) -> None:

@@ -17,7 +17,7 @@ from ..preprocessing import (
 )
 from ..repeats import distinct_rows, spread_lattices
 from . import gaussian
-from .problem import Problem, Result, in_other_planes
+from .problem import Problem, Result, in_other_planes, too_wild
 
 ROWS_PER_FEATURE = 10
 _FEWEST_ROWS = 50
@@ -98,7 +98,7 @@ def for_model(problem: Problem, method: str, needed: int) -> Problem | Result:
         assert Z is not None
         if spans_fewer_dimensions(Z):
             return in_other_planes(problem, name)
-        raise _too_wild(name)
+        raise too_wild(name)
     return samples
 
 
@@ -111,14 +111,7 @@ def _check_wild_rows(problem: Problem) -> None:
     }
     for name, calm in without.items():
         if not scales_apart(calm):
-            raise _too_wild(name)
-
-
-def _too_wild(name: str) -> InvalidParameterError:
-    return InvalidParameterError(
-        f"a few rows of {name} lie so far from the others that no model of a density holds both; remove them if they "
-        "are no measurements, or use method='knn'."
-    )
+            raise too_wild(name)
 
 
 def _check_rows(problem: Problem, method: str, needed: int, which: str) -> None:

@@ -11,6 +11,7 @@ from .._validation import DEFAULT_MEMORY_LIMIT, unit_factor
 from ..distribution import Distribution, check_single
 from ..errors import (
     InfiniteDivergenceWarning,
+    InvalidParameterError,
     InvalidTypeError,
     PoorOverlapWarning,
     ShapeMismatchError,
@@ -154,6 +155,14 @@ def in_other_planes(problem: Problem, name: str) -> Result:
         "P has mass where Q has none, the divergence is inf.",
     )
     return Result(math.inf, lambda: UNKNOWN)
+
+
+def too_wild(name: str) -> InvalidParameterError:
+    """What to raise where outliers keep a model from being fitted."""
+    return InvalidParameterError(
+        f"a few rows of {name} lie so far from the others that no model of a density holds both; remove them if they "
+        "are no measurements, or use method='knn'."
+    )
 
 
 def check_reference(q: Distribution, d: int) -> Distribution:
