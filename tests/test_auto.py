@@ -58,6 +58,25 @@ def test_what_is_chosen(n, m, d, chosen):
 
 
 @pytest.mark.parametrize(
+    ("n", "m", "n_neighbors"),
+    [(2, 2, 1), (3, 3, 1), (5, 5, 3), (22, 22, 20), (23, 23, (1, 20)), (200, 21, 20), (200, 20, 20), (200, 100, 100)]
+    + [(n, m, None) for n, m in ((2, 2), (3, 3), (4, 9), (9, 4), (5, 5), (22, 22), (23, 23), (23, 200))],
+)
+def test_no_standard_error_is_told(n, m, n_neighbors):
+    """Where it is nan the warnings say why, and else they do not."""
+    X, Y = normals(n, m, 2)
+    result = estimate(X, Y, n_neighbors=n_neighbors)
+    told = [text for text in result.warnings if text.startswith("there is no standard error")]
+    assert len(told) == math.isnan(result.standard_error)
+
+
+def test_a_known_reference_and_few_rows_have_no_standard_error():
+    result = estimate(normals(12, 12, 1)[0], kl.Normal(mean=0.0, var=1.0))
+    assert math.isnan(result.standard_error)
+    assert "without a block of rows 11 are left, too few for n_neighbors=11" in " ".join(result.warnings)
+
+
+@pytest.mark.parametrize(
     ("n", "chosen"), [(4, "gaussian"), (29, "gaussian"), (30, "knn"), (3, "knn"), (100, "model and neighbors")]
 )
 def test_what_is_chosen_for_a_known_q(n, chosen):

@@ -680,3 +680,11 @@ def test_warnings_point_to_the_caller():
     with pytest.warns(errors.PoorOverlapWarning) as caught:
         kl.estimate_kl_from_counts(P_BEYOND, Q_BEYOND)
     assert caught[0].filename == __file__
+
+
+def test_an_interval_stays_above_zero_where_the_value_does_not():
+    """As the docstring says: the value is unbiased, and the interval is one of divergences."""
+    estimate = kl.estimate_kl_from_counts([5, 7], [5, 7])
+    low, high = estimate.confidence_interval()
+    assert estimate.value < 0.0 == low < high
+    assert "never reaches below 0" in " ".join(kl.estimate_kl_from_counts.__doc__.split())

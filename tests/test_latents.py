@@ -358,7 +358,7 @@ def test_bounds_of_equal_posteriors_are_in_order(n, d):
         mu, log_var = (np.repeat(row[None], n, axis=0) for row in rng.normal(size=(2, d)))
         _, high = information_bounds(Aggregate(mu, log_var, n), np.arange(n), n_jobs=1)
         assert np.abs(high).max() < 1e-13
-        report = kl.latent_report(mu, log_var, n_samples=50, random_state=0)
+        report = kl.latent_report(mu, log_var, n_samples=100, random_state=0)
         low, high = report.mutual_information_bounds
         assert 0.0 <= low <= high <= max(math.log(n), 0.0)
         low, high = report.aggregate_kl_bounds

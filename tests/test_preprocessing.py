@@ -146,6 +146,18 @@ def test_whitening_falls_back_to_std(X):
     assert scaling.kind == "std"
 
 
+def test_a_column_that_is_constant_in_x_alone_is_named():
+    """By the number that the user knows it by: the column before it is dropped."""
+    X, Y = np.random.default_rng(3).standard_normal((2, 80, 4))
+    X[:, 0] = Y[:, 0] = 1.0
+    X[:, 2], Y[:5, 2] = 3.0, 3.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", kl.KLToolsWarning)
+        estimate = kl.estimate_kl(X, Y, method="knn")
+    assert any(text.startswith("columns [2] of X are constant") for text in estimate.reasons)
+    assert not any("linearly dependent" in text for text in estimate.warnings)
+
+
 def test_a_constant_column_takes_its_scale_from_the_other_sample():
     Y = correlated(50, 3)
     scaled = fit_scaling(with_column(Y, 2.0), "std", Y).apply(Y)

@@ -179,8 +179,8 @@ def _tell_no_error(problem: Problem, k: int) -> None:
     if own <= k or other < k:
         problem.notes.add(
             SmallSampleWarning,
-            f"there is no standard error and no interval (nan): without a block of rows {min(own, other)} are left, too "
-            f"few for n_neighbors={k}; pass fewer, or more rows.",
+            f"there is no standard error and no interval (nan): without a block of rows {min(own, other)} are left, "
+            f"too few for n_neighbors={k}; pass fewer, or more rows.",
         )
 
 
