@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.lib.format import MAGIC_PREFIX
 
 from .errors import (
     InvalidParameterError,
@@ -225,13 +226,18 @@ def _numbers_or_text(cells: list[str]) -> list:
 
 
 def _read_npy(path: Path, key: str | None) -> Table:
+    with path.open("rb") as file:
+        if file.read(len(MAGIC_PREFIX)) != MAGIC_PREFIX:  # NumPy would take it for a pickle
+            raise InvalidParameterError(f"{path}: is no .npy file.")
     # mapping checks the size that the header claims against the size of the file
     return Table(np.load(path, mmap_mode="r", allow_pickle=False))
 
 
 def _read_npz(path: Path, key: str | None) -> Table:
     arrays = load_arrays(path)
-    if key is None and len(arrays) != 1:
+    if not arrays:
+        raise InvalidParameterError(f"{path}: holds no array.")
+    if key is None and len(arrays) > 1:
         raise InvalidParameterError(f"{path}: holds the arrays {', '.join(arrays)}; choose one with a key (--key).")
     name = next(iter(arrays)) if key is None else key
     if name not in arrays:

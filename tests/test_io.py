@@ -134,6 +134,15 @@ def test_header_that_claims_terabytes_allocates_nothing(tmp_path):
         load(path)
 
 
+def test_files_of_another_kind_say_so(tmp_path):
+    (tmp_path / "text.npy").write_text("a,b\n1,2\n")
+    (tmp_path / "empty.npy").write_bytes(b"")
+    np.savez(tmp_path / "empty.npz")
+    for name, match in (("text.npy", "is no .npy file"), ("empty.npy", "is no .npy file"), ("empty.npz", "no array")):
+        with pytest.raises(kl.InvalidParameterError, match=match):
+            load(tmp_path / name)
+
+
 def test_unknown_and_missing_files(tmp_path):
     with pytest.raises(kl.InvalidParameterError, match=r"unknown kind of file '\.xls'"):
         load(tmp_path / "sample.xls")
