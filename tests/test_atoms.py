@@ -78,6 +78,17 @@ def test_other_columns_have_no_atoms(change):
     assert not any("in many rows" in text for text in estimate.warnings)
 
 
+def test_a_matrix_counts_as_well():
+    X, Y = clipped(0, d=2)
+    samples = [X, Y, Y[:30]]  # the last one is too small to be searched with the others
+    matrix = quietly(kl.divergence_matrix, samples, n_neighbors=5)
+    assert abs(matrix[0, 1] - truth(2, 0.4, -1.0, 1.0)) < 0.06
+    for i, j in ((0, 1), (1, 0), (0, 2)):
+        pair = quietly(kl.estimate_kl, samples[i], samples[j], method="knn", n_neighbors=5, scale="none")
+        alone = quietly(kl.divergence_matrix, [samples[i], samples[j]], n_neighbors=5, scale="none")
+        assert alone[0, 1] == pytest.approx(pair.value, rel=1e-12)
+
+
 def test_in_blocks(monkeypatch):
     monkeypatch.setattr(_blocks, "STEP", 300)
     X, Y = clipped(0)

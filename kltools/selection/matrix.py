@@ -239,14 +239,16 @@ class _Collection:
 
 def _kl_matrix(collection: _Collection) -> tuple[np.ndarray, _Tally]:
     rows, n_jobs = collection.parts(collection.together), collection.call.n_jobs
-    tell_mixed_columns(tuple(rows), collection.call.notes)
+    has_atoms = tell_mixed_columns(tuple(rows), collection.call.notes, are_counted=True)
     d = collection.together.shape[1]
     collection.scaled(np.arange(d), collection.call.notes)
     matrix, tally = np.zeros((len(rows), len(rows))), _Tally(len(rows) * (len(rows) - 1))
     plain = [len(sample) > max(collection.ks[-1], d + 2) and not spans_fewer_dimensions(sample) for sample in rows]
-    _fill_plain(matrix, tally, collection, np.flatnonzero(plain))
+    _fill_plain(matrix, tally, collection, np.flatnonzero(plain), has_atoms)
     others = [(i, j) for i, j in itertools.permutations(range(len(rows)), 2) if not (plain[i] and plain[j])]
-    found = call_all([functools.partial(_pair_with_care, collection, rows, *pair) for pair in others], n_jobs)
+    found = call_all(
+        [functools.partial(_pair_with_care, collection, rows, has_atoms, *pair) for pair in others], n_jobs
+    )
     for pair, (value, categories) in zip(others, found, strict=True):
         matrix[pair] = value
         for category in categories:
@@ -254,7 +256,9 @@ def _kl_matrix(collection: _Collection) -> tuple[np.ndarray, _Tally]:
     return matrix, tally
 
 
-def _fill_plain(matrix: np.ndarray, tally: _Tally, collection: _Collection, chosen: np.ndarray) -> None:
+def _fill_plain(
+    matrix: np.ndarray, tally: _Tally, collection: _Collection, chosen: np.ndarray, has_atoms: bool
+) -> None:
     """Entries of samples with rows enough that extend in all directions: no pair of them needs a look of its own."""
     if len(chosen) < 2:
         return
@@ -277,7 +281,7 @@ def _fill_plain(matrix: np.ndarray, tally: _Tally, collection: _Collection, chos
             near = Neighborhood(nu.distances[:, block], nu.tied[:, block], nu.at_zero[block])
             pair = references[a], references[b]
             of_block = [values[block] for values in terms]
-            value, has_ties = _entry(of_block, pair, own[a], near)
+            value, has_ties = _entry(of_block, pair, own[a], near, has_atoms)
             matrix[i, j] = value
             if has_ties:
                 tally.pairs[TiesWarning].append((int(i), int(j)))
@@ -287,7 +291,11 @@ def _fill_plain(matrix: np.ndarray, tally: _Tally, collection: _Collection, chos
 
 
 def _entry(
-    terms: list[np.ndarray], pair: tuple[Reference, Reference], rho: Neighborhood, nu: Neighborhood
+    terms: list[np.ndarray],
+    pair: tuple[Reference, Reference],
+    rho: Neighborhood,
+    nu: Neighborhood,
+    has_atoms: bool,
 ) -> tuple[float, bool]:
     """The estimate from d log(nu / rho) at the rows of the first sample for each k; and whether distances tie."""
     tied = rho.tied | (nu.distances == 0.0)
@@ -296,8 +304,9 @@ def _entry(
     values = []
     for row, of_row in enumerate(terms):
         distances = rho.distances[row], nu.distances[row]
-        if tied[row].any():
-            average = mean_with_counts(of_row, counts_where_tied(pair, distances, tied[row]))
+        counted = tied[row] | has_atoms
+        if counted.any():
+            average = mean_with_counts(of_row, counts_where_tied(pair, distances, counted))
         else:
             average = mean(of_row)
         values.append(average + constant)
@@ -309,7 +318,7 @@ def _overlap_poorly(value: float, share_outside: float, rows: int, k: int) -> bo
 
 
 def _pair_with_care(
-    collection: _Collection, rows: list[np.ndarray], i: int, j: int
+    collection: _Collection, rows: list[np.ndarray], has_atoms: bool, i: int, j: int
 ) -> tuple[float, list[type[KLToolsWarning]]]:
     """The estimate for two samples one of which is small, or constant or dependent in some of its columns."""
     notes = Notes()
@@ -323,7 +332,7 @@ def _pair_with_care(
     n, m = len(rows[i]), len(rows[j])
     ks = _validation.neighbors_within(collection.call.n_neighbors, n, m)
     search = Search(ks, memory_limit=collection.call.memory_limit)
-    terms = WithSample((scaled[i], scaled[j]), search, np.full(len(ks), 1.0 / len(ks))).terms()
+    terms = WithSample((scaled[i], scaled[j]), search, np.full(len(ks), 1.0 / len(ks)), has_atoms).terms()
     categories: list[type[KLToolsWarning]] = [TiesWarning] if terms.n_ties else []
     if _overlap_poorly(terms.value, terms.share_outside, min(n, m), ks[0]):
         categories.append(PoorOverlapWarning)
