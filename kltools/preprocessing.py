@@ -238,9 +238,10 @@ def tell_mixed_columns(samples: tuple[np.ndarray, ...], notes: Notes, are_counte
 
     Whether there are atoms; a method by which rows are then `are_counted` within equal radii can bear them.
     """
+    looks = [spread_rows(X, ROWS_TO_LOOK_AT) for X in samples]
+    ordered = [np.sort(np.ascontiguousarray(rows.T)) for rows in looks]
     few = np.ones(samples[0].shape[1], dtype=bool)
-    for X in samples:
-        seen = np.sort(np.ascontiguousarray(spread_rows(X, ROWS_TO_LOOK_AT).T))
+    for seen in ordered:
         few &= (seen[:, 1:] != seen[:, :-1]).sum(axis=1) + 1 <= _DISTINCT_SHARE * seen.shape[1]
     if few.any() and not few.all():
         columns = notes.names(few)
@@ -249,7 +250,7 @@ def tell_mixed_columns(samples: tuple[np.ndarray, ...], notes: Notes, are_counte
             f"columns {columns} take few values, the others many: no density has such rows, and what those columns "
             "contribute is misjudged; compare within their values, or drop them.",
         )
-    atoms = _with_atoms(samples)
+    atoms = np.any([_with_atoms(*look) for look in zip(looks, ordered, strict=True)], axis=0)
     if atoms.any():
         told = f"columns {notes.names(atoms)} have one value in many rows (clipped, or often 0) and many in the others"
         if are_counted:
@@ -259,16 +260,16 @@ def tell_mixed_columns(samples: tuple[np.ndarray, ...], notes: Notes, are_counte
     return bool(atoms.any())
 
 
-def _with_atoms(samples: tuple[np.ndarray, ...]) -> np.ndarray:
+def _with_atoms(rows: np.ndarray, ordered: np.ndarray) -> np.ndarray:
     """Columns with one value in many different rows, and hardly one twice in the others, which are many, too."""
-    found = np.zeros(samples[0].shape[1], dtype=bool)
-    for X in samples:
-        seen = np.unique(spread_rows(X, ROWS_TO_LOOK_AT), axis=0)
-        many = max(_FEWEST_OF_ATOM, _SHARE_OF_ATOM * len(seen))
-        for j, column in enumerate(seen.T):
-            _, counts = np.unique(column, return_counts=True)
+    many = max(_FEWEST_OF_ATOM, math.ceil(_SHARE_OF_ATOM * len(rows)))
+    found = (ordered[:, many - 1 :] == ordered[:, : 1 - many]).any(axis=1)
+    if found.any():
+        distinct = np.unique(rows, axis=0)
+        for j in np.flatnonzero(found):
+            _, counts = np.unique(distinct[:, j], return_counts=True)
             others = counts[counts < many]
-            found[j] |= len(others) < len(counts) and len(others) > max(many, _SHARE_OF_OTHERS * others.sum())
+            found[j] = len(others) < len(counts) and len(others) > max(many, _SHARE_OF_OTHERS * others.sum())
     return found
 
 
