@@ -322,3 +322,12 @@ def test_rayleigh_at_the_ends_of_float64():
 
 def test_the_entropy_of_the_smallest_weibull_shape():
     assert kl.entropy(kl.Weibull(shape=5e-324, scale=1.0)) == -math.inf
+
+
+@pytest.mark.parametrize("shape", [5e-324, 1e-309, 1e-300, 1e-8])
+def test_entropy_of_the_smallest_shapes(shape):
+    """Beyond the logarithms it is 1 / shape."""
+    found = kl.entropy(kl.InverseGamma(shape=shape, scale=2.0))
+    a = mp.mpf(shape)
+    exact = a + mp.log(2) + mp.loggamma(a) - (1 + a) * mp.digamma(a)
+    assert found == (math.inf if exact > 1.79e308 else pytest.approx(float(exact), rel=1e-12))

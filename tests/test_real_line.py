@@ -235,3 +235,10 @@ def test_log_densities_where_the_distance_in_scales_overflows():
     assert kl.StudentT(df=3, loc=0, scale=scale).log_prob(x) == pytest.approx(three, rel=1e-13)
     assert kl.Laplace(loc=0, scale=scale).log_prob(x) == -math.inf
     assert kl.Cauchy(loc=0, scale=scale).log_prob(math.inf) == -math.inf
+
+
+def test_a_density_at_its_peak_beside_rows_far_out():
+    p = kl.Cauchy(loc=[0.0, 1.0], scale=5e-324)
+    at_peak = -math.log(math.pi) - math.log(5e-324)
+    far_out = math.log(5e-324) - math.log(math.pi)
+    np.testing.assert_allclose(p.log_prob(1.0), [far_out, at_peak], rtol=1e-14)

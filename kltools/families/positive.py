@@ -256,8 +256,10 @@ class InverseGamma(OnHalfLine):
             return self.scale / rng.standard_gamma(self.shape, shape)
 
     def _entropy(self) -> np.ndarray:
-        entropy = _HALF_LOG_2PIE + 0.5 * np.log(self.shape) - _negentropy(self.shape)
-        return entropy + np.log(self.scale) - 2.0 * digamma(self.shape)
+        with np.errstate(invalid="ignore", over="ignore"):  # about 1 / shape where that is beyond float64
+            entropy = _HALF_LOG_2PIE + 0.5 * np.log(self.shape) - _negentropy(self.shape) - 2.0 * digamma(self.shape)
+            entropy = np.where(np.isinf(2.0 / self.shape), math.inf, entropy)
+        return entropy + np.log(self.scale)
 
     def _natural(self) -> tuple[np.ndarray, ...]:
         return self.shape, self.scale

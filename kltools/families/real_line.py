@@ -56,7 +56,9 @@ class _ByLocation(Distribution):
 
     def _power_tail(self, x: np.ndarray, exponent: Any) -> np.ndarray:
         """That of a density that is a power of z there."""
-        further = np.log(np.abs(0.5 * x - 0.5 * self.loc)) + math.log(2.0) - np.log(self.scale) - math.log(_FAR)
+        with np.errstate(divide="ignore"):  # at loc, which is not far out
+            distance = np.log(np.abs(0.5 * x - 0.5 * self.loc))
+        further = distance + math.log(2.0) - np.log(self.scale) - math.log(_FAR)
         return self._standard_log_prob(np.array(_FAR)) - np.log(self.scale) - exponent * further
 
     def _standard_log_prob(self, z: np.ndarray) -> np.ndarray:
