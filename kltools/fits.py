@@ -144,8 +144,10 @@ def _moments(law: Distribution) -> Moments:
 def _integrated_moments(law: Distribution) -> tuple[float, float]:
     """Around a first guess of mean and deviation, then around what comes out."""
     center, scale = map(float, law._bulk())
-    var = math.inf
+    var = scale * scale
     for _ in range(2):
+        if not 0.0 < scale < math.inf:
+            break
         right, left = (_spread(law, center + shift, scale) for shift in (scale, -scale))
         if math.isinf(right + left):
             return center, math.inf
@@ -153,8 +155,6 @@ def _integrated_moments(law: Distribution) -> tuple[float, float]:
         var = scale * (0.5 * (left + right) - 2.0 - shift * shift) * scale
         center += scale * shift
         scale = math.sqrt(var)
-        if not 0.0 < scale < math.inf:
-            break
     return center, var
 
 

@@ -439,3 +439,8 @@ def test_integrals_that_share_their_nodes():
 def test_an_integrand_that_is_not_finite():
     with np.errstate(divide="ignore"):
         assert quadrature.integrals(lambda x: np.array([1.0 / np.abs(x)]), np.array([-1.0, 1.0]), 1e-14, "it") is None
+
+
+def test_a_law_narrower_than_float64_can_tell():
+    with pytest.raises(errors.InvalidParameterError, match="the variance of target comes out as 0"):
+        fit_gaussian(kl.Beta(alpha=1e300, beta=1e16))

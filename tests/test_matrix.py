@@ -273,3 +273,10 @@ def test_draws_of_an_inverse_wishart_next_to_its_limit():
     np.testing.assert_array_equal(draws[:, 0, 1], draws[:, 1, 0])
     one = kl.InverseWishart(df=1e-9, scale=[[2.0]]).sample(5, random_state=0)
     np.testing.assert_array_equal(one, np.full((5, 1, 1), np.inf))
+
+
+@pytest.mark.filterwarnings("ignore:scale of Wishart is singular but for rounding")
+def test_a_scale_that_has_no_inverse_in_float64():
+    p, q = kl.Wishart(df=2.0, scale=np.eye(2)), kl.Wishart(df=2.0, scale=np.full((2, 2), 0.125))
+    with pytest.raises(errors.InvalidParameterError, match="no inverse in float64"):
+        kl.bhattacharyya(p, q)

@@ -230,7 +230,13 @@ class InverseWishart(_ByDegreesOfFreedom):
 
 
 def _inverse(matrix: np.ndarray) -> np.ndarray:
-    inverse = np.linalg.inv(matrix)
+    try:
+        inverse = np.linalg.inv(matrix)
+    except np.linalg.LinAlgError:
+        raise InvalidParameterError(
+            "a scale matrix has no inverse in float64, its coordinates are linearly dependent but for rounding; drop "
+            "those that others determine."
+        ) from None
     return 0.5 * (inverse + np.swapaxes(inverse, -1, -2))
 
 
