@@ -71,6 +71,12 @@ def test_one_clipped_column_is_named():
     assert estimate.diagnostics["chosen_method"] == "knn"
 
 
+def test_few_rows_are_not_taken_for_normal():
+    estimate = quietly(kl.estimate_kl, *clipped(0, 50, 50, d=6), random_state=0)
+    assert estimate.diagnostics["chosen_method"] == "knn"
+    assert "equal radii" in estimate.warnings[0]
+
+
 @pytest.mark.parametrize("change", [np.array, lambda Z: np.round(Z, 1), np.round, lambda Z: np.repeat(Z, 2, axis=0)])
 def test_other_columns_have_no_atoms(change):
     X, Y = (change(Z) for Z in clipped(0, 400, 400, low=-9.0, high=9.0))

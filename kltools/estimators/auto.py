@@ -161,7 +161,7 @@ def _unseen_shape(problem: Problem, model: Model) -> tuple[str, ...]:
 def _for_few_rows(problem: Problem, n_neighbors: Any) -> Result:
     needed_x, needed_y = gaussian.needed_rows(problem.d)
     enough = problem.n >= needed_x and (problem.m is None or problem.m >= needed_y)
-    if problem.rows < _ROWS_PER_FEATURE * problem.d and enough:
+    if problem.rows < _ROWS_PER_FEATURE * problem.d and enough and not problem.has_atoms:
         _tell_far_from_normal(problem)
         return _chosen("gaussian", gaussian.estimate(problem))
     return _by_neighbors(problem, n_neighbors)

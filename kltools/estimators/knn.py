@@ -14,7 +14,7 @@ from .._once import once
 from .._scalar import log_ball_volume
 from .._sums import mean
 from ..errors import PoorOverlapWarning, TiesWarning, UnreliableEstimateWarning
-from ..inference import JACKKNIFE_BLOCKS, UNKNOWN, Uncertainty, jackknife_uncertainty, random_blocks
+from ..inference import JACKKNIFE_BLOCKS, UNKNOWN, Uncertainty, jackknife_uncertainty, random_blocks, rows_left
 from ..neighbors import Reference, in_safe_range
 from ..neighbors.leave_out import mean_log_distances
 from ..neighbors.neighborhood import Neighborhood, Search
@@ -241,7 +241,7 @@ def mean_with_counts(terms: np.ndarray, counted: tuple[np.ndarray, np.ndarray, n
 def _block_jackknife(comparison: _Comparison, has_ties: bool, problem: Problem) -> Uncertainty:
     blocks = min(JACKKNIFE_BLOCKS, problem.rows)
     largest = comparison.ks[-1]
-    left = [len(sample) - math.ceil(len(sample) / blocks) for sample in comparison.samples]
+    left = rows_left([len(sample) for sample in comparison.samples])
     if blocks < 2 or left[0] <= largest or left[1] < largest:
         return UNKNOWN
     labels = comparison.labels(np.random.default_rng(problem.seed), blocks)
